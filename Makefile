@@ -1,0 +1,59 @@
+# Everything a person or a machine does with the repository. `make` prints the list.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP_DEMO := .venv/.demo
+STAMP_DEV := .venv/.dev
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+LOCK := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench lock build clean
+
+help: ## print every target
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; say which: make demo PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+$(STAMP_DEMO): requirements.lock pyproject.toml | $(BIN)/pip
+	@echo "installing what the demo needs into .venv ..."
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(STAMP_DEV): requirements-dev.lock pyproject.toml | $(BIN)/pip
+	@echo "installing what the tests need into .venv ..."
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@ $(STAMP_DEMO)
+
+demo: $(STAMP_DEMO) ## set everything up, then run the main job on the embedded sandbox and DuckDB
+	@$(BIN)/boast demo
+
+test: $(STAMP_DEV) ## set everything up, then lint, check types and run the tests
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/pytest -q -n auto --dist worksteal $(TESTS)
+
+lint: $(STAMP_DEV) ## ruff and mypy, both strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP_DEV) ## let ruff put the code in order
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP_DEV) ## measure against what a user would pick instead
+	@$(BIN)/python -m benchmarks
+
+lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, no addresses
+	@$(LOCK) --extra sandbox --group build -o requirements.lock
+	@$(LOCK) --extra sandbox --extra postgres --group dev -o requirements-dev.lock
+
+build: $(STAMP_DEV) ## wheel and sdist in dist/
+	@$(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .
+
+clean: ## remove what the other targets made
+	@rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache boast-demo
