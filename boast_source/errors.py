@@ -1,0 +1,109 @@
+"""The errors of the connector, sorted by what the caller should do.
+
+BoastError                      something a person can read in one line, with the next step
+├── ConfigurationError          a setting is missing or wrong: mend it (exit code 2)
+├── LockedError                 another run holds the lock: wait for it (exit code 4)
+├── DestinationError            the warehouse cannot be reached, read or written: look there
+└── ApiError                    a request to Boast did not end well: carries what is known about it
+    ├── AuthenticationError     the token is not accepted and a refresh did not help: log in again
+    ├── ForbiddenError          403: the token may not do this
+    ├── NotFoundError           404: no such record, account or list
+    ├── RefusedError            any other clear 4xx: the request itself is wrong
+    ├── UnavailableError        no clear answer, also after the retries: try again later
+    ├── UnreadableError         a 2xx answer that is cut, not JSON or not what the API documents
+    └── PagingError             a list that never ends or repeats itself
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BoastError(Exception):
+    """Base of all errors. `str(error)` is one line: what happened, then the next step.
+
+    Neither part ever holds a token, a secret or personal data.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        self.message = " ".join(message.split()).rstrip(".")
+        self.hint = " ".join(hint.split())
+        super().__init__(f"{self.message}. {self.hint}")
+
+
+class ConfigurationError(BoastError):
+    """A setting is missing or wrong."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class LockedError(BoastError):
+    """Another run holds the lock."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class DestinationError(BoastError):
+    """The warehouse cannot be reached, read or written."""
+
+
+class ApiError(BoastError):
+    """A request that did not end well.
+
+    `status` is the HTTP status (None when no answer came), `code` and `detail` come from the errors body
+    (`detail` with e-mail addresses and numbers masked), `path` is below the base URL and without a query,
+    `attempts` counts the requests sent. `may_have_acted` is False only when it is known that the server
+    did not act on the request, True when it may have.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str,
+        method: str,
+        path: str,
+        status: int | None = None,
+        code: str | None = None,
+        detail: str | None = None,
+        attempts: int = 1,
+        may_have_acted: bool = False,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.method = method
+        self.path = path
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.attempts = attempts
+        self.may_have_acted = may_have_acted
+
+
+class AuthenticationError(ApiError):
+    """The token is not accepted and a refresh did not help."""
+
+
+class ForbiddenError(ApiError):
+    """403: the token may not do this."""
+
+
+class NotFoundError(ApiError):
+    """404: no such record, account or list."""
+
+
+class RefusedError(ApiError):
+    """A clear 4xx: the request itself is wrong, so sending it again changes nothing."""
+
+
+class UnavailableError(ApiError):
+    """No clear answer, also after the retries: timeout, reset, 408, 409, 425, 429, 5xx."""
+
+
+class UnreadableError(ApiError):
+    """A 2xx answer that is cut, not JSON or not of the documented shape."""
+
+
+class PagingError(ApiError):
+    """A list that never ends or repeats itself."""
