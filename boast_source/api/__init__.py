@@ -1,0 +1,28 @@
+"""The only room that speaks HTTP: the client, its pace, its tokens, its errors."""
+
+from boast_source.api.address import DEFAULT_BASE_URL, path_of
+from boast_source.api.answers import Page
+from boast_source.api.client import BoastClient
+from boast_source.api.credentials import (
+    AccessTokenCredentials,
+    BoastCredentials,
+    OAuthCredentials,
+    resolve_credentials,
+)
+from boast_source.api.retry import RetryPolicy
+from boast_source.api.settings import resolve_settings
+from boast_source.api.tally import Tally
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "AccessTokenCredentials",
+    "BoastClient",
+    "BoastCredentials",
+    "OAuthCredentials",
+    "Page",
+    "RetryPolicy",
+    "Tally",
+    "path_of",
+    "resolve_credentials",
+    "resolve_settings",
+]

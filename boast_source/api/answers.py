@@ -1,0 +1,120 @@
+"""What the API answers: the envelope, the pagination, the errors body. Pure functions over bytes.
+
+Source: "Answers" and "Pagination" of the API.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from boast_source.api.masking import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_DIGITS = re.compile(r"\d{1,18}", re.ASCII)
+
+
+class BadAnswerError(Exception):
+    """A body that is not what the API documents; the client adds which request it was."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list: `number` (from 1) as asked for; `count` records in all, `items` a page, `pages` in all.
+
+    The last three are None where the answer does not tell. Without `paginated` the answer is the whole list.
+    """
+
+    number: int
+    records: list[dict[str, Any]]
+    count: int | None = None
+    items: int | None = None
+    pages: int | None = None
+    paginated: bool = False
+
+    def __repr__(self) -> str:
+        return f"Page(number={self.number}, {len(self.records)} records, count={self.count}, pages={self.pages})"
+
+
+@dataclass(frozen=True)
+class ErrorBody:
+    """The first error of an errors body, masked. `given` is False when the answer carries none."""
+
+    given: bool
+    code: str | None = None
+    detail: str | None = None
+
+
+def page_of(body: bytes, number: int) -> Page:
+    """Parse a list. Raises BadAnswerError."""
+    envelope = _envelope(body)
+    records = envelope.get("data")
+    if not isinstance(records, list):
+        raise BadAnswerError("`data` is not a list")
+    if not all(isinstance(record, dict) for record in records):
+        raise BadAnswerError("`data` holds something that is not an object")
+    pagination = _section(_section(envelope, "meta"), "pagination")
+    if pagination is None:
+        return Page(number, records)
+    count, items, pages = (_number(pagination, name) for name in ("count", "items", "pages"))
+    return Page(number, records, count, items, pages, paginated=True)
+
+
+def record_of(body: bytes) -> dict[str, Any]:
+    """Parse one record. Raises BadAnswerError."""
+    record = _envelope(body).get("data")
+    if not isinstance(record, dict):
+        raise BadAnswerError("`data` is not an object")
+    return record
+
+
+def error_of(body: bytes, secrets: Iterable[str | None] = ()) -> ErrorBody:
+    """Parse an errors body; whatever else `body` is, the answer is one without an errors body."""
+    try:
+        envelope = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ErrorBody(given=False)
+    errors = envelope.get("errors") if isinstance(envelope, dict) else None
+    if not isinstance(errors, list) or not errors or not isinstance(errors[0], dict):
+        return ErrorBody(given=False)
+    secrets = tuple(secrets)
+    code, detail = (errors[0].get(name) for name in ("code", "detail"))
+    return ErrorBody(
+        given=True,
+        code=masked(code, secrets, longest=60) if isinstance(code, str) else None,
+        detail=masked(detail, secrets) if isinstance(detail, str) else None,
+    )
+
+
+def _envelope(body: bytes) -> dict[str, Any]:
+    try:
+        envelope = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        what = "empty" if not body.strip() else "a web page" if body.lstrip()[:1] == b"<" else "not JSON"
+        raise BadAnswerError(f"the body is {what}") from None
+    if not isinstance(envelope, dict):
+        raise BadAnswerError("the body is not a JSON object")
+    return envelope
+
+
+def _section(parent: dict[str, Any] | None, name: str) -> dict[str, Any] | None:
+    section = parent.get(name) if parent is not None else None
+    if section is not None and not isinstance(section, dict):
+        raise BadAnswerError(f"`{name}` is not an object")
+    return section
+
+
+def _number(pagination: dict[str, Any], name: str) -> int | None:
+    value = pagination.get(name)
+    if value is None:
+        return None
+    if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise BadAnswerError(f"`meta.pagination.{name}` is not a number")
+    return value

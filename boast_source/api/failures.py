@@ -1,0 +1,177 @@
+"""Turns what went wrong on the wire into one of the errors, with what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from boast_source.api.answers import error_of
+from boast_source.api.tally import Tally
+from boast_source.errors import (
+    ApiError,
+    AuthenticationError,
+    ForbiddenError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+    UnreadableError,
+)
+
+if TYPE_CHECKING:
+    from boast_source.api.transport import Kind, Response, TransportFailure
+
+UNCLEAR = frozenset({408, 409, 425, 429})  # 4xx after which a write may have been acted on, or may be yet
+PASSING = frozenset({408, 425, 429})  # 4xx that a read is repeated after
+MAY_HAVE_ACTED = "Boast may have acted on it: read back before sending it again"
+LOG_IN_AGAIN = "Run `boast login`, or put a valid token into sources.boast.credentials"
+
+_WHAT: dict[Kind, str] = {
+    "dns": "the host name is not known",
+    "connect": "the connection was refused",
+    "connect timeout": "no connection within the time",
+    "tls": "no trusted TLS connection",
+    "proxy": "the proxy refused or broke the connection",
+    "timeout": "no whole answer within the time",
+    "reset": "the connection broke before an answer came",
+    "cut": "the answer was cut off",
+    "too large": "the answer is too large to be one page",
+}
+_NEXT: dict[Kind, str] = {
+    "dns": "Check the network, and the host in sources.boast.base_url",
+    "connect": "Check the network, and sources.boast.base_url; a firewall may be in between",
+    "connect timeout": "Check the network, and sources.boast.base_url; a firewall may be in between",
+    "tls": "Check the clock and the certificates of this machine (SSL_CERT_FILE), and sources.boast.base_url",
+    "proxy": "Check HTTPS_PROXY and NO_PROXY in the environment",
+    "timeout": "Try again later; a higher sources.boast.request_timeout may help",
+}
+_LATER = "Try again later; if it persists, ask Boast"
+
+
+@dataclass
+class Call:
+    """One logical request: how often it was sent, and what must not show in its errors."""
+
+    method: str
+    path: str
+    tally: Tally = field(default_factory=Tally)
+    attempts: int = 0
+    secrets: set[str] = field(default_factory=set, repr=False)
+
+    @property
+    def writes(self) -> bool:
+        return self.method != "GET"
+
+    def sending(self) -> None:
+        self.attempts += 1
+        self.tally.add(requests=1, retries=int(self.attempts > 1))
+
+    @property
+    def name(self) -> str:
+        times = f" ({self.attempts} attempts)" if self.attempts > 1 else ""
+        return f"{self.method} {self.path}{times}"
+
+
+def of_failure(failure: TransportFailure, call: Call) -> ApiError:
+    """No whole answer: UnavailableError, or UnreadableError when a 2xx answer was cut."""
+    acted = call.writes and failure.sent
+    hint = MAY_HAVE_ACTED if acted else _NEXT.get(failure.kind, _LATER)
+    cut = failure.status is not None and 200 <= failure.status < 300
+    return (UnreadableError if cut else UnavailableError)(
+        f"{call.name}: {_WHAT[failure.kind]}",
+        hint=hint,
+        method=call.method,
+        path=call.path,
+        status=failure.status,
+        attempts=call.attempts,
+        may_have_acted=acted,
+    )
+
+
+def of_bad_answer(what: str, response: Response, call: Call) -> UnreadableError:
+    """A 2xx answer that is not what the API documents."""
+    return UnreadableError(
+        f"{call.name}: HTTP {response.status}, but {what}",
+        hint=MAY_HAVE_ACTED if call.writes else "Check sources.boast.base_url, or try again later",
+        method=call.method,
+        path=call.path,
+        status=response.status,
+        attempts=call.attempts,
+        may_have_acted=call.writes,
+    )
+
+
+def of_status(response: Response, call: Call) -> ApiError:
+    """An answer that is no success; `401` only after the token could not be renewed."""
+    status = response.status
+    body = error_of(response.body, call.secrets)
+    said = ", ".join(part for part in (body.code, body.detail) if part)
+    kind, hint = _clear(status, call, given=body.given)
+    acted = call.writes and kind is UnavailableError and status != 429
+    return kind(
+        f"{call.name}: HTTP {status}{_elsewhere(response)}{f' ({said})' if said else ''}",
+        hint=MAY_HAVE_ACTED if acted and not 300 <= status < 400 else hint,
+        method=call.method,
+        path=call.path,
+        status=status,
+        code=body.code,
+        detail=body.detail,
+        attempts=call.attempts,
+        may_have_acted=acted,
+    )
+
+
+def _clear(status: int, call: Call, *, given: bool) -> tuple[type[ApiError], str]:
+    """A write's 4xx is a clear no only with an errors body: without one, a proxy may have written it."""
+    if status == 401:
+        return AuthenticationError, LOG_IN_AGAIN
+    if 400 <= status < 500 and status not in (UNCLEAR if call.writes else PASSING) and (given or not call.writes):
+        if status == 403:
+            return ForbiddenError, "The token may not do this: check its scope and the account's API access"
+        if status == 404:
+            return NotFoundError, "Check the ids and sources.boast.account_ids; the record may be gone"
+        return RefusedError, "The request itself is wrong: mend it before sending it again"
+    if 300 <= status < 400:
+        return UnavailableError, (
+            "Redirects are not followed, so that the token goes nowhere else:"
+            " check scheme, host and path of sources.boast.base_url"
+        )
+    if status == 429:
+        return UnavailableError, "Try again later, or set sources.boast.max_requests_per_second"
+    return UnavailableError, _LATER
+
+
+def _elsewhere(response: Response) -> str:
+    """Where a redirect points, as far as it can be no secret: scheme and host."""
+    if not 300 <= response.status < 400:
+        return ""
+    try:
+        parts = urlsplit(response.headers.get("location", ""))
+        host = parts.hostname
+    except ValueError:
+        host = None
+    return f", a redirect to {parts.scheme}://{host}" if host else ", a redirect"
+
+
+def waits_too_long(seconds: float, response: Response, call: Call) -> UnavailableError:
+    return UnavailableError(
+        f"{call.name}: HTTP {response.status}, the server asks to wait {seconds:.0f} s",
+        hint=f"Run again in {seconds / 60:.0f} minutes, or set sources.boast.max_requests_per_second",
+        method=call.method,
+        path=call.path,
+        status=response.status,
+        attempts=call.attempts,
+        may_have_acted=call.writes and response.status != 429,
+    )
+
+
+def not_sent(why: str, call: Call) -> UnavailableError:
+    """The request was given up before it was sent (again)."""
+    return UnavailableError(
+        f"{call.name}: {why}",
+        hint="Nothing was done; run it again",
+        method=call.method,
+        path=call.path,
+        attempts=call.attempts,
+        may_have_acted=False,
+    )

@@ -1,0 +1,145 @@
+"""The authorization-code flow: the user agrees in a browser, which comes back to a port of this machine.
+
+Source: "OAuth 2, authorization code grant" of the API.
+"""
+
+from __future__ import annotations
+
+import hmac
+import queue
+import secrets
+import threading
+import time
+import webbrowser
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+from boast_source.api.credentials import OAuthCredentials, resolve_oauth_credentials
+from boast_source.api.masking import masked
+from boast_source.api.token_endpoint import InvalidGrantError, TokenEndpoint
+from boast_source.api.token_store import TokenStore
+from boast_source.errors import AuthenticationError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CALLBACK = "/callback"
+SCOPE = "read write"
+_PAGE = "<!doctype html><meta charset=utf-8><title>Boast</title><p>{}</p>"
+
+
+def login(
+    credentials: OAuthCredentials | None = None,
+    *,
+    port: int = 0,
+    timeout: float = 300.0,
+    open_browser: Callable[[str], object] = webbrowser.open,
+) -> str:
+    """Fetch the first tokens and keep them; returns where they are kept.
+
+    `port`: where the browser comes back to, 0 for a free one; `http://127.0.0.1:PORT/callback` must be registered
+    with the OAuth client. `timeout`: seconds for the user. `open_browser` is called with the address to open.
+    Raises AuthenticationError (denied, wrong state, no answer in time) and ConfigurationError.
+    """
+    credentials = credentials or resolve_oauth_credentials()
+    endpoint = TokenEndpoint(credentials)
+    try:
+        authorize = _authorize_url(endpoint.url)
+        store = TokenStore(credentials.token_store, endpoint.client)
+        store.probe()
+        state = secrets.token_urlsafe(32)
+        with _answers(port) as (redirect_uri, answers):
+            query = {
+                "client_id": endpoint.client_id,
+                "redirect_uri": redirect_uri,
+                "scope": SCOPE,
+                "response_type": "code",
+                "state": state,
+            }
+            open_browser(f"{authorize}?{urlencode(query, quote_via=quote)}")
+            try:
+                answer = answers.get(timeout=timeout)
+            except queue.Empty:
+                raise _failed(f"Nobody agreed in the browser within {timeout:.0f} s", "Run it again") from None
+        form = {"grant_type": "authorization_code", "code": _code(answer, state), "redirect_uri": redirect_uri}
+        try:
+            tokens = endpoint.ask(form, attempts=1, wait=time.sleep, first_wait=0.5)
+        except InvalidGrantError:
+            raise _failed(
+                "The code is not accepted (invalid_grant)",
+                f"Run it again; {redirect_uri} must be registered with the OAuth client exactly like this",
+            ) from None
+        with store.lock():
+            store.write(tokens)
+    finally:
+        endpoint.close()
+    return store.where
+
+
+def _authorize_url(token_url: str) -> str:
+    if not token_url.endswith("/token"):
+        raise ConfigurationError(
+            "sources.boast.credentials.token_url does not end in /token, so there is no telling where to log in",
+            hint="Set it to the address of the token endpoint, like https://app.boast.io/oauth/token",
+        )
+    return token_url.removesuffix("/token") + "/authorize"
+
+
+def _code(answer: dict[str, str], state: str) -> str:
+    if not hmac.compare_digest(answer.get("state", "").encode(), state.encode()):
+        raise _failed(
+            "The browser came back with a wrong state: not from this login",
+            "Close other login pages and run it again",
+        )
+    if "error" in answer:
+        error = masked(answer["error"], longest=60)
+        what = "Access was denied in the browser" if error == "access_denied" else f"Boast answered {error}"
+        raise _failed(what, "Run it again and agree, as a user who may access the account")
+    if not answer.get("code"):
+        raise _failed("The browser came back without a code", "Run it again")
+    return answer["code"]
+
+
+@contextmanager
+def _answers(port: int) -> Iterator[tuple[str, queue.Queue[dict[str, str]]]]:
+    """Serve the callback; yields its address and the queue of what comes back."""
+    answers: queue.Queue[dict[str, str]] = queue.Queue()
+
+    class Callback(BaseHTTPRequestHandler):
+        timeout = 10  # browsers open connections that they never use
+
+        def do_GET(self) -> None:  # noqa: N802 (the name that http.server calls)
+            parts = urlsplit(self.path)
+            ours = parts.path == CALLBACK
+            page = _PAGE.format("Back to the terminal: you can close this page." if ours else "Nothing here.").encode()
+            self.send_response(200 if ours else 404)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(page)))
+            self.send_header("Referrer-Policy", "no-referrer")
+            self.send_header("Cache-Control", "no-store")
+            self.end_headers()
+            self.wfile.write(page)
+            if ours:
+                answers.put({name: values[0] for name, values in parse_qs(parts.query).items()})
+
+        def log_message(self, *args: object) -> None:
+            """Nothing: the request line holds the code."""
+
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), Callback)
+    except (OSError, OverflowError):
+        raise ConfigurationError(f"Port {port} is in use or not allowed", hint="Choose another one") from None
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}{CALLBACK}", answers
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _failed(message: str, hint: str) -> AuthenticationError:
+    return AuthenticationError(message, hint=hint, method="GET", path="/oauth/authorize")

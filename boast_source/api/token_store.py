@@ -1,0 +1,229 @@
+"""Where rotated tokens are kept: one JSON document, in a private local file or behind any fsspec URL.
+
+Losing a refresh token locks the nightly job out, so a write is atomic and durable, and whoever refreshes holds the
+cross-process lock. An explicit store is never overwritten with another OAuth client's tokens by accident.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import click
+import fsspec
+import orjson
+from filelock import FileLock, Timeout
+
+from boast_source.errors import ConfigurationError, LockedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCK_TIMEOUT = 600.0  # seconds: longer than any refresh that another process may be at
+MARGIN = 60.0  # seconds before its end that a token is renewed; a fifth of the lifetime if that is less
+
+# One PUT is atomic there, while a move is a copy that leaves tokens lying about when it is interrupted.
+_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "r2", "hf"})
+
+
+def fingerprint(*parts: str) -> str:
+    """A short hash that recognises a secret and does not give it away."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, repr=False)
+class Tokens:
+    """A pair of tokens. `expires_at`: seconds since the epoch on this machine's clock, None if the server did not say;
+    `expires_in`: the lifetime in seconds. `seed`: fingerprint of the configured refresh token that it grew from;
+    `client`: fingerprint of the OAuth client.
+    """
+
+    access_token: str
+    refresh_token: str | None
+    expires_at: float | None
+    expires_in: float | None
+    seed: str | None
+    client: str
+
+    def lives(self, *, with_margin: bool = False) -> bool:
+        if self.expires_at is None:
+            return True
+        margin = min(MARGIN, 0.2 * (self.expires_in or 0.0)) if with_margin else 0.0
+        return time.time() < self.expires_at - margin
+
+
+class TokenStore:
+    """One document at `location`: a path, an fsspec URL, or None for a file in the user's configuration folder.
+
+    `client` names the default file, so that two clients on one machine do not overwrite each other's tokens.
+    All methods raise ConfigurationError with what to do when the place cannot be used.
+    """
+
+    def __init__(self, location: str | None, client: str) -> None:
+        folder = Path(click.get_app_dir("boast"))
+        location = location or str(folder / f"tokens-{client[:8]}.json")
+        scheme = location.partition("://")[0].lower() if "://" in location else "file"
+        if "cache::" in location:
+            raise self._error("is a cache, which may answer with old tokens", "Name the file system itself")
+        self._path: Path | None = None
+        if scheme in {"file", "local"}:
+            plain = url2pathname(urlsplit(location).path) if "://" in location else location
+            self._path = Path(plain).expanduser().absolute()
+            self.where = str(self._path)
+            self._lock_path = self._path.with_name(self._path.name + ".lock")
+        else:
+            parts = urlsplit(location)
+            self.where = f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+            self._lock_path = folder / f"tokens-{fingerprint(location)[:16]}.lock"
+        self._url = location
+        self._by_move = scheme not in _OBJECT_STORES
+
+    def __repr__(self) -> str:
+        return f"TokenStore({self.where!r})"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes (and other clients of this one) from refreshing; a kill -9 releases it.
+
+        Raises LockedError after LOCK_TIMEOUT.
+        """
+        try:
+            _make_private(self._lock_path.parent)
+            held = FileLock(self._lock_path, timeout=LOCK_TIMEOUT, mode=0o600)
+            held.acquire()
+        except Timeout:
+            raise LockedError(
+                f"Another process has held {self._lock_path} for {LOCK_TIMEOUT:.0f} s",
+                hint="See what hangs there and end it; the lock ends with its process",
+            ) from None
+        except (OSError, NotImplementedError) as error:
+            raise self._unusable("locked", error) from None
+        try:
+            yield
+        finally:
+            held.release()
+
+    def read(self) -> Tokens | None:
+        """The stored tokens; None when nothing is stored yet."""
+        try:
+            body = self._path.read_bytes() if self._path else self._read_remote()
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # noqa: BLE001 (file systems raise what they like)
+            raise self._unusable("read", error) from None
+        try:
+            return _tokens(orjson.loads(body))
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            raise self._error(
+                "is damaged", "Move it away, then run `boast login` (or put a new refresh_token in)"
+            ) from None
+
+    def probe(self) -> None:
+        """Fail before a refresh token is spent, not after: check that a local file can be written."""
+        if self._path:
+            try:
+                self._write_aside(self._path, b" " * 4096)
+                self._aside(self._path).unlink()
+            except OSError as error:
+                raise self._unusable("written", error) from None
+
+    def write(self, tokens: Tokens) -> None:
+        """Replace the document, atomically and durably. To be called under `lock`."""
+        body = orjson.dumps({"version": 1, **asdict(tokens)}, option=orjson.OPT_INDENT_2)
+        try:
+            if self._path:
+                self._write_aside(self._path, body)
+                self._aside(self._path).replace(self._path)
+                _sync_folder(self._path.parent)
+            else:
+                self._write_remote(body)
+        except Exception as error:  # noqa: BLE001 (file systems raise what they like)
+            raise self._unusable("written", error) from None
+
+    @staticmethod
+    def _aside(path: Path) -> Path:
+        """Always the same name: what a kill left there is overwritten by the next write."""
+        return path.with_name(f".{path.name}.new")
+
+    def _write_aside(self, path: Path, body: bytes) -> None:
+        _make_private(path.parent)
+        aside = self._aside(path)
+        with suppress(FileNotFoundError):
+            aside.unlink()
+        number = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(number, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _read_remote(self) -> bytes:
+        system, path = fsspec.core.url_to_fs(self._url)
+        system.invalidate_cache()
+        return bytes(system.cat_file(path))
+
+    def _write_remote(self, body: bytes) -> None:
+        system, path = fsspec.core.url_to_fs(self._url)
+        folder = system._parent(path)  # noqa: SLF001 (fsspec offers no public one)
+        with suppress(Exception):  # object stores have no folders
+            system.makedirs(folder, exist_ok=True)
+        if self._by_move:
+            system.pipe_file(path + ".new", body)
+            try:
+                system.mv(path + ".new", path)
+            except Exception:  # noqa: BLE001 (some cannot move onto what is there)
+                system.pipe_file(path, body)
+                system.rm_file(path + ".new")
+        else:
+            system.pipe_file(path, body)
+        system.invalidate_cache()
+        if bytes(system.cat_file(path)) != body:
+            raise OSError("it does not hold what was written")
+
+    def _unusable(self, what: str, error: Exception) -> ConfigurationError:
+        """Names the kind of error only: the text may hold the URL's own credentials."""
+        if isinstance(error, ImportError):
+            return self._error("needs a package that is not installed", "Install the fsspec driver, for example s3fs")
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        return self._error(
+            f"cannot be {what} ({reason})",
+            "Check its permissions and free space, or set sources.boast.credentials.token_store",
+        )
+
+    def _error(self, what: str, hint: str) -> ConfigurationError:
+        return ConfigurationError(f"The token store {getattr(self, 'where', '')} {what}", hint=hint)
+
+
+def _tokens(document: Any) -> Tokens:
+    """Raises KeyError, TypeError or ValueError for what is no such document."""
+    access, client = document["access_token"], document["client"]
+    refresh, seed = document["refresh_token"], document.get("seed")
+    times = [document.get(name) for name in ("expires_at", "expires_in")]
+    if not all(isinstance(value, str) and value for value in (access, client)):
+        raise ValueError
+    if not all(value is None or isinstance(value, str) for value in (refresh, seed)):
+        raise ValueError
+    if not all(value is None or isinstance(value, (int, float)) for value in times):
+        raise ValueError
+    return Tokens(access, refresh or None, times[0], times[1], seed, client)
+
+
+def _make_private(folder: Path) -> None:
+    for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable too. Windows has no such thing."""
+    if os.name != "nt":
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)

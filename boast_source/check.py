@@ -1,0 +1,83 @@
+"""`boast check`: every point a load depends on, each with ok or what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from boast_source import warehouse
+from boast_source.api import path_of
+from boast_source.config import account_ids_from, settings
+from boast_source.errors import BoastError
+from boast_source.job import client_for, pipeline_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from boast_source.api import BoastClient
+    from boast_source.config import Settings
+
+
+@dataclass(frozen=True)
+class Point:
+    """One thing that was checked; `detail` says what was found, or what to do."""
+
+    name: str
+    ok: bool
+    detail: str
+    exit_code: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.name, "ok": self.ok, "detail": self.detail}
+
+
+def check(destination: str, dataset: str) -> list[Point]:
+    """All points; those that depend on a failed one are left out."""
+    points: list[Point] = []
+    found = _point(points, "configuration", settings, lambda s: f"base_url {s.base_url}")
+    if found is not None:
+        _point(points, "credentials", lambda: _with_client(found, points), None)
+    _point(points, "destination", lambda: _reach(destination, dataset), lambda where: where)
+    return points
+
+
+def _with_client(found: Settings, points: list[Point]) -> None:
+    with client_for(found) as client:
+        accounts = _point(
+            points,
+            "token and accounts",
+            lambda: _accounts(client, found),
+            lambda ids: f"{len(ids)}: {', '.join(ids[:5])}",
+        )
+        for account in accounts or []:
+            path = path_of("accounts", account, "sequence_enrollments")
+            _point(
+                points,
+                f"list of account {account}",
+                lambda path=path: client.page(path, 1),  # type: ignore[misc]
+                lambda page: (
+                    f"{len(page.records) if page.count is None else page.count} enrollments, {page.pages or 1} pages"
+                ),
+            )
+
+
+def _accounts(client: BoastClient, found: Settings) -> list[str]:
+    seen = [str(account["id"]) for account in client.accounts()]
+    return list(account_ids_from(found.account_ids) or seen)
+
+
+def _reach(destination: str, dataset: str) -> str:
+    pipeline = pipeline_for(destination, dataset)
+    with warehouse.held(pipeline, patience=0):
+        return f"{destination} answers, dataset {dataset}"
+
+
+def _point(points: list[Point], name: str, attempt: Callable[[], Any], describe: Callable[[Any], str] | None) -> Any:
+    try:
+        result = attempt()
+    except BoastError as error:
+        points.append(Point(name, ok=False, detail=str(error), exit_code=error.exit_code))
+        return None
+    if describe:
+        points.append(Point(name, ok=True, detail=describe(result)))
+    return result

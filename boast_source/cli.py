@@ -1,0 +1,310 @@
+"""The command line: commands and their options; no logic of its own.
+
+stdout carries the result (with --json exactly one JSON document), stderr all else. Heavy imports wait until a command
+runs, so that `boast --help` is instant and needs no extra.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from boast_source import logs
+from boast_source.errors import BoastError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+INTERRUPTED = 3
+_STAMP = [
+    "%Y-%m-%d",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%dT%H:%M:%S.%fZ",
+    "%Y-%m-%dT%H:%M:%S%z",
+]
+
+
+@dataclass(frozen=True)
+class Common:
+    """The options that every command on the warehouse shares."""
+
+    destination: str
+    dataset: str
+    as_json: bool
+    debug: bool
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the shared options."""
+    for option in (
+        click.option("--debug", is_flag=True, help="Show tracebacks and all logs."),
+        click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout."),
+        click.option(
+            "--dataset",
+            default="boast_data",
+            show_default=True,
+            metavar="NAME",
+            help="Dataset (schema) to load into.",
+        ),
+        click.option(
+            "--destination",
+            default="duckdb",
+            show_default=True,
+            metavar="NAME",
+            help="A dlt destination: duckdb, postgres, ...",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+class Group(click.Group):
+    """Commands in the order of a user's first day, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        return list(self.commands)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "sandbox":
+            from boast_source.sandbox.command import sandbox  # noqa: PLC0415 -- the extra is needed only here
+
+            return sandbox
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="boast-source", prog_name="boast")
+def boast() -> None:
+    """Load Boast sequence enrollments into a warehouse, incrementally and verifiably.
+
+    \b
+    First steps:
+      boast demo                      try everything on the embedded sandbox, no account needed
+      boast check                     is everything configured? each point with ok or what to do
+      boast load                      load what is new or changed, and verify it
+      boast load --json | jq .        the same for a script
+
+    \b
+    Configuration comes from the environment, .dlt/config.toml and .dlt/secrets.toml, for example:
+      export SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN=...
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done but something waits for a person,
+    4 another run holds the lock.
+    """
+
+
+@boast.command()
+@common
+def check(destination: str, dataset: str, *, as_json: bool, debug: bool) -> None:
+    """Check configuration, token, accounts, the list and the destination, each with ok or what to do.
+
+    \b
+    Examples:
+      boast check
+      boast check --destination postgres --json
+    """
+    given = _prepare(Common(destination, dataset, as_json, debug))
+    from boast_source.check import check as run_check  # noqa: PLC0415
+    from boast_source.terminal import show_checks  # noqa: PLC0415
+
+    points = run_check(given.destination, given.dataset)
+    exit_code = max((point.exit_code for point in points), default=0)
+    if given.as_json:
+        _print_json({"status": "ok" if exit_code == 0 else "failed", "checks": [point.as_json() for point in points]})
+    else:
+        show_checks(points)
+    sys.exit(exit_code)
+
+
+@boast.command()
+@common
+@click.option(
+    "--account",
+    "accounts",
+    multiple=True,
+    metavar="ID",
+    help="Load this account only; repeatable. Default: sources.boast.account_ids, else all.",
+)
+@click.option(
+    "--resources",
+    default="",
+    metavar="A,B",
+    help="Load only these: sequence_enrollments,accounts,contacts,forms,responses,sequences.",
+)
+@click.option("--prove", is_flag=True, help="Read the list again until two passes in a row agree.")
+@click.option(
+    "--since",
+    type=click.DateTime(_STAMP),
+    help="Only records with updated_at at or after this moment (UTC unless it says otherwise).",
+)
+@click.option("--until", type=click.DateTime(_STAMP), help="Only records with updated_at before this moment.")
+@click.option("--full-refresh", is_flag=True, help="Read and write all again; drops nothing.")
+@click.option(
+    "--accept-missing",
+    is_flag=True,
+    help="Mark vanished enrollments as missing even if they are suspiciously many.",
+)
+def load(
+    destination: str,
+    dataset: str,
+    accounts: tuple[str, ...],
+    resources: str,
+    since: datetime | None,
+    until: datetime | None,
+    *,
+    as_json: bool,
+    debug: bool,
+    prove: bool,
+    full_refresh: bool,
+    accept_missing: bool,
+) -> None:
+    """List everything, load what is new or changed, and verify that the warehouse holds what was listed.
+
+    \b
+    Examples:
+      boast load
+      boast load --prove                             two passes that agree: verified "exact"
+      boast load --account 7a2f1f8c-... --resources sequence_enrollments
+      boast load --since 2026-01-01 --until 2026-02-01
+    """
+    given = _prepare(Common(destination, dataset, as_json, debug))
+    from boast_source.job import load_job  # noqa: PLC0415
+
+    sys.exit(
+        load_job(
+            given.destination,
+            given.dataset,
+            accounts=accounts,
+            resources=[name.strip() for name in resources.split(",") if name.strip()],
+            prove=prove,
+            everything=full_refresh,
+            accept_missing=accept_missing,
+            since=_utc(since),
+            until=_utc(until),
+            as_json=_print_json if given.as_json else None,
+        )
+    )
+
+
+@boast.command()
+@click.option(
+    "--port",
+    default=0,
+    show_default="a free one",
+    help="Loopback port that receives the answer; give the one registered as redirect URI.",
+)
+@click.option("--timeout", default=300, show_default=True, help="Seconds to wait for the browser.")
+@click.option("--no-browser", is_flag=True, help="Print the address instead of opening a browser.")
+@click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout.")
+@click.option("--debug", is_flag=True, help="Show tracebacks and all logs.")
+def login(port: int, timeout: int, *, no_browser: bool, as_json: bool, debug: bool) -> None:
+    """Log in with OAuth in the browser and keep the tokens in the token store.
+
+    Needs sources.boast.credentials.client_id and .client_secret.
+
+    \b
+    Examples:
+      boast login
+      boast login --port 8123 --no-browser
+    """
+    _prepare(Common("duckdb", "boast_data", as_json, debug))
+    from boast_source.job import login_job  # noqa: PLC0415
+
+    store = login_job(port=port, seconds=timeout, open_browser=not no_browser)
+    if as_json:
+        _print_json({"status": "ok", "token_store": store})
+    else:
+        click.echo(f"Logged in. The tokens are in {store}. Next: boast check")
+
+
+@boast.command(name="sandbox")
+def _sandbox() -> None:
+    """Serve the embedded Boast API on loopback."""  # replaced by the extra's own command, see Group
+
+
+@boast.command()
+@click.option(
+    "--folder",
+    default="boast-demo",
+    show_default=True,
+    type=click.Path(file_okay=False),
+    help="Where the demo keeps its DuckDB file and state.",
+)
+@click.option("--enrollments", default=2000, show_default=True, help="How many enrollments the sandbox holds.")
+@click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout.")
+@click.option("--debug", is_flag=True, help="Show tracebacks and all logs.")
+def demo(folder: str, enrollments: int, *, as_json: bool, debug: bool) -> None:
+    """Sandbox, load and a first query, in a folder of its own. Needs no account.
+
+    \b
+    Example:
+      boast demo
+    """
+    _prepare(Common("duckdb", "boast_data", as_json, debug))
+    from boast_source.demo import demo as run_demo  # noqa: PLC0415
+
+    sys.exit(run_demo(folder, enrollments, as_json=_print_json if as_json else None))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: every error becomes one line and the exit code of the contract."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        boast.main(arguments, prog_name="boast", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("boast: stopped before it was done; the next run does the rest.", err=True)
+        sys.exit(INTERRUPTED)
+    except BoastError as error:
+        if debug:
+            raise
+        _report(arguments, str(error))
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        _report(
+            arguments,
+            f"unexpected {type(error).__name__}. Run again with --debug to see where it comes from.",
+        )
+        sys.exit(1)
+
+
+def _report(arguments: Sequence[str], text: str) -> None:
+    click.echo(f"boast: {text}", err=True)
+    if "--json" in arguments:
+        _print_json({"status": "failed", "error": text})
+
+
+def _prepare(given: Common) -> Common:
+    logs.set_up(debug=given.debug)
+    return given
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, default=str))
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    from datetime import timezone  # noqa: PLC0415
+
+    return moment.replace(tzinfo=timezone.utc) if moment and moment.tzinfo is None else moment
+
+
+if __name__ == "__main__":
+    main()

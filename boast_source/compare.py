@@ -1,0 +1,312 @@
+"""Listing against warehouse: what differs, what is gone, whether the two are equal.
+
+Works on the scratch index, in SQL, for one list at a time. A content hash covers the API's fields (those that are
+not null, by name), the account and whether the record is missing; two records are the same version exactly when
+their hashes are equal. For a list `x` it makes
+
+- `x__now`: the newest version of each id that was delivered, typed, with `_hash`;
+- `x__stored`: the warehouse's rows with the same columns, with `_hash`;
+- `x__gone`: stored ids that the API no longer has (confirmed by 404);
+- `x__newest`: for the history, the newest version of each id: `version`, `version_key`, `content_hash`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+import pyarrow as pa
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+from boast_source.scratch import Scratch, quote
+from boast_source.tables import EXTRA, Kind, Shape, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+ACCOUNT, MISSING = "account_id", "missing_since"
+HISTORY_KEYS = ("version_key", "version", "content_hash", "observed_at")
+SEEN_AT = "seen_at()"  # one moment for the whole run (see scratch.py)
+
+_SQL_TYPES: dict[Kind, str] = {
+    "text": "varchar",
+    "json": "varchar",
+    "timestamp": "timestamptz",
+    "bigint": "bigint",
+    "double": "double",
+    "bool": "boolean",
+}
+_RESERVED = {ACCOUNT, MISSING, *HISTORY_KEYS}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: its name, its kind and the SQL over `x__listed` that gives its raw text."""
+
+    name: str
+    kind: Kind
+    raw: str
+
+    @property
+    def typed(self) -> str:
+        """The value in its kind, or null where the text does not fit."""
+        raw = f"({self.raw})"
+        if self.kind == "timestamp":
+            return f"case when regexp_matches({raw}, '^\\s*\\d{{4}}-') then try_cast({raw} as timestamptz) end"
+        if self.kind == "bigint":
+            return f"case when regexp_matches({raw}, '^-?\\d+$') then try_cast({raw} as bigint) end"
+        if self.kind == "double":
+            return f"case when regexp_matches({raw}, '^[-+.0-9eE]+$') then try_cast({raw} as double) end"
+        if self.kind == "bool":
+            return f"case {raw} when 'true' then true when 'false' then false end"
+        return self.raw
+
+
+def columns_of(scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind]) -> list[Column]:
+    """The columns that this listing fills: the shape's, one per unknown field, and `…__v_text` for misfits.
+
+    A field that the warehouse already has keeps its kind; a value that does not fit it goes to a text column of the
+    same name with `__v_text`, as dlt does, so that a change of type drops nothing.
+    """
+    columns = [Column(name, kind, quote(name)) for name, kind in shape.columns.items()]
+    columns += _extra_columns(scratch, shape, stored_kinds)
+    strict = [column for column in columns if column.kind not in {"text", "json"}]
+    if strict:
+        misfits = ", ".join(f"count({c.raw}) > count({c.typed})" for c in strict)
+        flags = scratch.rows(f"select {misfits} from {shape.name}__listed")[0]
+        columns += [
+            Column(f"{c.name}__v_text", "text", f"case when {c.typed} is null then {c.raw} end")
+            for c, misfit in zip(strict, flags, strict=True)
+            if misfit or f"{c.name}__v_text" in stored_kinds
+        ]
+    return columns
+
+
+def _extra_columns(scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind]) -> list[Column]:
+    listed, naming = f"{shape.name}__listed", NamingConvention()
+    keys = scratch.rows(
+        f"select distinct unnest(json_keys({EXTRA})) as key from {listed} where {EXTRA} is not null order by key"
+    )
+    columns: dict[str, Column] = {}
+    for (key,) in keys:
+        pointer = "'/" + key.replace("~", "~0").replace("/", "~1").replace("'", "''") + "'"
+        types = {
+            row[0]
+            for row in scratch.rows(
+                f"select distinct json_type({EXTRA}, {pointer}) from {listed} where {EXTRA} is not null"
+            )
+        } - {None, "NULL"}
+        name = _free_name(naming.normalize_identifier(key), {*shape.columns, *_RESERVED, *columns})
+        kind = stored_kinds.get(name) or _kind_of(types)
+        if kind:
+            extract = "->" if kind == "json" else "->>"
+            nothing = f"json_type({EXTRA}, {pointer}) = 'NULL'"
+            columns[name] = Column(
+                name, kind, f"case when not {nothing} then ({EXTRA} {extract} {pointer})::varchar end"
+            )
+    return list(columns.values())
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_x"
+    return name
+
+
+def _kind_of(json_types: set[str]) -> Kind | None:
+    """The kind that holds all values of these JSON types; None when there is no value yet."""
+    if not json_types:
+        return None
+    if json_types & {"OBJECT", "ARRAY"}:
+        return "json"
+    if json_types == {"BOOLEAN"}:
+        return "bool"
+    if json_types <= {"BIGINT", "UBIGINT"}:
+        return "bigint"
+    if json_types <= {"BIGINT", "UBIGINT", "DOUBLE"}:
+        return "double"
+    return "text"
+
+
+def make_now(scratch: Scratch, shape: Shape, columns: list[Column]) -> None:
+    """`x__now`: of all deliveries of an id the latest pass wins, then the later `updated_at`, then arrival."""
+    typed = ", ".join(f"{c.typed} as {quote(c.name)}" for c in columns)
+    newest = f"{quote(shape.cursor)} desc nulls last, " if shape.cursor else ""
+    scratch.execute(
+        f"create or replace table {shape.name}__now as with newest as (select * from {shape.name}__listed qualify"
+        f" row_number() over (partition by id order by _pass desc, {newest} _account, _seq desc) = 1),"
+        f" typed as (select {typed}, _account as {ACCOUNT}, null::timestamptz as {MISSING} from newest)"
+        f" select *, {_hash(columns)} as _hash from typed"
+    )
+
+
+def make_stored(scratch: Scratch, shape: Shape, columns: list[Column], batches: Iterable[pa.Table] | None) -> None:
+    """`x__stored` from the warehouse's rows (None: there is no table yet)."""
+    kinds: dict[str, Kind] = {c.name: c.kind for c in columns} | {ACCOUNT: "text", MISSING: "timestamp"}
+    raw = f"{shape.name}__raw"
+    scratch.execute(f"drop table if exists {raw}")
+    for batch in batches or ():
+        scratch.insert(raw, _canonical(batch, kinds))
+    there = set(_column_names(scratch, raw))
+    typed = ", ".join(
+        (f"try_cast({quote(name)} as {_SQL_TYPES[kind]})" if name in there else f"null::{_SQL_TYPES[kind]}")
+        + f" as {quote(name)}"
+        for name, kind in kinds.items()
+    )
+    source = raw if there else "(select 1 where false)"
+    scratch.execute(
+        f"create or replace table {shape.name}__stored as with typed as (select {typed} from {source})"
+        f" select *, {_hash(columns)} as _hash from typed"
+    )
+    scratch.execute(f"drop table if exists {raw}")
+
+
+def make_gone(scratch: Scratch, shape: Shape, ids: list[str]) -> None:
+    """`x__gone` (id)."""
+    scratch.execute(f"create or replace table {shape.name}__gone (id varchar)")
+    if ids:
+        scratch.insert(f"{shape.name}__gone", pa.table({"id": pa.array(ids, pa.string())}))
+
+
+def make_newest(scratch: Scratch, shape: Shape, batches: Iterable[pa.Table] | None) -> None:
+    """`x__newest` from the warehouse's history (None: there is none yet)."""
+    table = f"{shape.name}__newest"
+    scratch.execute(
+        f"create or replace table {table} (id varchar, version bigint, version_key varchar, content_hash varchar)"
+    )
+    for batch in batches or ():
+        scratch.insert(table, batch)
+
+
+def undelivered(scratch: Scratch, shape: Shape, accounts: list[str]) -> list[tuple[str, str]]:
+    """(account, id) of the stored rows of these accounts that no pass delivered and that are not marked missing."""
+    return [
+        (str(account), str(key))
+        for account, key in scratch.rows(
+            f"select {ACCOUNT}, id from {shape.name}__stored where {MISSING} is null"
+            f" and list_contains(?, {ACCOUNT}) and id not in (select id from {shape.name}__listed) order by 1, 2",
+            [accounts],
+        )
+    ]
+
+
+def stored_count(scratch: Scratch, shape: Shape, account: str) -> int:
+    """Stored rows of the account that are not marked missing."""
+    return int(
+        scratch.value(f"select count(*) from {shape.name}__stored where {MISSING} is null and {ACCOUNT} = ?", [account])
+    )
+
+
+def delivered(scratch: Scratch, shape: Shape, account: str | None) -> bool:
+    """Whether any pass delivered any record of the account."""
+    return bool(
+        scratch.value(f"select exists (from {shape.name}__listed where _account is not distinct from ?)", [account])
+    )
+
+
+def changed_rows(shape: Shape, columns: list[Column], *, everything: bool, within: str = "true") -> str:
+    """SQL: the rows to load into `x`: new, changed, or gone (with `missing_since` set to now)."""
+    names = ", ".join(f"r.{quote(name)}" for name in row_columns(shape, columns) if name != MISSING)
+    x = shape.name
+    differs = "true" if everything else "s.id is null or s._hash <> r._hash"
+    sql = (
+        f"select {names}, r.{MISSING} from {x}__now r left join {x}__stored s using (id)"
+        f" where ({differs}) and ({within})"
+    )
+    if MISSING in row_columns(shape, columns):
+        sql += (
+            f" union all by name select {names}, {SEEN_AT} as {MISSING}"
+            f" from {x}__stored r semi join {x}__gone using (id)"
+        )
+    else:
+        sql = sql.replace(f", r.{MISSING} from", " from")
+    return sql
+
+
+def history_rows(shape: Shape, columns: list[Column], within: str = "true") -> str:
+    """SQL: the versions that the history does not hold yet, each chained to the one before.
+
+    `version_key` hashes id, content and the version before, so a repeated load adds nothing, and a content that
+    comes back is a version of its own.
+    """
+    names = ", ".join(f"r.{quote(name)}" for name in row_columns(shape, columns))
+    x = shape.name
+    hashed = _hash([Column(c.name, c.kind, quote(c.name)) for c in columns])
+    return (
+        f"with seen as (select r.*, 1 as step from {x}__now r where {within}"
+        # a stored version that vanished before the history had it, then its absence
+        f" union all by name select r.*, 1 as step from {x}__stored r semi join {x}__gone using (id)"
+        f" union all by name select * exclude (_hash), {hashed} as _hash, 2 as step from"
+        f" (select * replace ({SEEN_AT} as {MISSING}) from {x}__stored semi join {x}__gone using (id))),"
+        " fresh as (select r.*, n.version as before, n.version_key as before_key from seen r"
+        f" left join {x}__newest n using (id) where n.content_hash is distinct from r._hash),"
+        " numbered as (select *, coalesce(before, 0) + row_number() over (partition by id order by step) as version,"
+        " row_number() over (partition by id order by step) as place from fresh),"
+        " keyed as (select *, md5(concat_ws('|', id, _hash, coalesce(before_key, ''), place)) as version_key"
+        " from numbered)"
+        f" select {names}, r.version_key, r.version, r._hash as content_hash, {SEEN_AT} as observed_at from keyed r"
+    )
+
+
+def unequal(scratch: Scratch, shape: Shape, account: str, within: str = "true") -> int:
+    """How many delivered records of the account the warehouse does not hold in their last seen version."""
+    x = shape.name
+    return int(
+        scratch.value(
+            f"select count(*) from {x}__now r left join {x}__stored s using (id)"
+            f" where r.{ACCOUNT} = ? and (s.id is null or s._hash <> r._hash) and ({within})",
+            [account],
+        )
+    )
+
+
+def repeated_ids(scratch: Scratch, shape: Shape) -> int:
+    """How many rows the warehouse holds beyond one per id."""
+    return int(scratch.value(f"select count(*) - count(distinct id) from {shape.name}__stored"))
+
+
+def row_columns(shape: Shape, columns: list[Column]) -> list[str]:
+    """The column names of a row of the table, in order."""
+    names = [*(c.name for c in columns), ACCOUNT]
+    return [*names, MISSING] if keeps_history(shape) else names
+
+
+def keeps_history(shape: Shape) -> bool:
+    """Enrollments keep every version and are marked when they vanish; the other lists are newest state only."""
+    return shape.name == "sequence_enrollments"
+
+
+def _hash(columns: list[Column]) -> str:
+    parts = []
+    for c in sorted(columns, key=lambda column: column.name):
+        value = f"epoch_us({quote(c.name)})" if c.kind == "timestamp" else quote(c.name)
+        parts.append(f"'{c.name}=' || {value}")
+    parts += [f"'{ACCOUNT}=' || {ACCOUNT}", f"case when {MISSING} is not null then 'missing' end"]
+    return f"md5(concat_ws(chr(31), {', '.join(parts)}))"
+
+
+def _canonical(batch: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
+    """JSON columns as canonical text: a warehouse may give them back in another spelling."""
+    for place, name in enumerate(batch.column_names):
+        if kinds.get(name) == "json":
+            texts = [None if v is None else _respell(v) for v in batch[name].to_pylist()]
+            batch = batch.set_column(place, name, pa.array(texts, pa.string()))
+    return batch
+
+
+def _respell(value: object) -> str:
+    if isinstance(value, str):
+        try:
+            return to_json(orjson.loads(value))
+        except orjson.JSONDecodeError:
+            return value
+    return to_json(value)
+
+
+def _column_names(scratch: Scratch, table: str) -> Iterator[str]:
+    for (name,) in scratch.rows(
+        "select column_name from duckdb_columns() where table_name = ? and database_name = current_database()",
+        [table],
+    ):
+        yield str(name)

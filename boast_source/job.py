@@ -1,0 +1,138 @@
+"""What the commands do: settings, pipeline, lock, progress, summary, run record."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import dlt
+
+from boast_source import runs, terminal
+from boast_source.api import BoastClient, resolve_credentials
+from boast_source.config import Settings, account_ids_from, settings
+from boast_source.errors import BoastError, ConfigurationError
+from boast_source.listing import Options
+from boast_source.load import Loaded, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+
+def pipeline_for(destination: str, dataset: str) -> dlt.Pipeline:
+    """The pipeline `boast` into a destination that can merge.
+
+    Raises ConfigurationError for a destination that does not exist, is not installed, or cannot merge.
+    """
+    if destination == "filesystem":
+        raise ConfigurationError(
+            "The destination filesystem with plain files cannot merge: it would append every change as a new row",
+            hint="Choose a SQL destination (duckdb, postgres, ...).",
+        )
+    if destination == "duckdb" and dataset == "boast":
+        raise ConfigurationError(
+            "The dataset cannot be called boast on DuckDB: the file boast.duckdb has that name already",
+            hint="Choose another, for example --dataset boast_data.",
+        )
+    try:
+        return dlt.pipeline("boast", destination=destination, dataset_name=dataset)
+    except Exception as error:
+        raise ConfigurationError(
+            f"The destination {destination} cannot be used: {str(error).strip().splitlines()[0][:200]}",
+            hint=f'Is it a dlt destination, and its extra installed? For example: pip install "dlt[{destination}]".',
+        ) from error
+
+
+@contextlib.contextmanager
+def client_for(found: Settings) -> Iterator[BoastClient]:
+    """A client with the configured credentials."""
+    with BoastClient(
+        resolve_credentials(),
+        base_url=found.base_url,
+        max_concurrency=found.max_concurrency,
+        max_requests_per_second=found.max_requests_per_second,
+        request_timeout=found.request_timeout,
+    ) as client:
+        yield client
+
+
+def load_job(
+    destination: str,
+    dataset: str,
+    *,
+    accounts: Sequence[str] = (),
+    resources: Sequence[str] = (),
+    prove: bool = False,
+    everything: bool = False,
+    accept_missing: bool = False,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    as_json: Callable[[dict[str, Any]], None] | None = None,
+) -> int:
+    """`boast load`: returns the exit code.
+
+    Raises BoastError when the load failed as a whole, after the run is recorded.
+    """
+    if since and until and since >= until:
+        raise ConfigurationError("--since is not before --until", hint="Give --since the earlier moment.")
+    found = settings()
+    options = Options(
+        account_ids=account_ids_from(list(accounts)) or account_ids_from(found.account_ids),
+        workers=found.max_concurrency,
+        prove=prove,
+        everything=everything,
+        accept_missing=accept_missing,
+        since=since,
+        until=until,
+        keep_going=True,
+    )
+    pipeline = pipeline_for(destination, dataset)
+    with runs.lock(pipeline), client_for(found) as client:
+        run = runs.Run("load")
+        try:
+            with terminal.progress() as shown:
+                loaded = load(
+                    pipeline,
+                    client,
+                    options,
+                    resources=resources,
+                    patience=found.lock_timeout,
+                    on_page=shown.page,
+                    on_note=shown.note,
+                )
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
+            code = runs.ATTENTION if stopped else getattr(error, "exit_code", runs.FAILED)
+            run.finish(code, "stopped" if stopped else _gist(error))
+            runs.record(pipeline, run)
+            raise
+        _count(run, loaded)
+        runs.record(pipeline, run)
+    if as_json:
+        as_json(loaded.as_json(run.run_id))
+    else:
+        terminal.show_load(loaded, pipeline, run)
+    return loaded.exit_code
+
+
+def login_job(*, port: int, seconds: float, open_browser: bool) -> str:
+    """`boast login`: returns where the tokens are kept."""
+    import webbrowser  # noqa: PLC0415
+
+    from boast_source.api.login import login  # noqa: PLC0415
+
+    def show(address: str) -> bool:
+        terminal.note(f"Open this address in a browser to log in:\n{address}")
+        return webbrowser.open(address) if open_browser else True
+
+    return login(port=port, timeout=seconds, open_browser=show)
+
+
+def _count(run: runs.Run, loaded: Loaded) -> None:
+    run.verified = loaded.verified
+    run.listed, run.loaded, run.missing = (loaded.total(name) for name in ("listed", "loaded", "missing"))
+    run.finish(loaded.exit_code, "; ".join(loaded.errors) or None)
+
+
+def _gist(error: BaseException) -> str:
+    return str(error) if isinstance(error, BoastError) else type(error).__name__

@@ -1,0 +1,326 @@
+"""One run's listing: sweep what is asked for, compare it with the warehouse, hand on what differs, verify.
+
+The resources of the source share one listing; a list is swept when its first resource is extracted.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+
+from boast_source import compare, warehouse
+from boast_source.api import Page, Tally, path_of
+from boast_source.errors import ApiError, AuthenticationError, NotFoundError, UnreadableError
+from boast_source.scratch import ListIndex, Scratch, make_listed
+from boast_source.sweep import Steadiness, sweep
+from boast_source.tables import ACCOUNTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+
+    import dlt
+
+    from boast_source.api import BoastClient
+    from boast_source.compare import Column
+    from boast_source.tables import Kind, Record, Shape
+
+Verified = Literal["exact", "covered", "moving", "failed"]
+
+# More vanished rows than this, and more than this share of what is stored, is suspicious: nothing is marked.
+GONE_ROWS, GONE_SHARE = 10, 0.2
+_ASKED = 1_000_000  # the "pass" of a record that was asked for by its id: later than any real pass
+
+
+@dataclass
+class ListReport:
+    """What happened to one list of one account (`account_id` None: the list of accounts)."""
+
+    account_id: str | None
+    resource: str
+    listed: int = 0
+    loaded: int = 0
+    missing: int = 0
+    passes: int = 0
+    steadiness: Steadiness | None = None
+    unanswered: int = 0  # stored, not delivered, and the question for it stayed open
+    hidden: int = 0  # stored, not delivered, and there all the same
+    suspicious: int = 0  # stored, not delivered, too many to believe
+    verified: Verified | None = None
+    error: str | None = None
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to list. `account_ids` None: all that the token sees. `since`/`until` bound the cursor, [since, until)."""
+
+    account_ids: tuple[str, ...] | None = None
+    workers: int = 8
+    prove: bool = False
+    everything: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+    accept_missing: bool = False  # a person says that many vanished rows are no accident
+    keep_going: bool = False  # a failing account is reported, not raised
+
+    def within(self, cursor: str | None) -> str:
+        """SQL: the row lies in the range, or has no cursor value."""
+        if cursor is None or (self.since is None and self.until is None):
+            return "true"
+        bounds = []
+        if self.since:
+            bounds.append(f"r.{cursor} >= '{self.since.isoformat()}'::timestamptz")
+        if self.until:
+            bounds.append(f"r.{cursor} < '{self.until.isoformat()}'::timestamptz")
+        return f"r.{cursor} is null or ({' and '.join(bounds)})"
+
+
+class Listing:
+    """What the resources of one run share. Close it to remove its scratch index."""
+
+    def __init__(
+        self,
+        client: BoastClient,
+        options: Options,
+        *,
+        on_page: Callable[[ListReport, Page], None] | None = None,
+    ) -> None:
+        self.client = client
+        self.options = options
+        self.reports: list[ListReport] = []
+        self._on_page = on_page
+        self._scratch = Scratch()
+        self._columns: dict[str, list[Column]] = {}
+        self._accounts: list[str] | None = None
+
+    def close(self) -> None:
+        self._scratch.close()
+
+    def accounts(self) -> list[str]:
+        """The accounts to list, each once."""
+        if self._accounts is None:
+            given = self.options.account_ids
+            if given is None:
+                self._sweep_accounts()
+                given = tuple(
+                    key for (key,) in self._scratch.rows("select distinct id from accounts__listed order by 1")
+                )
+            self._accounts = list(dict.fromkeys(given))
+        return self._accounts
+
+    def prepare(self, shape: Shape, pipeline: dlt.Pipeline | None, stored_kinds: Mapping[str, Kind] | None) -> None:
+        """Sweep the list for every account and compare it with the warehouse; once per list.
+
+        `stored_kinds` None: count the table as empty (it is, or it is about to be dropped).
+        """
+        if shape.name in self._columns:
+            return
+        make_listed(self._scratch, shape)
+        reports = [self._sweep(shape, account) for account in self.accounts()] if shape != ACCOUNTS else []
+        if shape == ACCOUNTS:
+            self._sweep_accounts()
+        columns = compare.columns_of(self._scratch, shape, stored_kinds or {})
+        readable = pipeline if stored_kinds else None
+        self._read_stored(shape, columns, readable)
+        gone = self._ask_for_undelivered(shape, [r for r in reports if not r.error])
+        if any(report.hidden for report in reports):
+            columns = compare.columns_of(self._scratch, shape, stored_kinds or {})
+            self._read_stored(shape, columns, readable)
+        compare.make_now(self._scratch, shape, columns)
+        compare.make_gone(self._scratch, shape, gone)
+        self._columns[shape.name] = columns
+        self._count(shape, reports)
+
+    def rows(self, shape: Shape) -> Iterator[pa.Table]:
+        """What differs from the warehouse, in batches; one empty batch when nothing was ever stored or listed."""
+        sql = compare.changed_rows(
+            shape,
+            self._columns[shape.name],
+            everything=self.options.everything,
+            within=self.options.within(shape.cursor),
+        )
+        yield from self._handed_on(sql, {"id"})
+
+    def json_columns(self, shape: Shape) -> set[str]:
+        """Unknown fields that hold objects or arrays; what is handed on has them as JSON text."""
+        return {c.name for c in self._columns[shape.name] if c.kind == "json" and c.name not in shape.columns}
+
+    def versions(self, shape: Shape, pipeline: dlt.Pipeline | None) -> Iterator[pa.Table]:
+        """The versions that the history does not hold yet, in batches."""
+        columns = self._columns[shape.name]
+        newest = (
+            warehouse.read(
+                pipeline,
+                f"{shape.name}_history",
+                ["id", "version", "version_key", "content_hash"],
+                newest_by=("id", "version"),
+            )
+            if pipeline
+            else None
+        )
+        compare.make_newest(self._scratch, shape, newest)
+        sql = compare.history_rows(shape, columns, within=self.options.within(shape.cursor))
+        yield from self._handed_on(sql, {"id", *compare.HISTORY_KEYS})
+
+    def verify(self, shape: Shape, pipeline: dlt.Pipeline) -> None:
+        """Compare again after the load, and say in each report how sure it is."""
+        if shape.name not in self._columns:
+            return
+        self._read_stored(shape, self._columns[shape.name], pipeline)
+        repeated = compare.repeated_ids(self._scratch, shape)
+        within = self.options.within(shape.cursor)
+        for report in self.reports:
+            if report.resource != shape.name or report.error or report.account_id is None:
+                continue
+            unequal = compare.unequal(self._scratch, shape, report.account_id, within)
+            if repeated or unequal or report.suspicious:
+                report.verified = "failed"
+                report.error = _failure(report, repeated, unequal)
+            elif report.unanswered:
+                report.verified = "moving"
+            elif report.hidden:
+                report.verified = "covered" if report.steadiness == "exact" else report.steadiness
+            else:
+                report.verified = report.steadiness
+
+    def _sweep_accounts(self) -> None:
+        if not any(report.resource == ACCOUNTS.name for report in self.reports):
+            self._sweep(ACCOUNTS, None)
+
+    def _sweep(self, shape: Shape, account: str | None) -> ListReport:
+        report = ListReport(account, shape.name)
+        self.reports.append(report)
+        path = path_of(shape.name) if account is None else path_of("accounts", account, shape.name)
+        index = ListIndex(self._scratch, shape, account)
+
+        def fetch(number: int) -> Page:
+            page = self.client.page(path, number, report.tally)
+            for record in page.records:
+                _check_id(record, path)
+            return page
+
+        def note(page: Page) -> None:
+            if self._on_page:
+                self._on_page(report, page)
+
+        try:
+            result = sweep(fetch, index, workers=self.options.workers, prove=self.options.prove, on_page=note)
+            report.passes, report.steadiness = result.passes, result.steadiness
+        except AuthenticationError:
+            raise
+        except ApiError as error:
+            if not self.options.keep_going or shape == ACCOUNTS:
+                raise
+            report.error = str(error)
+        finally:
+            index.flush()
+        return report
+
+    def _read_stored(self, shape: Shape, columns: list[Column], pipeline: dlt.Pipeline | None) -> None:
+        names = compare.row_columns(shape, columns)
+        batches = warehouse.read(pipeline, shape.name, names) if pipeline else None
+        compare.make_stored(self._scratch, shape, columns, batches)
+
+    def _ask_for_undelivered(self, shape: Shape, reports: list[ListReport]) -> list[str]:
+        """The ids that are gone for good: stored, delivered by no pass, and 404 when asked for."""
+        ranged = self.options.since or self.options.until
+        if not compare.keeps_history(shape) or ranged:
+            return []
+        by_account = {report.account_id: report for report in reports}
+        questions = []
+        for account, key in compare.undelivered(self._scratch, shape, [a for a in by_account if a]):
+            by_account[account].suspicious += 1
+            questions.append((account, key))
+        for report in reports:
+            stored = compare.stored_count(self._scratch, shape, report.account_id or "")
+            few = report.suspicious <= GONE_ROWS or report.suspicious <= GONE_SHARE * stored
+            if self.options.accept_missing or (few and compare.delivered(self._scratch, shape, report.account_id)):
+                report.suspicious = 0
+        believed = [(account, key) for account, key in questions if not by_account[account].suspicious]
+        with ThreadPoolExecutor(self.options.workers, thread_name_prefix="boast-ask") as pool:
+            answers = pool.map(lambda asked: self._ask(shape, asked[0], asked[1], by_account[asked[0]]), believed)
+            return [key for (_, key), gone in zip(believed, answers, strict=True) if gone]
+
+    def _ask(self, shape: Shape, account: str, key: str, report: ListReport) -> bool:
+        path = path_of("accounts", account, shape.name, key)
+        try:
+            record = self.client.record(path, report.tally)
+            _check_id(record, path)
+        except NotFoundError:
+            return True
+        except AuthenticationError:
+            raise
+        except ApiError:
+            with self._scratch.lock:
+                report.unanswered += 1
+            return False
+        with self._scratch.lock:
+            report.hidden += 1
+            index = ListIndex(self._scratch, shape, account)
+            index.add([record], _ASKED)
+            index.flush()
+        return False
+
+    def _count(self, shape: Shape, reports: list[ListReport]) -> None:
+        """Per account: distinct records delivered, rows to load, rows now missing."""
+        x = shape.name
+        listed = dict(self._scratch.rows(f"select account_id, count(*) from {x}__now group by all"))
+        changed = compare.changed_rows(
+            shape,
+            self._columns[shape.name],
+            everything=self.options.everything,
+            within=self.options.within(shape.cursor),
+        )
+        gone_id = f"id in (select id from {x}__gone)"
+        counts = {
+            account: (loaded, missing)
+            for account, loaded, missing in self._scratch.rows(
+                f"select account_id, count(*) filter (not ({gone_id})), count(*) filter ({gone_id}) from ({changed})"
+                " group by all"
+            )
+        }
+        for report in reports:
+            report.listed = listed.get(report.account_id, 0)
+            report.loaded, report.missing = counts.get(report.account_id, (0, 0))
+
+    def _handed_on(self, sql: str, keys: set[str]) -> Iterator[pa.Table]:
+        handed = False
+        for batch in self._scratch.batches(sql):
+            handed = True
+            yield _with_keys(batch, keys)
+        if not handed:
+            yield _with_keys(self._scratch.empty(sql), keys)
+
+
+def _with_keys(rows: pa.Table, keys: set[str]) -> pa.Table:
+    """The key columns are never null, and the schema says so."""
+    schema = pa.schema([f.with_nullable(f.name not in keys) for f in rows.schema])
+    return rows.cast(schema)
+
+
+def _check_id(record: Record, path: str) -> None:
+    key: Any = record.get("id")
+    if key is None or key == "":
+        raise UnreadableError(
+            f"GET {path} answered with a record that has no id",
+            hint="Is base_url the Boast API? Nothing was changed; try again later.",
+            method="GET",
+            path=path,
+        )
+
+
+def _failure(report: ListReport, repeated: int, unequal: int) -> str:
+    if report.suspicious:
+        return (
+            f"{report.suspicious} stored enrollments are no longer listed, too many to believe: nothing was marked"
+            " missing. Look at the account in Boast; if they are gone indeed, run `boast load --accept-missing`."
+        )
+    if repeated:
+        return (
+            f"{repeated} rows of {report.resource} share their id with another. Remove the extra rows, then load again."
+        )
+    return f"{unequal} records of {report.resource} differ from what was listed. Run `boast load --full-refresh`."

@@ -1,0 +1,187 @@
+"""The load: finish what a crashed run left, sweep, load what differs, verify."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlt.common.destination.exceptions import DestinationException
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from boast_source import warehouse
+from boast_source.errors import BoastError, ConfigurationError, DestinationError
+from boast_source.listing import Listing, ListReport, Options
+from boast_source.runs import ATTENTION, DONE, STATUS
+from boast_source.source import HISTORY, source_of
+from boast_source.tables import SEQUENCE_ENROLLMENTS, SHAPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import dlt
+
+    from boast_source.api import BoastClient, Page
+
+log = logging.getLogger("boast_source")
+
+_SURENESS = ("failed", "moving", "covered", "exact")  # the weakest account speaks for the run
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a load did: a report per account and list, and the exit code that follows."""
+
+    reports: list[ListReport]
+    exit_code: int
+
+    @property
+    def enrollments(self) -> list[ListReport]:
+        """The reports on enrollments, one per account."""
+        return [r for r in self.reports if r.resource == SEQUENCE_ENROLLMENTS.name]
+
+    @property
+    def errors(self) -> list[str]:
+        return [f"account {r.account_id}, {r.resource}: {r.error}" for r in self.reports if r.error]
+
+    @property
+    def verified(self) -> str | None:
+        """The least sure of all accounts."""
+        words = ["failed" if r.error else (r.verified or "moving") for r in self.enrollments]
+        return min(words, key=_SURENESS.index) if words else None
+
+    def total(self, count: str) -> int:
+        return sum(getattr(report, count) for report in self.enrollments)
+
+    def as_json(self, run_id: str) -> dict[str, Any]:
+        """The summary of the contract (`load --json`)."""
+        return {
+            "run_id": run_id,
+            "status": STATUS[self.exit_code],
+            "accounts": [self._account(report) for report in self.enrollments],
+        }
+
+    def _account(self, report: ListReport) -> dict[str, Any]:
+        every = [r for r in self.reports if r.account_id == report.account_id]
+        return {
+            "account_id": report.account_id,
+            "listed": report.listed,
+            "loaded": report.loaded,
+            "missing": report.missing,
+            "pages": report.tally.pages,
+            "requests": sum(r.tally.requests for r in every),
+            "retries": sum(r.tally.retries for r in every),
+            "passes": report.passes,
+            "verified": "failed" if report.error else report.verified,
+            "error": "; ".join(f"{r.resource}: {r.error}" for r in every if r.error) or None,
+        }
+
+
+def load(
+    pipeline: dlt.Pipeline,
+    client: BoastClient,
+    options: Options,
+    *,
+    resources: Sequence[str] = (),
+    patience: float = 60.0,
+    on_page: Callable[[ListReport, Page], None] | None = None,
+    on_note: Callable[[str], None] = log.info,
+) -> Loaded:
+    """Load what differs, of all resources or those named, and verify it. The caller holds the pipeline's lock.
+
+    `patience`: seconds to wait for a DuckDB file that another process has open.
+
+    Raises BoastError: what failed as a whole; a single failing account is in its report instead.
+    """
+    wanted = _known(resources)
+    with warehouse.held(pipeline, patience=patience, on_wait=on_note):
+        _finish_pending(pipeline, on_note)
+        listing = Listing(client, options, on_page=on_page)
+        try:
+            _run(pipeline, source_of(listing).with_resources(*wanted))
+            for name in wanted:
+                if name in SHAPES:
+                    listing.verify(SHAPES[name], pipeline)
+            reports = listing.reports
+        finally:
+            listing.close()
+    if reports and all(r.error for r in reports if r.account_id) and any(r.account_id for r in reports):
+        first = next(r for r in reports if r.error)
+        if first.verified is None:
+            raise BoastError(f"No account could be read: {first.error}", hint="Nothing was changed.")
+    bad = any(report.error for report in reports)
+    return Loaded(reports, ATTENTION if bad else DONE)
+
+
+def _known(resources: Sequence[str]) -> list[str]:
+    names = list(resources) or list(SHAPES)
+    unknown = [name for name in names if name not in SHAPES]
+    if unknown:
+        raise ConfigurationError(
+            f"There is no resource {', '.join(unknown)}", hint=f"Choose from: {', '.join(SHAPES)}."
+        )
+    return [*names, HISTORY] if SEQUENCE_ENROLLMENTS.name in names else names
+
+
+def _run(pipeline: dlt.Pipeline, source: Any) -> None:
+    try:
+        pipeline.run(source)
+    except PipelineStepFailed as error:
+        raise _cause(error) from error
+    except DestinationException as error:
+        raise warehouse.explain(error) from error
+
+
+def _cause(error: BaseException) -> BoastError:
+    """Our own error behind dlt's, or what the destination said."""
+    link: BaseException | None = error
+    last: BaseException = error
+    while link is not None:
+        if isinstance(link, BoastError):
+            return link
+        last = link
+        link = link.__cause__ or link.__context__
+    if isinstance(error, PipelineStepFailed) and error.step == "load":
+        return warehouse.explain(last)
+    return BoastError(
+        f"The step {getattr(error, 'step', 'run')} failed: {type(last).__name__}: {str(last)[:200]}",
+        hint="Run again with --debug to see where.",
+    )
+
+
+def _finish_pending(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> None:
+    """Load the packages that a crashed run left, so that dlt does not ignore this run's own data.
+
+    A package that fails twice is set aside, not lost: what it held is compared and loaded again by this run.
+    """
+    for attempt in (1, 2):
+        if not pipeline.has_pending_data:
+            return
+        on_note("finishing the load package of an interrupted run")
+        try:
+            pipeline.normalize()
+            pipeline.load()
+        except (PipelineStepFailed, DestinationException) as error:
+            log.warning("pending package failed (attempt %d): %s", attempt, type(error).__name__)
+    if pipeline.has_pending_data:
+        folder = _set_aside(pipeline)
+        on_note(f"a load package of an interrupted run fails again and again: set aside in {folder}")
+
+
+def _set_aside(pipeline: dlt.Pipeline) -> Path:
+    working = Path(pipeline.working_dir)
+    aside = working.parent / f"{pipeline.pipeline_name}_set_aside" / f"{datetime.now().astimezone():%Y%m%dT%H%M%S}"
+    try:
+        for part in ("normalize/extracted", "load/normalized"):
+            if (working / part).is_dir():
+                shutil.copytree(working / part, aside / part)
+        pipeline.drop_pending_packages()
+    except OSError as error:
+        raise DestinationError(
+            f"A failing load package cannot be set aside: {error.strerror}",
+            hint=f"Free space or permissions under {working.parent} and run again.",
+        ) from None
+    return aside

@@ -1,0 +1,182 @@
+"""The dlt source: one resource per list of the API, and the history of enrollments.
+
+Every resource merges by its key and hands on only what differs from the destination, as Arrow. The cursor
+`updated_at` is declared, so dlt shows it and ranges and external schedulers work; it never decides alone, because a
+cursor loses late rows, ties and content that changed without it (hence the lag of a century).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dlt
+from dlt.common.configuration.container import Container
+from dlt.common.pipeline import PipelineContext
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
+from dlt.common.storages.load_package import commit_load_package_state
+
+from boast_source import compare, warehouse
+from boast_source.api import DEFAULT_BASE_URL, BoastClient, BoastCredentials
+from boast_source.config import account_ids_from
+from boast_source.listing import Listing, Options
+from boast_source.logs import hush_hint_warnings
+from boast_source.tables import SHAPES, Shape
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from dlt.extract import DltResource
+
+    from boast_source.tables import Kind
+
+HISTORY = "sequence_enrollments_history"
+CENTURY = 100 * 365 * 86400.0  # seconds
+
+
+@dlt.source(name="boast", section="boast", max_table_nesting=0)
+def boast_source(
+    credentials: BoastCredentials = dlt.secrets.value,
+    base_url: str = DEFAULT_BASE_URL,
+    account_ids: Any = None,
+    max_concurrency: int = 8,
+    max_requests_per_second: float | None = None,
+    request_timeout: float = 60.0,
+) -> Sequence[DltResource]:
+    """Sequence enrollments of Boast with their history, and accounts, contacts, forms, responses and sequences.
+
+    Args:
+        credentials: a bearer token or OAuth client credentials; from `sources.boast.credentials`.
+        base_url: root of the API.
+        account_ids: accounts to load; None: all that the token can see.
+        max_concurrency: requests at once.
+        max_requests_per_second: upper bound of the request rate; None: none.
+        request_timeout: seconds for one request.
+
+    Raises ConfigurationError for settings that cannot work, and while extracting the errors of `boast_source`:
+    an account that cannot be read fails the extraction (leave it out of `account_ids` to load the others).
+    """
+    client = BoastClient(
+        credentials,
+        base_url=base_url,
+        max_concurrency=max_concurrency,
+        max_requests_per_second=max_requests_per_second,
+        request_timeout=request_timeout,
+    )
+    options = Options(account_ids=account_ids_from(account_ids), workers=max_concurrency)
+    return resources(_Renewed(lambda: Listing(client, options)))
+
+
+@dlt.source(name="boast", section="boast", max_table_nesting=0)
+def source_of(listing: Any) -> Sequence[DltResource]:
+    """The same source over a listing that the caller owns, reads from and closes."""
+    return resources(lambda _: listing)
+
+
+def resources(listing_for: Callable[[str], Listing]) -> Sequence[DltResource]:
+    """One resource per list, and the history."""
+    hush_hint_warnings()
+    return [_list_resource(shape, listing_for) for shape in SHAPES.values()] + [_history_resource(listing_for)]
+
+
+class _Renewed:
+    """One listing per run: a resource that asks again starts the next run of the same source object."""
+
+    def __init__(self, make: Callable[[], Listing]) -> None:
+        self._make = make
+        self._listing: Listing | None = None
+        self._served: set[str] = set()
+
+    def __call__(self, resource: str) -> Listing:
+        if self._listing is None or resource in self._served:
+            if self._listing:
+                self._listing.close()
+            self._listing, self._served = self._make(), set()
+        self._served.add(resource)
+        return self._listing
+
+
+def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltResource:
+    def rows() -> Iterator[pa.Table]:
+        _protect_history()
+        listing = listing_for(shape.name)
+        listing.prepare(shape, _running_pipeline(), _stored_kinds(shape.name))
+        yield from _hinted(listing.rows(shape), listing.json_columns(shape))
+
+    def enrollments(
+        updated_at: dlt.sources.incremental[Any] = dlt.sources.incremental(  # noqa: ARG001, B008 -- dlt reads it
+            "updated_at", lag=CENTURY, on_cursor_value_missing="include"
+        ),
+    ) -> Iterator[pa.Table]:
+        yield from rows()
+
+    return dlt.resource(
+        enrollments if compare.keeps_history(shape) else rows,
+        name=shape.name,
+        primary_key="id",
+        write_disposition={"disposition": "merge", "strategy": "upsert"},
+        columns={name: {"data_type": "json"} for name, kind in shape.columns.items() if kind == "json"},
+    )
+
+
+def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
+    shape = SHAPES["sequence_enrollments"]
+
+    def versions() -> Iterator[pa.Table]:
+        _protect_history()
+        listing = listing_for(HISTORY)
+        pipeline = _running_pipeline()
+        listing.prepare(shape, pipeline, _stored_kinds(shape.name))
+        yield from _hinted(listing.versions(shape, pipeline), listing.json_columns(shape))
+
+    return dlt.resource(
+        versions,
+        name=HISTORY,
+        primary_key="version_key",
+        write_disposition={"disposition": "merge", "strategy": "insert-only"},
+    )
+
+
+def _hinted(batches: Iterator[pa.Table], json_columns: set[str]) -> Iterator[Any]:
+    """Tell dlt once which new columns are JSON; Arrow knows them as text."""
+    hints = dlt.mark.make_hints(columns={name: {"data_type": "json"} for name in sorted(json_columns)})
+    for place, batch in enumerate(batches):
+        yield dlt.mark.with_hints(batch, hints) if json_columns and not place else batch
+
+
+def _package_state() -> Any:
+    """The state of the load package that is being extracted; None outside of a pipeline's run."""
+    try:
+        return dlt.current.load_package_state()["state"]
+    except CurrentLoadPackageStateNotAvailable:
+        return None
+
+
+def _running_pipeline() -> dlt.Pipeline | None:
+    context = Container()[PipelineContext]
+    if _package_state() is None or not context.is_active():
+        return None
+    pipeline: dlt.Pipeline = context.pipeline()  # type: ignore[assignment]
+    return pipeline
+
+
+def _stored_kinds(table: str) -> dict[str, Kind] | None:
+    """The kinds of the table's columns; None when there is nothing to compare with, or soon will not be."""
+    state = _package_state()
+    if state is None:
+        return None
+    leaving = [*state.get("dropped_tables", ()), *state.get("truncated_tables", ())]
+    if any(leaver["name"] == table for leaver in leaving):
+        return None
+    known = dlt.current.source_schema().tables.get(table)
+    return warehouse.kinds_of(known["columns"]) if known else {}
+
+
+def _protect_history() -> None:
+    """Keep the history out of dlt's `refresh` modes: it is what cannot be fetched again."""
+    state = _package_state()
+    if state is None:
+        return
+    for list_name in ("dropped_tables", "truncated_tables"):
+        if list_name in state:
+            state[list_name] = [table for table in state[list_name] if table["name"] != HISTORY]
+    commit_load_package_state()

@@ -1,0 +1,171 @@
+"""A consistent listing of one list of the API, although the list has no filter, no order and changes meanwhile.
+
+A *pass* reads every page once, the pages concurrently. Raw page facts say whether the list moved while it was
+read; then it is passed over again, a bounded number of times. All that any pass delivers is kept; what one pass
+hides, another shows. No fact about a single pass proves absence: only two passes in a row with the same content do.
+
+Source: `meta.pagination` of the API; the unknowns of its second part (order, page size, pages past the end).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from boast_source.errors import NotFoundError, PagingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from boast_source.api import Page
+    from boast_source.tables import Record
+
+Steadiness = Literal["exact", "covered", "moving"]
+
+MAX_PASSES = 4  # without --prove: a list that never holds still is `moving`, no failure
+MAX_PASSES_TO_PROVE = 8
+BARREN_PAGES = 100  # so many pages in a row with no new record, and the listing goes in circles
+
+
+class Index(Protocol):
+    """Where a sweep puts what it reads. Passes are numbered from 1."""
+
+    def add(self, records: list[Record], number: int) -> None: ...
+    def distinct(self, number: int) -> int: ...
+    def same_as_before(self, number: int) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How a listing went: passes made, pages read, and how sure it is.
+
+    `exact`: two passes in a row delivered the same records; `covered`: one pass in which nothing moved;
+    `moving`: the list did not hold still within the bound.
+    """
+
+    passes: int
+    pages: int
+    steadiness: Steadiness
+
+
+@dataclass
+class _Pass:
+    """Raw facts of one pass. `barren` counts pages in a row without a page content not seen before in this pass."""
+
+    pages: int = 0
+    rows: int = 0
+    repeats: int = 0
+    barren: int = 0
+    count: int | None = None
+    moved: bool = False
+
+    @property
+    def circles(self) -> bool:
+        return self.barren >= BARREN_PAGES or (self.repeats > 0 and self.repeats * 2 >= self.pages)
+
+
+def sweep(
+    fetch: Callable[[int], Page],
+    index: Index,
+    *,
+    workers: int,
+    prove: bool = False,
+    on_page: Callable[[Page], None] | None = None,
+) -> Sweep:
+    """Read the whole list into `index`; each page through `fetch(number)`, `workers` at a time.
+
+    Raises what `fetch` raises for the first page (NotFoundError: no such account), and PagingError when the list
+    goes in circles in two passes in a row.
+    """
+    bound = MAX_PASSES_TO_PROVE if prove else MAX_PASSES
+    result = Sweep(0, 0, "moving")
+    circled = False
+    with ThreadPoolExecutor(workers, thread_name_prefix="boast-sweep") as pool:
+        for number in range(1, bound + 1):
+            facts = _Pass()
+            try:
+                for page in _pages(fetch, pool, facts, window=workers * 4):
+                    index.add(page.records, number)
+                    if on_page:
+                        on_page(page)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            if facts.circles and circled:
+                raise _endless(facts)
+            circled = facts.circles
+            result = replace(result, passes=number, pages=result.pages + facts.pages)
+            if not circled and number > 1 and index.same_as_before(number):
+                return replace(result, steadiness="exact")
+            if not circled and not prove and _clean(facts, index.distinct(number)):
+                return replace(result, steadiness="covered")
+    return result
+
+
+def _clean(facts: _Pass, distinct: int) -> bool:
+    """Nothing shows that the list moved: one count, no id twice, and as many ids as counted."""
+    return not facts.moved and distinct == facts.rows and facts.count in {None, distinct}
+
+
+def _pages(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: _Pass, *, window: int) -> Iterator[Page]:
+    first = fetch(1)
+    seen: set[int] = set()
+    facts.count = first.count
+    _note(first, facts, seen)
+    yield first
+    horizon = claimed = first.pages or 1
+    ahead: deque[tuple[int, Future[Page]]] = deque()
+    number = 2
+    while facts.barren < BARREN_PAGES:
+        while number <= horizon and len(ahead) < window:
+            ahead.append((number, pool.submit(fetch, number)))
+            number += 1
+        if not ahead:
+            if not _more_expected(first, facts):
+                return
+            horizon = number  # the pages end, yet the count says there is more: look one further
+            continue
+        at, future = ahead.popleft()
+        try:
+            page = future.result()
+        except NotFoundError:
+            facts.moved = True  # past the end: the list became shorter (page 1 of the next pass tells if it is gone)
+            facts.barren += 1
+            continue
+        facts.moved = facts.moved or page.count != facts.count
+        horizon = claimed = max(claimed, page.pages or 0)
+        horizon = max(horizon, at)
+        _note(page, facts, seen, asked_beyond=at > claimed)
+        yield page
+    facts.moved = True
+    for _, future in ahead:
+        future.cancel()
+
+
+def _note(page: Page, facts: _Pass, seen: set[int], *, asked_beyond: bool = False) -> None:
+    digest = hash(tuple(str(record.get("id")) for record in page.records))
+    facts.pages += 1
+    facts.rows += len(page.records)
+    if page.records and digest not in seen:
+        facts.barren = 0
+    else:
+        facts.barren += 1
+        facts.repeats += 1 if page.records and not asked_beyond else 0
+    seen.add(digest)
+
+
+def _more_expected(first: Page, facts: _Pass) -> bool:
+    """Fewer rows than counted, and the last page read was neither empty nor a repetition."""
+    return first.pages is not None and facts.count is not None and facts.rows < facts.count and not facts.barren
+
+
+def _endless(facts: _Pass) -> PagingError:
+    return PagingError(
+        f"The list goes in circles: {facts.repeats} of {facts.pages} pages repeat earlier ones"
+        f" or {facts.barren} pages in a row brought nothing",
+        hint="The API's paging is broken for this list; nothing was changed. Try again later or ask Boast.",
+        method="GET",
+        path="",
+    )

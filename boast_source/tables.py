@@ -1,0 +1,148 @@
+"""The shapes of the API's lists, and JSON records to Arrow.
+
+A shape names the columns of one list and their kinds. Documented objects inside a record are flattened with a
+double underscore (`links.detail` becomes `links__detail`), as dlt does; other objects and all arrays are JSON.
+Whatever a record holds beyond its shape travels in one JSON column, `_extra`, until the whole listing is known
+and each unknown field can get a column of its own.
+
+Source: part 1 of the API's documentation (field lists per endpoint).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Kind = Literal["text", "timestamp", "bigint", "double", "bool", "json"]
+Record = dict[str, Any]
+
+EXTRA = "_extra"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One list of the API: `name` is endpoint, resource and table; `columns` the flattened fields and their kinds.
+
+    `objects` are the flattened names of the documented objects; `cursor` is the field that says when a record
+    last changed (None where the API has none).
+    """
+
+    name: str
+    columns: Mapping[str, Kind]
+    cursor: str | None
+    objects: frozenset[str] = frozenset()
+
+
+def _texts(names: str) -> dict[str, Kind]:
+    return dict.fromkeys(names.split(), "text")
+
+
+_TIMES: dict[str, Kind] = {"created_at": "timestamp", "updated_at": "timestamp"}
+
+SEQUENCE_ENROLLMENTS = Shape(
+    "sequence_enrollments",
+    {**_texts("id contact_id sequence_id response_id status"), **_TIMES},
+    "updated_at",
+)
+ACCOUNTS = Shape("accounts", {**_texts("id name"), **_TIMES}, "updated_at")
+CONTACTS = Shape(
+    "contacts",
+    {
+        **_texts(
+            "id first_name last_name email mobile_phone organization job_title time_zone country_code"
+            " location_id staff_id source"
+        ),
+        **_TIMES,
+        **_texts("links__detail links__edit"),
+    },
+    "updated_at",
+    frozenset({"links"}),
+)
+FORMS = Shape("forms", {**_texts("id name status"), **_TIMES}, "updated_at")
+SEQUENCES = Shape(
+    "sequences",
+    {**_texts("id collection_form_id enrollment_form_id name status"), **_TIMES},
+    "updated_at",
+)
+RESPONSES = Shape(
+    "responses",
+    {
+        **_texts("id status thumbnail__url thumbnail__open_graph_url thumbnail__unprocessed_url"),
+        "consent": "bool",
+        "display_weight": "double",
+        **_texts("form_id contact_id location_id staff_id"),
+        "accepted": "timestamp",
+        "created": "timestamp",
+        "updated": "timestamp",
+        **_texts(
+            "fields__first_name fields__last_name fields__email fields__feedback fields__headline fields__sentiment"
+        ),
+        "fields__rating": "double",
+        "fields__rating_type": "text",
+        "fields__rating_max": "double",
+        **_texts("fields__video__url fields__video__unprocessed_url"),
+        "fields__photo": "json",
+        **_texts("fields__company fields__job_title fields__mobile_phone"),
+        "additional_fields": "json",
+        "tags": "json",
+        **_texts("links__detail links__edit links__share"),
+    },
+    "updated",
+    frozenset({"thumbnail", "fields", "fields__video", "links"}),
+)
+
+SHAPES: dict[str, Shape] = {
+    shape.name: shape for shape in (SEQUENCE_ENROLLMENTS, ACCOUNTS, CONTACTS, FORMS, RESPONSES, SEQUENCES)
+}
+
+
+def to_arrow(records: Sequence[Record], shape: Shape) -> pa.Table:
+    """Records as a table of text columns: the shape's columns, then `_extra` (JSON object of the unknown, or null).
+
+    Numbers and booleans in a text column become their JSON text, objects and arrays JSON; nothing is dropped.
+    """
+    names = list(shape.columns)
+    if not shape.objects and set().union(*records) <= shape.columns.keys():
+        try:
+            rows = pa.array(records, type=pa.struct([(name, pa.string()) for name in names]))
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            pass  # a value of another type than text: the general way below keeps it
+        else:
+            table = pa.Table.from_batches([pa.RecordBatch.from_struct_array(rows)])
+            return table.append_column(EXTRA, pa.nulls(table.num_rows, pa.string()))
+    flat = [_flatten(record, shape) for record in records]
+    schema = pa.schema([(name, pa.string()) for name in [*names, EXTRA]])
+    return pa.Table.from_pylist(flat, schema=schema)
+
+
+def _flatten(record: Record, shape: Shape) -> dict[str, str | None]:
+    row: dict[str, str | None] = {}
+    extra: Record = {}
+    _flatten_into(record, "", shape, row, extra)
+    row[EXTRA] = to_json(extra) if extra else None
+    return row
+
+
+def _flatten_into(record: Record, prefix: str, shape: Shape, row: dict[str, str | None], extra: Record) -> None:
+    for key, value in record.items():
+        name = f"{prefix}{key}"
+        kind = shape.columns.get(name)
+        if name in shape.objects and isinstance(value, dict):
+            _flatten_into(value, f"{name}__", shape, row, extra)
+        elif kind == "json":
+            row[name] = None if value is None else to_json(value)
+        elif kind is not None:
+            row[name] = value if value is None or isinstance(value, str) else to_json(value)
+        elif name not in shape.objects or value is not None:
+            extra[name] = value
+
+
+def to_json(value: Any) -> str:
+    """Canonical JSON text: keys sorted, no spaces, so that equal values are equal texts."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

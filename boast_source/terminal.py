@@ -1,0 +1,126 @@
+"""What a person sees: progress on a terminal, summaries, checks. Quiet in a log; colours only on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import dlt
+    from rich.progress import TaskID
+
+    from boast_source.api import Page
+    from boast_source.check import Point
+    from boast_source.listing import ListReport
+    from boast_source.load import Loaded
+    from boast_source.runs import Run
+
+_WORDS = {
+    "exact": "two passes in a row agree, and the warehouse equals them",
+    "covered": "nothing moved while it was read, and the warehouse holds all of it",
+    "moving": "the list kept changing; the warehouse holds all that was seen, the next run compares again",
+    "failed": "the warehouse does not hold what was seen, or too much is gone",
+}
+
+
+def note(text: str) -> None:
+    """A line beside the result."""
+    Console(stderr=True, highlight=False).print(text, soft_wrap=True, markup=False)
+
+
+class Shown:
+    """Progress per list and account; notes between. Safe to call from one thread at a time."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[int, TaskID] = {}
+
+    def page(self, report: ListReport, page: Page) -> None:
+        label = report.resource if report.account_id is None else f"{report.resource} {report.account_id[:8]}"
+        if id(report) not in self._tasks:
+            self._tasks[id(report)] = self._bars.add_task(label, total=page.pages or 1)
+        self._bars.update(self._tasks[id(report)], advance=1, total=max(page.pages or 1, page.number))
+
+    def note(self, text: str) -> None:
+        self._bars.console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Shown]:
+    """Bars while a terminal watches, nothing otherwise."""
+    console = Console(stderr=True)
+    bars = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("pages"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bars:
+        yield Shown(bars)
+
+
+def show_load(loaded: Loaded, pipeline: dlt.Pipeline, run: Run) -> None:
+    """The summary of a load."""
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("account", "list"):
+        table.add_column(name, overflow="fold")
+    for name in ("listed", "loaded", "missing", "pages", "retries"):
+        table.add_column(name, justify="right")
+    table.add_column("verified")
+    for r in loaded.reports:
+        if r.account_id is None:
+            continue
+        table.add_row(
+            r.account_id,
+            r.resource,
+            f"{r.listed:,}",
+            f"{r.loaded:,}",
+            f"{r.missing:,}",
+            f"{r.tally.pages:,}",
+            f"{r.tally.retries:,}",
+            "[red]failed[/red]"
+            if r.error
+            else f"[green]{r.verified}[/green]"
+            if r.verified != "moving"
+            else "[yellow]moving[/yellow]",
+        )
+    console.print(table)
+    for error in loaded.errors:
+        console.print(f"! {error}", style="red", markup=False, soft_wrap=True)
+    seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0.0
+    destination = pipeline.destination.destination_name if pipeline.destination else "?"
+    console.print(
+        f"\n{loaded.total('loaded'):,} enrollments loaded of {loaded.total('listed'):,} listed, in {seconds:.1f} s,"
+        f" into {destination}, dataset {pipeline.dataset_name}.",
+        soft_wrap=True,
+    )
+    if loaded.verified:
+        console.print(f"Verified: {loaded.verified} ({_WORDS[loaded.verified]}).", soft_wrap=True)
+
+
+def show_checks(points: list[Point]) -> None:
+    """One line per check."""
+    console = Console(highlight=False)
+    for point in points:
+        mark = "[green]ok  [/green]" if point.ok else "[red]FAIL[/red]"
+        console.print(mark, f"{point.name}:", end=" ")
+        console.print(point.detail, markup=False, soft_wrap=True)

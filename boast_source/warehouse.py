@@ -1,0 +1,153 @@
+"""The destination as the connector reads it: existing rows as Arrow, a lock that is waited for.
+
+Source: `pipeline.sql_client()` of dlt. A destination without SQL is "not readable": then all rows are loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from dlt.common.destination.exceptions import (
+    DestinationUndefinedEntity,
+    SqlClientNotAvailable,
+)
+from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
+
+from boast_source.errors import DestinationError
+from boast_source.scratch import CHUNK, reader_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import dlt
+    import pyarrow as pa
+    from dlt.destinations.sql_client import SqlClientBase
+
+    from boast_source.tables import Kind
+
+_KINDS: dict[str, Kind] = {
+    "text": "text",
+    "json": "json",
+    "timestamp": "timestamp",
+    "bigint": "bigint",
+    "double": "double",
+    "bool": "bool",
+}
+
+
+@contextlib.contextmanager
+def client_of(pipeline: dlt.Pipeline) -> Iterator[SqlClientBase[Any] | None]:
+    """A SQL client, or None where the destination has none."""
+    try:
+        client = pipeline.sql_client()
+    except SqlClientNotAvailable:
+        yield None
+        return
+    with client:
+        yield client
+
+
+def read(
+    pipeline: dlt.Pipeline, table: str, columns: Sequence[str], *, newest_by: tuple[str, str] | None = None
+) -> Iterator[pa.Table]:
+    """The table's rows, those of `columns` that it has, in batches; nothing when there is no such table.
+
+    `newest_by=(key, order)` gives only the row with the highest `order` of each `key`.
+    """
+    with client_of(pipeline) as client:
+        if client is None:
+            return
+        name = client.make_qualified_table_name(table)
+        there = _columns(client, name)
+        wanted = [column for column in columns if client.capabilities.casefold_identifier(column) in there]
+        if not wanted:
+            return
+        names = ", ".join(client.escape_column_name(column) for column in wanted)
+        sql = f"select {names} from {name}"
+        if newest_by:
+            key, order = (client.escape_column_name(column) for column in newest_by)
+            ranked = (
+                f"select {names}, row_number() over (partition by {key} order by {order} desc) as place from {name}"
+            )
+            sql = f"select {names} from ({ranked}) ranked where place = 1"
+        if isinstance(client.native_connection, duckdb.DuckDBPyConnection):
+            import pyarrow as pa  # noqa: PLC0415 -- costs a quarter of a second that `boast --help` need not pay
+
+            with client.native_connection.cursor() as cursor:  # an open result occupies its connection
+                for batch in reader_of(cursor.sql(sql), CHUNK):
+                    yield pa.Table.from_batches([batch])
+            return
+        with client.execute_query(sql) as cursor:
+            yield from cursor.iter_arrow(CHUNK)
+
+
+def kinds_of(columns: dict[str, Any]) -> dict[str, Kind]:
+    """The kinds of a table's columns in dlt's schema; a type that we never write counts as text."""
+    return {name: _KINDS.get(str(column.get("data_type")), "text") for name, column in columns.items()}
+
+
+def _columns(client: SqlClientBase[Any], name: str) -> set[str]:
+    try:
+        with client.execute_query(f"select * from {name} where 1 = 0") as cursor:
+            return {str(column[0]) for column in cursor.description or ()}
+    except DestinationUndefinedEntity:
+        return set()
+
+
+@contextlib.contextmanager
+def held(pipeline: dlt.Pipeline, *, patience: float, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Keep the destination's connection open for the whole run, so that no reader of a DuckDB file gets in between.
+
+    A file that another process has open is waited for, `patience` seconds at most.
+
+    Raises DestinationError that names the process.
+    """
+    end = time.monotonic() + patience
+    told = False
+    while True:
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(client_of(pipeline))
+            except (DestinationConnectionError, DatabaseException, duckdb.Error) as error:
+                reason = explain(error)
+                if not _is_lock(error) or time.monotonic() >= end:
+                    raise reason from None
+                if on_wait and not told:
+                    on_wait(f"{reason.message}; waiting up to {patience:.0f} s")
+                    told = True
+                time.sleep(0.2)
+                continue
+            yield
+            return
+
+
+def explain(error: BaseException) -> DestinationError:
+    """A destination's error in one line, with the next step."""
+    text = " ".join(str(error).split())
+    if _is_lock(error):
+        holder = re.search(r"\(PID (\d+)\)", text)
+        program = re.search(r"lock is held in (\S+)", text)
+        who = f"process {holder[1]}" if holder else "another process"
+        name = f" ({program[1].rsplit('/', 1)[-1]})" if program else ""
+        return DestinationError(
+            f"The DuckDB file is locked by {who}{name}",
+            hint="Close the program that has the file open (a dashboard, a SQL shell), or let it read the published"
+            " copy (publish_path) instead; then run again.",
+        )
+    return DestinationError(
+        f"The destination does not answer as it should: {_first_sentence(text)}",
+        hint="Check its credentials and that it can be reached: `boast check`.",
+    )
+
+
+def _is_lock(error: BaseException) -> bool:
+    return "Could not set lock on file" in str(error)
+
+
+def _first_sentence(text: str) -> str:
+    """The start of a driver's message, without connection strings' secrets."""
+    return re.sub(r"://[^@\s]*@", "://***@", text)[:300]

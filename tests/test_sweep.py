@@ -1,0 +1,219 @@
+"""The sweep against a model of a paged list that changes between any two requests."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from boast_source.api import Page
+from boast_source.errors import NotFoundError, PagingError
+from boast_source.sweep import MAX_PASSES, sweep
+
+
+class Memory:
+    """An index in plain Python."""
+
+    def __init__(self):
+        self.delivered: dict[int, list[dict]] = {}
+
+    def add(self, records, number):
+        self.delivered.setdefault(number, []).extend(records)
+
+    def distinct(self, number):
+        return len({r["id"] for r in self.delivered.get(number, [])})
+
+    def same_as_before(self, number):
+        def content(n):
+            return {tuple(sorted(r.items())) for r in self.delivered.get(n, [])}
+
+        return content(number) == content(number - 1)
+
+    def everything(self):
+        return {r["id"] for records in self.delivered.values() for r in records}
+
+
+def record(key, version=0):
+    return {"id": key, "updated_at": f"2026-01-01T00:00:{version:02}Z"}
+
+
+def paged(rows, number, size=3, **lies):
+    pages = max(1, -(-len(rows) // size))
+    facts = {"count": len(rows), "items": size, "pages": pages} | lies
+    return Page(number=number, records=rows[(number - 1) * size : number * size], **facts)
+
+
+def run(fetch, **options):
+    index = Memory()
+    return sweep(fetch, index, workers=1, **options), index
+
+
+def test_a_list_that_holds_still_is_covered_in_one_pass():
+    rows = [record(str(i)) for i in range(10)]
+    result, index = run(lambda n: paged(rows, n))
+    assert (result.steadiness, result.passes, result.pages) == ("covered", 1, 4)
+    assert index.everything() == {str(i) for i in range(10)}
+
+
+def test_prove_reads_until_two_passes_agree():
+    rows = [record(str(i)) for i in range(10)]
+    result, _ = run(lambda n: paged(rows, n), prove=True)
+    assert (result.steadiness, result.passes) == ("exact", 2)
+
+
+def test_an_empty_list_is_covered():
+    result, index = run(lambda n: paged([], n))
+    assert (result.steadiness, index.everything()) == ("covered", set())
+
+
+def test_without_meta_the_answer_is_the_whole_list():
+    rows = [record(str(i)) for i in range(50)]
+    result, index = run(lambda n: Page(number=n, records=rows, count=None, items=None, pages=None))
+    assert (result.steadiness, result.pages) == ("covered", 1)
+    assert len(index.everything()) == 50
+
+
+def test_a_pages_that_grows_while_reading_is_followed():
+    rows = [record(str(i)) for i in range(30)]
+    result, index = run(lambda n: paged(rows, n, pages=min(n + 1, 10)))
+    assert len(index.everything()) == 30
+    assert result.steadiness == "covered"
+
+
+def test_a_pages_that_understates_is_looked_beyond():
+    rows = [record(str(i)) for i in range(12)]
+    _, index = run(lambda n: paged(rows, n, pages=2))
+    assert len(index.everything()) == 12
+
+
+def test_a_404_in_the_middle_means_the_list_moved_and_is_read_again():
+    rows = [record(str(i)) for i in range(9)]
+    calls = []
+
+    def fetch(number):
+        calls.append(number)
+        if number == 3 and calls.count(3) == 1:
+            raise NotFoundError("gone", hint="-", method="GET", path="/x", status=404)
+        return paged(rows, number)
+
+    result, index = run(fetch)
+    assert len(index.everything()) == 9
+    assert (result.passes, result.steadiness) == (2, "covered")
+
+
+def test_a_404_on_the_first_page_is_the_callers_error():
+    def fetch(number):
+        raise NotFoundError("gone", hint="-", method="GET", path="/x", status=404)
+
+    with pytest.raises(NotFoundError):
+        run(fetch)
+
+
+def test_an_empty_page_in_the_middle_is_not_the_end():
+    def fetch(number):
+        records = [] if number == 2 else [record(f"{number}-{i}") for i in range(3)]
+        return Page(number=number, records=records, count=9, items=3, pages=4)
+
+    result, index = run(fetch)
+    assert len(index.everything()) == 9
+    assert result.steadiness == "covered"
+
+
+def test_the_last_page_again_past_the_end_is_no_loop():
+    rows = [record(str(i)) for i in range(8)]
+    result, index = run(lambda n: paged(rows, min(n, 3), count=9))  # a count that lies by one
+    assert index.everything() == {str(i) for i in range(8)}
+    assert (result.steadiness, result.passes) == ("exact", 2)
+
+
+def test_an_id_twice_in_one_page_is_a_sign_of_movement_not_a_crash():
+    rows = [record("a"), record("a", 1), record("b")]
+    result, index = run(lambda n: paged(rows, n))
+    assert index.everything() == {"a", "b"}
+    assert result.steadiness == "exact"  # the second pass agrees
+
+
+def test_a_server_that_ignores_the_page_number_is_an_error_not_a_loop():
+    rows = [record(str(i)) for i in range(3)]
+    with pytest.raises(PagingError):
+        run(lambda n: Page(number=n, records=rows, count=105, items=3, pages=35))
+
+
+@pytest.mark.parametrize("beyond", ["repeat", "empty"])
+def test_pages_that_never_end_are_an_error_not_a_loop(beyond):
+    rows = [record(str(i)) for i in range(6)]
+
+    def fetch(number):
+        at = min(number, 2) if beyond == "repeat" else number
+        return Page(number=number, records=rows[(at - 1) * 3 : at * 3], count=6, items=3, pages=number + 50)
+
+    with pytest.raises(PagingError):
+        run(fetch)
+
+
+def test_a_list_that_never_holds_still_is_moving_within_the_bound():
+    calls = []
+
+    def fetch(number):
+        calls.append(number)
+        return Page(number=number, records=[record(str(len(calls)))], count=len(calls), items=1, pages=2)
+
+    result, _ = run(fetch)
+    assert (result.steadiness, result.passes) == ("moving", MAX_PASSES)
+
+
+@dataclass
+class Moving:
+    """A list in one of the API's orders that changes between page requests."""
+
+    rows: list[dict]
+    order: str
+    rng: random.Random
+    changes: list[list[str]]
+    size: int = 3
+    made: int = 0
+    tick: int = 0
+
+    def fetch(self, number):
+        for change in self.changes.pop() if self.changes else []:
+            self.change(change)
+        field, down = self.order.split("_")
+        ordered = sorted(self.rows, key=lambda r: (r[field], r["id"]), reverse=down == "down")
+        return paged(ordered, number, self.size)
+
+    def change(self, kind):
+        self.tick += 1
+        if kind == "insert":
+            self.made += 1
+            self.rows.append({"id": f"n{self.made:04}", "created": self.tick, "updated": self.tick})
+        elif self.rows:
+            row = self.rng.choice(self.rows)
+            if kind == "delete":
+                self.rows.remove(row)
+            else:
+                row_now = row | {"updated": self.tick}
+                self.rows[self.rows.index(row)] = row_now
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    count=st.integers(0, 25),
+    order=st.sampled_from(["created_up", "created_down", "updated_up", "updated_down"]),
+    changes=st.lists(st.lists(st.sampled_from(["insert", "update", "delete"]), max_size=3), max_size=40),
+)
+def test_what_a_proved_sweep_calls_exact_is_exact(seed, count, order, changes):
+    """Whenever a moving list is called exact, no row that existed throughout is missing from what was delivered."""
+    rows = [{"id": f"o{i:04}", "created": -i, "updated": -i} for i in range(count)]
+    model = Moving(rows, order, random.Random(seed), [list(change) for change in changes])
+    before = {r["id"] for r in model.rows}
+    result, index = run(model.fetch, prove=True)
+    throughout = before & {r["id"] for r in model.rows}
+    if result.steadiness == "exact":
+        assert throughout <= index.everything()
+    if not model.changes:  # the list came to rest: what is listed now must have been delivered
+        last = {r["id"] for r in index.delivered[result.passes]}
+        assert result.steadiness != "exact" or last == {r["id"] for r in model.rows}
