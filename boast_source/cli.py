@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from boast_source import logs
-from boast_source.errors import BoastError
+from boast_source import logs, stop
+from boast_source.errors import BoastError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-INTERRUPTED = 3
 _STAMP = [
     "%Y-%m-%d",
     "%Y-%m-%dT%H:%M:%S",
@@ -258,37 +257,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: every error becomes one line and the exit code of the contract."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop.install()
     try:
         boast.main(arguments, prog_name="boast", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("boast: stopped before it was done; the next run does the rest.", err=True)
-        sys.exit(INTERRUPTED)
-    except BoastError as error:
-        if debug:
-            raise
-        _report(arguments, str(error))
-        sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the last word of every command
+        failure = StoppedError() if stop.caused(error) and not isinstance(error, BoastError) else error
         if debug:
-            raise
-        _report(
-            arguments,
-            f"unexpected {type(error).__name__}. Run again with --debug to see where it comes from.",
-        )
-        sys.exit(1)
+            traceback.print_exception(error)
+        text = str(failure) if isinstance(failure, BoastError) else _unexpected(failure)
+        click.echo(f"boast: {text}", err=True)
+        if "--json" in arguments:
+            _print_json(getattr(failure, "summary", None) or {"status": "failed", "error": text})
+        stop.leave(getattr(failure, "exit_code", 1))
 
 
-def _report(arguments: Sequence[str], text: str) -> None:
-    click.echo(f"boast: {text}", err=True)
-    if "--json" in arguments:
-        _print_json({"status": "failed", "error": text})
+def _unexpected(error: BaseException) -> str:
+    return f"Unexpected {type(error).__name__}. Run again with --debug to see where it comes from."
 
 
 def _prepare(given: Common) -> Common:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Settings(ClientSettings):
     """`sources.boast.*` without the credentials; README.md says what each key means."""
 
-    account_ids: Any = None
+    account_ids: Any | None = None
     lock_timeout: float = 60.0
 
 
@@ -57,5 +57,4 @@ def account_ids_from(given: Sequence[str] | str | None) -> tuple[str, ...] | Non
 
 
 def _gist(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else type(error).__name__
+    return " ".join(str(error).split())[:300] or type(error).__name__

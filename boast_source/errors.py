@@ -3,6 +3,7 @@
 BoastError                      something a person can read in one line, with the next step
 ├── ConfigurationError          a setting is missing or wrong: mend it (exit code 2)
 ├── LockedError                 another run holds the lock: wait for it (exit code 4)
+├── StoppedError                a signal stopped it before it was done: the next run does the rest (exit code 3)
 ├── DestinationError            the warehouse cannot be reached, read or written: look there
 └── ApiError                    a request to Boast did not end well: carries what is known about it
     ├── AuthenticationError     the token is not accepted and a refresh did not help: log in again
@@ -16,18 +17,20 @@ BoastError                      something a person can read in one line, with th
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class BoastError(Exception):
     """Base of all errors. `str(error)` is one line: what happened, then the next step.
 
-    Neither part ever holds a token, a secret or personal data.
+    Neither part ever holds a token, a secret or personal data. `summary` is what a command with --json prints
+    instead of its result, if it came far enough to have one.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str) -> None:
+        self.summary: dict[str, Any] | None = None
         self.message = " ".join(message.split()).rstrip(".")
         self.hint = " ".join(hint.split())
         super().__init__(f"{self.message}. {self.hint}")
@@ -43,6 +46,15 @@ class LockedError(BoastError):
     """Another run holds the lock."""
 
     exit_code: ClassVar[int] = 4
+
+
+class StoppedError(BoastError):
+    """A signal stopped the command before it was done."""
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self) -> None:
+        super().__init__("Stopped before it was done", hint="The next run does the rest.")
 
 
 class DestinationError(BoastError):

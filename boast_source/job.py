@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import dlt
 
-from boast_source import runs, terminal
+from boast_source import runs, stop, terminal
 from boast_source.api import BoastClient, resolve_credentials
 from boast_source.config import Settings, account_ids_from, settings
-from boast_source.errors import BoastError, ConfigurationError
+from boast_source.errors import BoastError, ConfigurationError, StoppedError
 from boast_source.listing import Options
 from boast_source.load import Loaded, load
 
@@ -87,7 +87,7 @@ def load_job(
         keep_going=True,
     )
     pipeline = pipeline_for(destination, dataset)
-    with runs.lock(pipeline), client_for(found) as client:
+    with runs.lock(pipeline), client_for(found) as client, stop.waking(client.close):
         run = runs.Run("load")
         try:
             with terminal.progress() as shown:
@@ -101,11 +101,12 @@ def load_job(
                     on_note=shown.note,
                 )
         except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt)
-            code = runs.ATTENTION if stopped else getattr(error, "exit_code", runs.FAILED)
-            run.finish(code, "stopped" if stopped else _gist(error))
+            failure = StoppedError() if stop.caused(error) else error
+            run.finish(getattr(failure, "exit_code", runs.FAILED), _gist(failure))
             runs.record(pipeline, run)
-            raise
+            if isinstance(failure, BoastError):
+                failure.summary = {"run_id": run.run_id, "status": run.status, "accounts": [], "error": run.error}
+            raise failure from error
         _count(run, loaded)
         runs.record(pipeline, run)
     if as_json:

@@ -15,7 +15,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from boast_source import warehouse
 from boast_source.errors import BoastError, ConfigurationError, DestinationError
 from boast_source.listing import Listing, ListReport, Options
-from boast_source.runs import ATTENTION, DONE, STATUS
+from boast_source.runs import ATTENTION, DONE, FAILED, STATUS
 from boast_source.source import HISTORY, source_of
 from boast_source.tables import SEQUENCE_ENROLLMENTS, SHAPES
 
@@ -42,6 +42,11 @@ class Loaded:
     def enrollments(self) -> list[ListReport]:
         """The reports on enrollments, one per account."""
         return [r for r in self.reports if r.resource == SEQUENCE_ENROLLMENTS.name]
+
+    @property
+    def others(self) -> list[ListReport]:
+        """The reports on all other lists, the list of accounts left out."""
+        return [r for r in self.reports if r.resource != SEQUENCE_ENROLLMENTS.name and r.account_id]
 
     @property
     def errors(self) -> list[str]:
@@ -108,12 +113,10 @@ def load(
             reports = listing.reports
         finally:
             listing.close()
-    if reports and all(r.error for r in reports if r.account_id) and any(r.account_id for r in reports):
-        first = next(r for r in reports if r.error)
-        if first.verified is None:
-            raise BoastError(f"No account could be read: {first.error}", hint="Nothing was changed.")
-    bad = any(report.error for report in reports)
-    return Loaded(reports, ATTENTION if bad else DONE)
+    lists = [r for r in reports if r.account_id]
+    if lists and all(r.steadiness is None for r in lists):
+        return Loaded(reports, FAILED)  # not one list could be read
+    return Loaded(reports, ATTENTION if any(r.error for r in reports) else DONE)
 
 
 def _known(resources: Sequence[str]) -> list[str]:

@@ -37,7 +37,7 @@ CENTURY = 100 * 365 * 86400.0  # seconds
 def boast_source(
     credentials: BoastCredentials = dlt.secrets.value,
     base_url: str = DEFAULT_BASE_URL,
-    account_ids: Any = None,
+    account_ids: Any | None = None,
     max_concurrency: int = 8,
     max_requests_per_second: float | None = None,
     request_timeout: float = 60.0,

@@ -82,17 +82,14 @@ def sweep(
     bound = MAX_PASSES_TO_PROVE if prove else MAX_PASSES
     result = Sweep(0, 0, "moving")
     circled = False
-    with ThreadPoolExecutor(workers, thread_name_prefix="boast-sweep") as pool:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="boast-sweep")
+    try:
         for number in range(1, bound + 1):
             facts = _Pass()
-            try:
-                for page in _pages(fetch, pool, facts, window=workers * 4):
-                    index.add(page.records, number)
-                    if on_page:
-                        on_page(page)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            for page in _pages(fetch, pool, facts, window=workers * 4):
+                index.add(page.records, number)
+                if on_page:
+                    on_page(page)
             if facts.circles and circled:
                 raise _endless(facts)
             circled = facts.circles
@@ -101,7 +98,9 @@ def sweep(
                 return replace(result, steadiness="exact")
             if not circled and not prove and _clean(facts, index.distinct(number)):
                 return replace(result, steadiness="covered")
-    return result
+        return result
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # whoever stops does not wait for what is in flight
 
 
 def _clean(facts: _Pass, distinct: int) -> bool:

@@ -34,6 +34,7 @@ _WORDS = {
     "moving": "the list kept changing; the warehouse holds all that was seen, the next run compares again",
     "failed": "the warehouse does not hold what was seen, or too much is gone",
 }
+_COLOURS = {"exact": "green", "covered": "green", "moving": "yellow", "failed": "red", "None": "dim"}
 
 
 def note(text: str) -> None:
@@ -78,43 +79,39 @@ def progress() -> Iterator[Shown]:
 
 
 def show_load(loaded: Loaded, pipeline: dlt.Pipeline, run: Run) -> None:
-    """The summary of a load."""
-    console = Console(highlight=False)
+    """The summary of a load: a line per account, then the other lists, what failed, and how sure it is."""
+    console = _stdout()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("account", "list"):
-        table.add_column(name, overflow="fold")
+    table.add_column("account")
     for name in ("listed", "loaded", "missing", "pages", "retries"):
         table.add_column(name, justify="right")
     table.add_column("verified")
-    for r in loaded.reports:
-        if r.account_id is None:
-            continue
-        table.add_row(
-            r.account_id,
-            r.resource,
-            f"{r.listed:,}",
-            f"{r.loaded:,}",
-            f"{r.missing:,}",
-            f"{r.tally.pages:,}",
-            f"{r.tally.retries:,}",
-            "[red]failed[/red]"
-            if r.error
-            else f"[green]{r.verified}[/green]"
-            if r.verified != "moving"
-            else "[yellow]moving[/yellow]",
-        )
-    console.print(table)
+    for r in loaded.enrollments:
+        counts = (r.listed, r.loaded, r.missing, r.tally.pages, r.tally.retries)
+        word = "failed" if r.error else str(r.verified)
+        table.add_row(str(r.account_id), *(f"{count:,}" for count in counts), f"[{_COLOURS[word]}]{word}[/]")
+    if loaded.enrollments:
+        console.print(table)
+    for name in dict.fromkeys(r.resource for r in loaded.others):
+        mine = [r for r in loaded.others if r.resource == name]
+        console.print(f"{name}: {sum(r.listed for r in mine):,} listed, {sum(r.loaded for r in mine):,} loaded")
     for error in loaded.errors:
-        console.print(f"! {error}", style="red", markup=False, soft_wrap=True)
+        console.print(f"! {error}", style="red", markup=False)
     seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0.0
     destination = pipeline.destination.destination_name if pipeline.destination else "?"
+    what = f"{loaded.total('loaded'):,} enrollments loaded of {loaded.total('listed'):,} listed"
     console.print(
-        f"\n{loaded.total('loaded'):,} enrollments loaded of {loaded.total('listed'):,} listed, in {seconds:.1f} s,"
-        f" into {destination}, dataset {pipeline.dataset_name}.",
-        soft_wrap=True,
+        f"{what if loaded.enrollments else 'Done'}, in {seconds:.1f} s,"
+        f" into {destination}, dataset {pipeline.dataset_name}."
     )
     if loaded.verified:
-        console.print(f"Verified: {loaded.verified} ({_WORDS[loaded.verified]}).", soft_wrap=True)
+        console.print(f"Verified: {loaded.verified} ({_WORDS[loaded.verified]}).")
+
+
+def _stdout() -> Console:
+    """Wide where nobody watches: a log has no columns."""
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
 
 
 def show_checks(points: list[Point]) -> None:

@@ -48,7 +48,8 @@ def login(
     try:
         authorize = _authorize_url(endpoint.url)
         store = TokenStore(credentials.token_store, endpoint.client)
-        store.probe()
+        with store.lock():
+            store.probe()
         state = secrets.token_urlsafe(32)
         with _answers(port) as (redirect_uri, answers):
             query = {
@@ -110,7 +111,7 @@ def _answers(port: int) -> Iterator[tuple[str, queue.Queue[dict[str, str]]]]:
     class Callback(BaseHTTPRequestHandler):
         timeout = 10  # browsers open connections that they never use
 
-        def do_GET(self) -> None:  # noqa: N802 (the name that http.server calls)
+        def do_GET(self) -> None:
             parts = urlsplit(self.path)
             ours = parts.path == CALLBACK
             page = _PAGE.format("Back to the terminal: you can close this page." if ours else "Nothing here.").encode()

@@ -92,7 +92,10 @@ class OAuth:
         return tokens.access_token != failed and tokens.lives(with_margin=failed is None)
 
     def _read(self) -> Tokens | None:
-        """The stored tokens, which become the current ones. Raises ConfigurationError."""
+        """The stored tokens, which become the current ones; those of this process if the store was removed.
+
+        Raises ConfigurationError.
+        """
         stored = self._store.read()
         if stored and stored.client != self._endpoint.client:
             raise ConfigurationError(
@@ -100,7 +103,7 @@ class OAuth:
                 hint="Run `boast login` to replace it, or set another sources.boast.credentials.token_store",
             )
         self._tokens = stored or self._tokens
-        return stored
+        return self._tokens
 
     def _refreshed(self, stored: Tokens | None, failed: str | None) -> Renewal:
         """Spend a refresh token. To be called under both locks."""

@@ -1,0 +1,177 @@
+"""Faults on demand: rules that say which request meets which mishap, and the mishaps.
+
+A rule: `kind`, and optionally `method` (`*`), `path` (a regular expression), `times` (null: for ever), `after` (skip
+the first n matching requests), `every` (only each nth), `probability`, and the parameters of its kind:
+
+latency             seconds
+status              status, retry_after (seconds, or "date:SECONDS"), body ("errors", "none", "html")
+error_before_write  500, nothing happened
+error_after_write   it happened, then 500
+drop                the connection is dropped, nothing happened
+drop_after_write    it happened; the connection is held `seconds` and dropped without an answer
+hold                the connection is held `seconds` and dropped, nothing happened
+hold_then_act       held `seconds`, then it happens, whether or not the client is still there
+cut_body            it happened; half of the answer's body arrives
+not_json            an HTML page with status 200, nothing happened
+wrong_shape         `data` of the wrong type, nothing happened
+trickle             the answer arrives one byte every `seconds`
+rate_limit          more than `per_second` requests a second get 429, with retry_after as above
+token_revoked       all access tokens end before the request is looked at
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from boast_source.sandbox.oauth import Tokens
+KINDS = {line.split()[0] for line in (__doc__ or "").splitlines()[6:] if line and not line.startswith(" ")}
+
+
+@dataclass
+class Rule:
+    """One rule, with what it has seen so far."""
+
+    kind: str
+    method: str = "*"
+    path: str = ""
+    times: int | None = None
+    after: int = 0
+    every: int = 1
+    probability: float = 1.0
+    parameters: dict[str, Any] = field(default_factory=dict)
+    seen: int = 0
+    done: int = 0
+    window: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> Rule:
+        """A rule from JSON. Raises ValueError for a kind that does not exist."""
+        known = {"kind", "method", "path", "times", "after", "every", "probability"}
+        if given.get("kind") not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(sorted(KINDS))}")
+        parameters = {key: value for key, value in given.items() if key not in known}
+        return cls(**{key: value for key, value in given.items() if key in known}, parameters=parameters)
+
+    def meets(self, method: str, path: str, rng: random.Random) -> bool:
+        if self.method not in {"*", method} or not re.search(self.path, path):
+            return False
+        self.seen += 1
+        if self.seen <= self.after or (self.seen - self.after) % self.every:
+            return False
+        if self.times is not None and self.done >= self.times:
+            return False
+        if self.kind == "rate_limit" and not self._over():
+            return False
+        if rng.random() >= self.probability:
+            return False
+        self.done += 1
+        return True
+
+    def _over(self) -> bool:
+        now = time.monotonic()
+        self.window = [at for at in self.window if at > now - 1]
+        if len(self.window) >= self.parameters.get("per_second", 10):
+            return True
+        self.window.append(now)
+        return False
+
+
+@dataclass
+class Faults:
+    """The rules in force. The first that meets a request decides; latency and revocation come on top."""
+
+    seed: int
+    tokens: Tokens
+    rules: list[Rule] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._rng = random.Random(self.seed)
+
+    async def apply(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        for rule in self.rules:
+            if not rule.meets(request.method, request.path, self._rng):
+                continue
+            if rule.kind == "latency":
+                await asyncio.sleep(rule.parameters.get("seconds", 0.1))
+            elif rule.kind == "token_revoked":
+                self.tokens.revoke_all(refresh_too=False)
+            else:
+                return await _mishap(rule, request, handler)
+        answer: web.StreamResponse = await handler(request)
+        return answer
+
+
+async def _mishap(rule: Rule, request: web.Request, handler: Any) -> web.StreamResponse:  # noqa: C901, PLR0912 -- a list
+    given, kind = rule.parameters, rule.kind
+    await request.read()  # the whole request has arrived, whatever happens next
+    if kind in {"hold", "hold_then_act"}:
+        await asyncio.sleep(given.get("seconds", 1.0))
+    if kind in {"error_after_write", "drop_after_write", "cut_body", "hold_then_act", "trickle"}:
+        answer: web.StreamResponse = await handler(request)
+    if kind == "drop_after_write":
+        await asyncio.sleep(given.get("seconds", 0.0))
+    if kind in {"drop", "hold", "drop_after_write"}:
+        if request.transport:
+            request.transport.abort()
+        return web.Response(status=500)
+    if kind == "hold_then_act":
+        return answer
+    if kind in {"error_before_write", "error_after_write"}:
+        return broken(500, "internal_error", "Something went wrong")
+    if kind == "not_json":
+        return web.Response(text="<html><body>Sign in to continue</body></html>", content_type="text/html")
+    if kind == "wrong_shape":
+        return web.json_response({"data": given.get("data", "not what you expect")})
+    if kind in {"cut_body", "trickle"}:
+        return await _in_pieces(request, answer, None if kind == "cut_body" else given.get("seconds", 0.1))
+    headers = _retry_after(given.get("retry_after"))
+    if kind == "rate_limit":
+        return broken(429, "rate_limited", "Too many requests", headers)
+    status, body = int(given.get("status", 503)), given.get("body", "errors")
+    if body == "none":
+        return web.Response(status=status, headers=headers)
+    if body == "html":
+        return web.Response(status=status, headers=headers, text="<html>Bad gateway</html>", content_type="text/html")
+    return broken(status, "unavailable", "Try again later", headers)
+
+
+async def _in_pieces(request: web.Request, whole: web.StreamResponse, pause: float | None) -> web.StreamResponse:
+    """Half of the body and then the end of the connection, or byte by byte."""
+    body = bytes(whole.body) if isinstance(whole, web.Response) and isinstance(whole.body, bytes) else b""
+    answer = web.StreamResponse(status=whole.status, headers={"Content-Type": "application/json"})
+    answer.content_length = len(body)
+    await answer.prepare(request)
+    if pause is None:
+        await answer.write(body[: len(body) // 2])
+        if request.transport:
+            request.transport.close()
+        return answer
+    for at in range(len(body)):
+        await answer.write(body[at : at + 1])
+        await asyncio.sleep(pause)
+    return answer
+
+
+def _retry_after(value: object) -> dict[str, str]:
+    if value is None:
+        return {}
+    if isinstance(value, str) and value.startswith("date:"):
+        moment = datetime.now(timezone.utc) + timedelta(seconds=float(value[5:]))
+        return {"Retry-After": format_datetime(moment, usegmt=True)}
+    return {"Retry-After": str(value)}
+
+
+def broken(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> web.Response:
+    """An answer with an errors body."""
+    body = {"errors": [{"detail": detail, "code": code, "status": status}]}
+    return web.json_response(body, status=status, headers=headers)

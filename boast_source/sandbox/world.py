@@ -1,0 +1,323 @@
+"""The state of the sandbox: enrollments in compact columns, the orders of their lists, and a clock of its own."""
+
+from __future__ import annotations
+
+import random
+import time
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from boast_source.sandbox import data
+from boast_source.sandbox.data import ACTIVE, COMPLETED, DAY, REMOVED, STATUSES, identify, number_of, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from boast_source.sandbox.options import SandboxOptions
+
+YEARS = 4
+SKIP = object()  # in an edit: the field is left out of the record
+
+
+class Refused(Exception):  # noqa: N818 -- an answer of the API, not a failure of ours
+    """The API's answer to a request it does not accept."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+
+
+class World:
+    """All records of all accounts. Not for two threads at once: everything runs in the server's event loop."""
+
+    def __init__(self, options: SandboxOptions) -> None:
+        self.options = options
+        self.rng = random.Random(options.seed)
+        self.started = int(options.now.timestamp() * 1_000_000)
+        self.born = self.started - YEARS * 365 * DAY
+        self._shift = 0  # microseconds by which time was advanced
+        self._real_start = time.monotonic()
+        self._last = self.started
+        self.contacts_count = max(10 * options.accounts, options.enrollments // 3)
+        self.contact, self.sequence = array("I"), array("H")
+        self.status, self.responded = array("B"), array("B")
+        self.created, self.updated = array("q"), array("q")
+        self.account_of = array("H")
+        self.edits: dict[int, dict[str, Any]] = {}
+        self.vanished: set[int] = set()
+        self.transitions: list[tuple[int, int, str]] = []  # (n, microseconds, status) since the start
+        self.created_order = [array("I") for _ in range(options.accounts)]
+        self.updated_order = [array("I") for _ in range(options.accounts)]
+        self.responses = [array("I") for _ in range(options.accounts)]
+        self._generate()
+
+    # Time
+
+    def now(self) -> int:
+        """Microseconds since 1970 on the sandbox's clock; never twice the same."""
+        moved = int((time.monotonic() - self._real_start) * self.options.live * 1_000_000)
+        self._last = max(self._last + 1, self.started + moved + self._shift)
+        return self._last
+
+    def advance(self, seconds: float, events: int | None = None) -> int:
+        """Let time pass, and enrollments progress; returns how many things happened."""
+        self._shift += int(seconds * 1_000_000)
+        return self.happen(seconds, events)
+
+    def happen(self, seconds: float, events: int | None = None) -> int:
+        """What happens in so many seconds of the sandbox's time, or just so many events."""
+        if events is None:
+            expected = seconds / 86_400 * max(4.0, len(self.created) / 400)
+            events = int(expected) + (self.rng.random() < expected % 1)
+        for _ in range(events):
+            if self.rng.random() < 0.4 or not self._progress():
+                self.create(*self._random_pair())
+        return events
+
+    def _progress(self) -> bool:
+        n = self._random(lambda n: self.status[n] == ACTIVE)
+        if n is None:
+            return False
+        done, responds, removed, _ = data.performance(self.options.seed, self.sequence[n])
+        status = REMOVED if self.rng.random() < removed / (done + removed) else COMPLETED
+        if status == COMPLETED and self.rng.random() < responds:
+            self.respond(n)
+        self.change(n, status)
+        return True
+
+    # Lists and records
+
+    def accounts(self) -> list[dict[str, Any]]:
+        return [data.account(self.options.seed, a, self.born) for a in range(self.options.accounts)]
+
+    def length(self, account: int, noun: str) -> int:
+        if noun == "sequence_enrollments":
+            return len(self.created_order[account])
+        if noun == "responses":
+            return len(self.responses[account])
+        if noun == "contacts":
+            return len(range(account, self.contacts_count, self.options.accounts))
+        return {"forms": 4, "sequences": data.sequences_count(), "webhook_subscriptions": 2}[noun]
+
+    def rows(self, account: int, noun: str, start: int, stop: int) -> list[dict[str, Any]]:
+        """Records `start` to `stop` of a list in its order."""
+        stop = min(stop, self.length(account, noun))
+        if noun == "sequence_enrollments":
+            field, _, direction = self.options.order.partition("_")
+            order = (self.created_order if field == "created" else self.updated_order)[account]
+            last = len(order) - 1
+            places = (last - at for at in range(start, stop)) if direction == "desc" else range(start, stop)
+            return [self.enrollment(order[at]) for at in places]
+        return [self._record(account, noun, at) for at in range(start, stop)]
+
+    def _record(self, account: int, noun: str, at: int) -> dict[str, Any]:
+        seed, born = self.options.seed, self.born
+        if noun == "contacts":
+            return data.contact(seed, account + at * self.options.accounts, born)
+        if noun == "responses":
+            n = self.responses[account][at]
+            return data.response(seed, n, self.contact[n], self.updated[n])
+        make = {"forms": data.form, "sequences": data.sequence, "webhook_subscriptions": data.webhook}[noun]
+        return make(seed, at, born)
+
+    def enrollment(self, n: int) -> dict[str, Any]:
+        seed = self.options.seed
+        record = {
+            "id": identify(seed, "enrollment", n),
+            "contact_id": identify(seed, "contact", self.contact[n]),
+            "sequence_id": identify(seed, "sequence", self.sequence[n]),
+            "response_id": identify(seed, "response", n) if self.responded[n] else None,
+            "status": STATUSES[self.status[n]],
+            "created_at": stamp(self.created[n]),
+            "updated_at": stamp(self.updated[n]),
+        }
+        edit = self.edits.get(n)
+        if edit:
+            record = {key: value for key, value in (record | edit).items() if value is not SKIP}
+        return record
+
+    def find(self, account: int, identifier: str) -> int | None:
+        """The number of an enrollment that the account lists."""
+        n = number_of(self.options.seed, "enrollment", identifier)
+        if n is None or n >= len(self.created) or n in self.vanished or self.account_of[n] != account:
+            return None
+        return n
+
+    # What the API's writes do
+
+    def enroll(self, account: int, contact_id: object, sequence_id: object) -> int:
+        """POST: a new enrollment. Raises Refused."""
+        contact = number_of(self.options.seed, "contact", str(contact_id))
+        sequence = number_of(self.options.seed, "sequence", str(sequence_id))
+        unknown = self.options.unknown_status
+        if contact is None or contact >= self.contacts_count or contact % self.options.accounts != account:
+            raise Refused(unknown, "invalid_contact", "Contact must exist")
+        if sequence is None or sequence >= data.sequences_count():
+            raise Refused(unknown, "invalid_sequence", "Sequence must exist")
+        if self.options.on_duplicate == "refuse" and any(
+            self.contact[n] == contact and self.sequence[n] == sequence and self.status[n] == ACTIVE
+            for n in self.created_order[account]
+        ):
+            raise Refused(422, "already_enrolled", "Contact is already enrolled in this sequence")
+        return self.create(contact, sequence)
+
+    def remove(self, n: int) -> None:
+        """DELETE. Raises Refused."""
+        if self.status[n] == ACTIVE:
+            self.change(n, REMOVED)
+        elif self.options.on_inactive == "refuse":
+            raise Refused(422, "not_active", "Enrollment is not active")
+
+    # Changes
+
+    def create(self, contact: int, sequence: int, at: int | None = None) -> int:
+        n, moment = len(self.created), self.now() if at is None else at
+        self._append(contact, sequence, ACTIVE, moment, moment)
+        account = self.account_of[n]
+        self._insert(self.created_order[account], self.created, n)
+        self._insert(self.updated_order[account], self.updated, n)
+        self.transitions.append((n, moment, "active"))
+        return n
+
+    def change(self, n: int, status: int, *, touch: bool = True) -> None:
+        self.status[n] = status
+        if touch:
+            self.touch(n)
+        self.transitions.append((n, self.updated[n], STATUSES[status]))
+
+    def touch(self, n: int, at: int | None = None) -> None:
+        order = self.updated_order[self.account_of[n]]
+        order.pop(self._place(order, self.updated, n))
+        self.updated[n] = self.now() if at is None else at
+        self._insert(order, self.updated, n)
+
+    def respond(self, n: int) -> None:
+        if not self.responded[n]:
+            self.responded[n] = 1
+            self.responses[self.account_of[n]].append(n)
+
+    def vanish(self, n: int) -> None:
+        account = self.account_of[n]
+        for order, column in ((self.created_order[account], self.created), (self.updated_order[account], self.updated)):
+            order.pop(self._place(order, column, n))
+        self.vanished.add(n)
+
+    def restore(self, n: int) -> None:
+        self.vanished.discard(n)
+        account = self.account_of[n]
+        self._insert(self.created_order[account], self.created, n)
+        self._insert(self.updated_order[account], self.updated, n)
+
+    def random_listed(self) -> int | None:
+        return self._random(lambda n: n not in self.vanished)
+
+    def mutate(self, plan: dict[str, Any]) -> dict[str, list[str]]:
+        """Carry out a plan of changes (see control.py); returns the ids per kind of change."""
+        done: dict[str, list[int]] = {"updated": [], "created": [], "deleted": [], "restored": []}
+        for _ in range(int(plan.get("update", 0))):
+            done["updated"] += self._change_one(touch=bool(plan.get("touch", True)), unlike=done["updated"])
+        late = plan.get("updated_at")
+        for _ in range(int(plan.get("insert", 0))):
+            done["created"].append(
+                self.create(*self._random_pair(), at=None if late is None else int(late * 1_000_000))
+            )
+        chosen = [self._known(key) for key in plan.get("delete_ids", ())]
+        for _ in range(int(plan.get("delete", 0))):
+            n = self._random(lambda n: n not in self.vanished and n not in done["created"])
+            chosen += [n] if n is not None and n not in chosen else []
+        for n in chosen:
+            self.vanish(n)
+        done["deleted"] = chosen
+        done["restored"] = [self._known(key) for key in plan.get("restore_ids", ())]
+        for n in done["restored"]:
+            self.restore(n)
+        for edit in plan.get("edits", ()):
+            n = self._known(edit["id"])
+            fields = edit.get("set", {}) | dict.fromkeys(edit.get("drop", ()), SKIP)
+            self.edits[n] = self.edits.get(n, {}) | fields
+            if edit.get("touch"):
+                self.touch(n)
+            done["updated"].append(n)
+        return {kind: [identify(self.options.seed, "enrollment", n) for n in numbers] for kind, numbers in done.items()}
+
+    def truth(self) -> Iterator[dict[str, Any]]:
+        """Every listed enrollment with its account, by creation."""
+        for account, order in enumerate(self.created_order):
+            key = identify(self.options.seed, "account", account)
+            for n in order:
+                yield self.enrollment(n) | {"account_id": key}
+
+    def duplicates(self) -> list[dict[str, Any]]:
+        """(contact, sequence) pairs enrolled more than once since the start."""
+        seed = self.options.seed
+        born = (n for n in range(self.options.enrollments, len(self.created)))
+        counts = Counter((self.contact[n], self.sequence[n]) for n in born)
+        return [
+            {"contact_id": identify(seed, "contact", c), "sequence_id": identify(seed, "sequence", s), "count": count}
+            for (c, s), count in counts.items()
+            if count > 1
+        ]
+
+    # Inside
+
+    def _generate(self) -> None:
+        options, rng = self.options, self.rng
+        how = [data.performance(options.seed, s) for s in range(data.sequences_count())]
+        span, count = self.started - self.born, options.enrollments
+        for n in range(count):
+            created = self.born + int(span * ((n + rng.random()) / count) ** 0.7)  # growing from year to year
+            contact, sequence = rng.randrange(self.contacts_count), rng.randrange(len(how))
+            done, responds, removed, days = how[sequence]
+            changed = created + int(rng.lognormvariate(0, 0.8) * days * DAY)
+            fate = rng.random()
+            status = COMPLETED if fate < done else REMOVED if fate < done + removed else ACTIVE
+            if changed > self.started or status == ACTIVE:
+                status, changed = ACTIVE, created
+            self._append(contact, sequence, status, created, changed)
+            if status == COMPLETED and rng.random() < responds:
+                self.respond(n)
+        for account in range(options.accounts):
+            mine = [n for n in range(count) if self.account_of[n] == account]
+            self.created_order[account] = array("I", mine)  # generated in the order of creation
+            self.updated_order[account] = array("I", sorted(mine, key=self.updated.__getitem__))
+
+    def _append(self, contact: int, sequence: int, status: int, created: int, updated: int) -> None:
+        self.contact.append(contact)
+        self.sequence.append(sequence)
+        self.status.append(status)
+        self.responded.append(0)
+        self.created.append(created)
+        self.updated.append(updated)
+        self.account_of.append(contact % self.options.accounts)
+
+    @staticmethod
+    def _place(order: array[int], column: array[int], n: int) -> int:
+        return bisect_left(order, (column[n], n), key=lambda m: (column[m], m))
+
+    def _insert(self, order: array[int], column: array[int], n: int) -> None:
+        order.insert(self._place(order, column, n), n)
+
+    def _random(self, fits: Callable[[int], bool]) -> int | None:
+        for _ in range(500):
+            n = self.rng.randrange(len(self.created)) if len(self.created) else 0
+            if len(self.created) and n not in self.vanished and fits(n):
+                return n
+        return None
+
+    def _random_pair(self) -> tuple[int, int]:
+        return self.rng.randrange(self.contacts_count), self.rng.randrange(data.sequences_count())
+
+    def _change_one(self, *, touch: bool, unlike: list[int]) -> list[int]:
+        n = self._random(lambda n: n not in unlike)
+        if n is None:
+            return []
+        self.change(n, (self.status[n] + 1) % len(STATUSES), touch=touch)
+        return [n]
+
+    def _known(self, identifier: str) -> int:
+        n = number_of(self.options.seed, "enrollment", identifier)
+        if n is None or n >= len(self.created):
+            raise Refused(404, "not_found", f"no enrollment {identifier}")
+        return n

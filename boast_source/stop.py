@@ -1,0 +1,55 @@
+"""Stopping on SIGTERM and Ctrl-C: at once in what can be repeated, with a run record that says so."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+_requested = threading.Event()
+_to_wake: list[Callable[[], None]] = []
+
+
+def install() -> None:
+    """Both signals raise KeyboardInterrupt in the main thread and wake what waits (see `waking`)."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    _requested.set()
+    for wake in _to_wake:  # in a thread of its own: what it locks may be held by the code that was interrupted
+        threading.Thread(target=wake, daemon=True).start()
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def waking(wake: Callable[[], None]) -> Iterator[None]:
+    """Call `wake` when a stop is requested inside the block."""
+    _to_wake.append(wake)
+    try:
+        yield
+    finally:
+        _to_wake.remove(wake)
+
+
+def caused(error: BaseException) -> bool:
+    """Whether an error is only how a requested stop came through (dlt and DuckDB wrap it in their own)."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, KeyboardInterrupt):
+        link = link.__cause__ or link.__context__
+    return link is not None or _requested.is_set()
+
+
+def leave(code: int) -> NoReturn:
+    """Exit now, without waiting for requests that are still in flight."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
