@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from boast_source.api import BoastClient
     from boast_source.config import Settings
 
+PATIENCE = 10.0  # seconds for a DuckDB file that another check has open
+
 
 @dataclass(frozen=True)
 class Point:
@@ -68,7 +70,7 @@ def _accounts(client: BoastClient, found: Settings) -> list[str]:
 
 def _reach(destination: str, dataset: str) -> str:
     pipeline = pipeline_for(destination, dataset)
-    with warehouse.held(pipeline, patience=0):
+    with warehouse.held(pipeline, patience=PATIENCE):
         return f"{destination} answers, dataset {dataset}"
 
 

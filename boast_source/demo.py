@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from boast_source import runs
 from boast_source.errors import ConfigurationError
 from boast_source.sandbox import SandboxOptions
 
@@ -19,6 +20,7 @@ QUERY = """select s.name as sequence, count(*) as enrolled, count(*) filter (whe
 from boast_data.sequence_enrollments e join boast_data.sequences s on s.id = e.sequence_id
 where e.missing_since is null
 group by 1 order by response_rate desc limit 5"""
+DAYS = 7  # that pass between the two loads
 
 
 def demo(folder: str, enrollments: int, *, as_json: Callable[[dict[str, Any]], None] | None) -> int:
@@ -34,6 +36,8 @@ def demo(folder: str, enrollments: int, *, as_json: Callable[[dict[str, Any]], N
         ) from error
     place = Path(folder).resolve()
     place.mkdir(parents=True, exist_ok=True)
+    again = (place / "boast.duckdb").exists()
+    summaries: list[dict[str, Any]] = []
     _say(as_json, f"Demo in {place}")
     with running(SandboxOptions(enrollments=enrollments)) as server:
         _say(as_json, f"A Boast API with {enrollments:,} enrollments on {server.base_url}\n")
@@ -45,22 +49,30 @@ def demo(folder: str, enrollments: int, *, as_json: Callable[[dict[str, Any]], N
         os.chdir(place)
         from boast_source.job import load_job  # noqa: PLC0415 -- reads the environment that was just set
 
-        exit_code = load_job("duckdb", "boast_data", as_json=as_json)
-    if not as_json:
-        _query(place / "boast.duckdb")
-    return exit_code
+        keep = summaries.append if as_json else None
+        if not again:
+            code = load_job("duckdb", "boast_data", as_json=keep)
+            if code:
+                return code
+            _say(as_json, f"\n{DAYS} days pass in the sandbox: enrollments progress, new ones appear. Load again:\n")
+        server.control("POST", "advance", {"seconds": DAYS * 86_400})
+        code = load_job("duckdb", "boast_data", as_json=keep)
+    answer = _ask(place / "boast.duckdb", show=not as_json)
+    if as_json:
+        as_json({"status": runs.STATUS[code], "folder": str(place), "loads": summaries, "query": answer})
+    return code
 
 
-def _query(path: Path) -> None:
+def _ask(path: Path, *, show: bool) -> list[dict[str, Any]]:
     import duckdb  # noqa: PLC0415
 
     with duckdb.connect(str(path), read_only=True) as connection:
         answer = connection.sql(QUERY)
-        click.echo("\nWhich sequences turn into responses?\n")
-        click.echo(QUERY + "\n")
-        click.echo(str(answer))
-    click.echo(f"The data stays in {path}; ask it more with any DuckDB client.")
-    click.echo("Next: put your token into .dlt/secrets.toml, then `boast check` and `boast load`.")
+        if show:
+            click.echo(f"\nWhich sequences turn into responses?\n\n{QUERY}\n\n{answer}")
+            click.echo(f"The data stays in {path}; ask it more with any DuckDB client.")
+            click.echo("Next: put your token into .dlt/secrets.toml, then `boast check` and `boast load`.")
+        return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
 
 
 def _say(as_json: object, text: str) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 LONGEST = 200  # characters of a detail that are kept
 _LOOKED_AT = 2000  # a bound on the work; the rest is dropped
+_SHORTEST_SECRET = 6  # shorter ones are a sandbox's, and would black out innocent words
 
 _PERSONAL = re.compile(
     r"(?P<id>\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b)"
@@ -21,7 +22,7 @@ _PERSONAL = re.compile(
 def masked(text: str, secrets: Iterable[str | None] = (), *, longest: int = LONGEST) -> str:
     """One line of at most `longest` characters: no e-mail address, no long run of digits, none of `secrets`."""
     for secret in secrets:
-        if secret:
+        if secret and len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "[secret]")
     if len(text) > _LOOKED_AT:
         text = text[:_LOOKED_AT].rpartition(" ")[0]  # half an address would not be recognised as one

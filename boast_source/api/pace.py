@@ -66,6 +66,8 @@ class Pace:
         Raises ClosedError, and LateError when `until` (of `time.monotonic`) comes first.
         """
         with self._change:
+            if until is not None and time.monotonic() > until:
+                raise LateError
             while (wait := self._wait()) > 0:
                 if until is not None and time.monotonic() + wait > until and self._in_flight < self.concurrency:
                     raise LateError
