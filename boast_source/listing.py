@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
 from boast_source import compare, warehouse
 from boast_source.api import Page, Tally, path_of
-from boast_source.errors import ApiError, AuthenticationError, NotFoundError, UnreadableError
+from boast_source.errors import ApiError, AuthenticationError, NotFoundError
 from boast_source.scratch import ListIndex, Scratch, make_listed
 from boast_source.sweep import Steadiness, sweep
 from boast_source.tables import ACCOUNTS
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient
     from boast_source.compare import Column
-    from boast_source.tables import Kind, Record, Shape
+    from boast_source.tables import Kind, Shape
 
 Verified = Literal["exact", "covered", "moving", "failed"]
 
@@ -198,10 +198,7 @@ class Listing:
         index = ListIndex(self._scratch, shape, account)
 
         def fetch(number: int) -> Page:
-            page = self.client.page(path, number, report.tally)
-            for record in page.records:
-                _check_id(record, path)
-            return page
+            return self.client.page(path, number, report.tally)
 
         def note(page: Page) -> None:
             if self._on_page:
@@ -249,7 +246,6 @@ class Listing:
         path = path_of("accounts", account, shape.name, key)
         try:
             record = self.client.record(path, report.tally)
-            _check_id(record, path)
         except NotFoundError:
             return True
         except AuthenticationError:
@@ -300,17 +296,6 @@ def _with_keys(rows: pa.Table, keys: set[str]) -> pa.Table:
     """The key columns are never null, and the schema says so."""
     schema = pa.schema([f.with_nullable(f.name not in keys) for f in rows.schema])
     return rows.cast(schema)
-
-
-def _check_id(record: Record, path: str) -> None:
-    key: Any = record.get("id")
-    if key is None or key == "":
-        raise UnreadableError(
-            f"GET {path} answered with a record that has no id",
-            hint="Is base_url the Boast API? Nothing was changed; try again later.",
-            method="GET",
-            path=path,
-        )
 
 
 def _failure(report: ListReport, repeated: int, unequal: int) -> str:

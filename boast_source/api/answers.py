@@ -58,6 +58,8 @@ def page_of(body: bytes, number: int) -> Page:
         raise BadAnswerError("`data` is not a list")
     if not all(isinstance(record, dict) for record in records):
         raise BadAnswerError("`data` holds something that is not an object")
+    if not all(record.get("id") for record in records):
+        raise BadAnswerError("`data` holds a record without an id")
     pagination = _section(_section(envelope, "meta"), "pagination")
     if pagination is None:
         return Page(number, records)
@@ -70,6 +72,8 @@ def record_of(body: bytes) -> dict[str, Any]:
     record = _envelope(body).get("data")
     if not isinstance(record, dict):
         raise BadAnswerError("`data` is not an object")
+    if not record.get("id"):
+        raise BadAnswerError("`data` is a record without an id")
     return record
 
 

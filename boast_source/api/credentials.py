@@ -27,6 +27,10 @@ class AccessTokenCredentials(CredentialsConfiguration):
 
     access_token: TSecretStrValue = None  # type: ignore[assignment]
 
+    def on_resolved(self) -> None:
+        """An empty value is an absent one: schedulers set a secret that they do not have to the empty string."""
+        _require(self, "access_token")
+
     def __repr__(self) -> str:
         return "AccessTokenCredentials(access_token=…)"
 
@@ -46,10 +50,23 @@ class OAuthCredentials(CredentialsConfiguration):
     token_url: str = DEFAULT_TOKEN_URL
     token_store: str | None = None
 
+    def on_resolved(self) -> None:
+        """An empty value is an absent one."""
+        _require(self, "client_id", "client_secret")
+        self.refresh_token = (self.refresh_token or "").strip() or None
+        self.token_store = self.token_store or None
+        self.token_url = self.token_url or DEFAULT_TOKEN_URL
+
     def __repr__(self) -> str:
         return f"OAuthCredentials(client_id={self.client_id!r}, client_secret=…, refresh_token=…)"
 
     __str__ = __repr__
+
+
+def _require(spec: CredentialsConfiguration, *names: str) -> None:
+    """Raises ConfigFieldMissingException, which lets dlt try the other way to log in."""
+    if absent := [name for name in names if not (getattr(spec, name) or "").strip()]:
+        raise ConfigFieldMissingException(spec, {name: [] for name in absent})
 
 
 BoastCredentials = Union[AccessTokenCredentials, OAuthCredentials]  # noqa: UP007 (dlt resolves a typing.Union)
@@ -100,4 +117,5 @@ def _missing() -> ConfigurationError:
 
 def _given(key: str) -> bool:
     name = ".".join((*SECTIONS, "credentials", key))
-    return dlt.secrets.get(name) is not None
+    found: object = dlt.secrets.get(name)
+    return found is not None and bool(str(found).strip())

@@ -132,8 +132,8 @@ class Api:
 
     async def remove(self, request: web.Request) -> web.Response:
         n = self._found(request)
-        self.world.remove(n)
-        self.counters.writes["DELETE sequence_enrollments"] += 1
+        if self.world.remove(n):
+            self.counters.writes["DELETE sequence_enrollments"] += 1
         return _json({"data": self.world.enrollment(n)})
 
     # OAuth

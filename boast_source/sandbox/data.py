@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Callable
 from typing import Any
+
+Place = Callable[[int], int]  # the number of an account's n-th record among those of all accounts
 
 ACTIVE, COMPLETED, REMOVED = 0, 1, 2
 STATUSES = ("active", "completed", "removed")
@@ -109,34 +112,34 @@ def contact(seed: int, n: int, born: int) -> dict[str, Any]:
     }
 
 
-def form(seed: int, n: int, born: int) -> dict[str, Any]:
+def form(seed: int, place: Place, n: int, born: int) -> dict[str, Any]:
     name = ("Testimonial", "Rating", "Referral", "Interview")[n % 4] + f" form {n + 1}"
-    return {"id": identify(seed, "form", n), "name": name, "status": "published", **_times(born + n * DAY)}
+    return {"id": identify(seed, "form", place(n)), "name": name, "status": "published", **_times(born + n * DAY)}
 
 
-def sequence(seed: int, n: int, born: int) -> dict[str, Any]:
+def sequence(seed: int, place: Place, n: int, born: int) -> dict[str, Any]:
     return {
-        "id": identify(seed, "sequence", n),
-        "collection_form_id": identify(seed, "form", n % 4),
-        "enrollment_form_id": identify(seed, "form", (n + 1) % 4),
+        "id": identify(seed, "sequence", place(n)),
+        "collection_form_id": identify(seed, "form", place(n % 4)),
+        "enrollment_form_id": identify(seed, "form", place((n + 1) % 4)),
         "name": _SEQUENCES[n % len(_SEQUENCES)],
         "status": "active" if n % 7 else "paused",
         **_times(born + n * DAY),
     }
 
 
-def webhook(seed: int, n: int, born: int) -> dict[str, Any]:
+def webhook(seed: int, place: Place, n: int, born: int) -> dict[str, Any]:
     return {
-        "id": identify(seed, "webhook", n),
+        "id": identify(seed, "webhook", place(n)),
         "event_name": ("response.created", "contact.updated")[n % 2],
         "filters": {"form_id": None, "to_status": None},
         "target_url": "https://hooks.example.com/boast",
-        "user_id": identify(seed, "user", n),
+        "user_id": identify(seed, "user", place(n)),
         "created_at": stamp(born),
     }
 
 
-def response(seed: int, n: int, contact_n: int, at: int) -> dict[str, Any]:
+def response(seed: int, place: Place, n: int, contact_n: int, at: int) -> dict[str, Any]:
     """The response to enrollment `n`."""
     rng = random.Random(f"{seed}/response/{n}")
     key, person, video = identify(seed, "response", n), contact(seed, contact_n, at), rng.random() < 0.3
@@ -148,7 +151,7 @@ def response(seed: int, n: int, contact_n: int, at: int) -> dict[str, Any]:
         "thumbnail": {"url": f"{media}.jpg", "open_graph_url": f"{media}-og.jpg", "unprocessed_url": None},
         "consent": rng.random() < 0.9,
         "display_weight": rng.randrange(10),
-        "form_id": identify(seed, "form", n % 4),
+        "form_id": identify(seed, "form", place(n % 4)),
         "contact_id": person["id"],
         "location_id": None,
         "staff_id": None,

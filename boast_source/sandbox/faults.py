@@ -34,7 +34,11 @@ from aiohttp import web
 
 if TYPE_CHECKING:
     from boast_source.sandbox.oauth import Tokens
-KINDS = {line.split()[0] for line in (__doc__ or "").splitlines()[6:] if line and not line.startswith(" ")}
+
+KINDS = {
+    *("latency", "status", "error_before_write", "error_after_write", "drop", "drop_after_write", "hold"),
+    *("hold_then_act", "cut_body", "not_json", "wrong_shape", "trickle", "rate_limit", "token_revoked"),
+}
 
 
 @dataclass

@@ -115,13 +115,14 @@ async def _serve(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     living = None
+    stop = stop or _stopped()  # before the announcement: a client may end the server as soon as it knows of it
     try:
         await web.TCPSite(runner, HOST, options.port).start()
         info |= _info(options, runner.addresses[0][1])
         announce(info, api)
         if options.live:
             living = asyncio.create_task(_live(api))
-        await (stop or _stopped()).wait()
+        await stop.wait()
     finally:
         if living:
             living.cancel()

@@ -118,16 +118,19 @@ class World:
             return data.contact(seed, account + at * self.options.accounts, born)
         if noun == "responses":
             n = self.responses[account][at]
-            return data.response(seed, n, self.contact[n], self.updated[n])
+            return data.response(seed, self._place_in(account), n, self.contact[n], self.updated[n])
         make = {"forms": data.form, "sequences": data.sequence, "webhook_subscriptions": data.webhook}[noun]
-        return make(seed, at, born)
+        return make(seed, self._place_in(account), at, born)
+
+    def _place_in(self, account: int) -> data.Place:
+        return lambda n: n * self.options.accounts + account
 
     def enrollment(self, n: int) -> dict[str, Any]:
         seed = self.options.seed
         record = {
             "id": identify(seed, "enrollment", n),
             "contact_id": identify(seed, "contact", self.contact[n]),
-            "sequence_id": identify(seed, "sequence", self.sequence[n]),
+            "sequence_id": identify(seed, "sequence", self._place_in(self.account_of[n])(self.sequence[n])),
             "response_id": identify(seed, "response", n) if self.responded[n] else None,
             "status": STATUSES[self.status[n]],
             "created_at": stamp(self.created[n]),
@@ -150,11 +153,12 @@ class World:
     def enroll(self, account: int, contact_id: object, sequence_id: object) -> int:
         """POST: a new enrollment. Raises Refused."""
         contact = number_of(self.options.seed, "contact", str(contact_id))
-        sequence = number_of(self.options.seed, "sequence", str(sequence_id))
+        known = number_of(self.options.seed, "sequence", str(sequence_id))
+        sequence, owner = (None, None) if known is None else divmod(known, self.options.accounts)
         unknown = self.options.unknown_status
         if contact is None or contact >= self.contacts_count or contact % self.options.accounts != account:
             raise Refused(unknown, "invalid_contact", "Contact must exist")
-        if sequence is None or sequence >= data.sequences_count():
+        if sequence is None or sequence >= data.sequences_count() or owner != account:
             raise Refused(unknown, "invalid_sequence", "Sequence must exist")
         if self.options.on_duplicate == "refuse" and any(
             self.contact[n] == contact and self.sequence[n] == sequence and self.status[n] == ACTIVE
@@ -163,12 +167,14 @@ class World:
             raise Refused(422, "already_enrolled", "Contact is already enrolled in this sequence")
         return self.create(contact, sequence)
 
-    def remove(self, n: int) -> None:
-        """DELETE. Raises Refused."""
+    def remove(self, n: int) -> bool:
+        """DELETE; whether it changed anything. Raises Refused."""
         if self.status[n] == ACTIVE:
             self.change(n, REMOVED)
-        elif self.options.on_inactive == "refuse":
+            return True
+        if self.options.on_inactive == "refuse":
             raise Refused(422, "not_active", "Enrollment is not active")
+        return False
 
     # Changes
 
@@ -189,9 +195,12 @@ class World:
 
     def touch(self, n: int, at: int | None = None) -> None:
         order = self.updated_order[self.account_of[n]]
-        order.pop(self._place(order, self.updated, n))
+        listed = n not in self.vanished
+        if listed:
+            order.pop(self._place(order, self.updated, n))
         self.updated[n] = self.now() if at is None else at
-        self._insert(order, self.updated, n)
+        if listed:
+            self._insert(order, self.updated, n)
 
     def respond(self, n: int) -> None:
         if not self.responded[n]:
@@ -199,12 +208,16 @@ class World:
             self.responses[self.account_of[n]].append(n)
 
     def vanish(self, n: int) -> None:
+        if n in self.vanished:
+            return
         account = self.account_of[n]
         for order, column in ((self.created_order[account], self.created), (self.updated_order[account], self.updated)):
             order.pop(self._place(order, column, n))
         self.vanished.add(n)
 
     def restore(self, n: int) -> None:
+        if n not in self.vanished:
+            return
         self.vanished.discard(n)
         account = self.account_of[n]
         self._insert(self.created_order[account], self.created, n)
@@ -255,7 +268,11 @@ class World:
         born = (n for n in range(self.options.enrollments, len(self.created)))
         counts = Counter((self.contact[n], self.sequence[n]) for n in born)
         return [
-            {"contact_id": identify(seed, "contact", c), "sequence_id": identify(seed, "sequence", s), "count": count}
+            {
+                "contact_id": identify(seed, "contact", c),
+                "sequence_id": identify(seed, "sequence", self._place_in(c % self.options.accounts)(s)),
+                "count": count,
+            }
             for (c, s), count in counts.items()
             if count > 1
         ]
