@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dlt
 
-from boast_source import runs, stop, terminal
+from boast_source import destinations, runs, stop, terminal
 from boast_source.api import BoastClient, resolve_credentials
 from boast_source.config import Settings, account_ids_from, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-def pipeline_for(destination: str, dataset: str) -> dlt.Pipeline:
-    """The pipeline `boast` into a destination that can merge.
+def pipeline_for(destination: str, dataset: str, accounts: Sequence[str] = ()) -> dlt.Pipeline:
+    """The pipeline `boast` into a destination that can merge; for given accounts one that can run beside others.
 
     Raises ConfigurationError for a destination that does not exist, is not installed, or cannot merge.
     """
@@ -35,7 +35,11 @@ def pipeline_for(destination: str, dataset: str) -> dlt.Pipeline:
             hint="Choose another, for example --dataset boast_data.",
         )
     try:
-        return dlt.pipeline("boast", destination=destination, dataset_name=dataset)
+        return dlt.pipeline(
+            destinations.pipeline_name(accounts),
+            destination=destinations.destination_for(destination, dataset, accounts),
+            dataset_name=dataset,
+        )
     except Exception as error:
         raise ConfigurationError(
             f"The destination {destination} cannot be used: {str(error).strip().splitlines()[0][:200]}",
@@ -76,8 +80,9 @@ def load_job(
     if since and until and since >= until:
         raise ConfigurationError("--since is not before --until", hint="Give --since the earlier moment.")
     found = settings()
+    given = account_ids_from(list(accounts))
     options = Options(
-        account_ids=account_ids_from(list(accounts)) or account_ids_from(found.account_ids),
+        account_ids=given or account_ids_from(found.account_ids),
         workers=found.max_concurrency,
         prove=prove,
         everything=everything,
@@ -86,7 +91,7 @@ def load_job(
         until=until,
         keep_going=True,
     )
-    pipeline = pipeline_for(destination, dataset)
+    pipeline = pipeline_for(destination, dataset, given or ())
     with runs.lock(pipeline), client_for(found) as client, stop.waking(client.close):
         run = runs.Run("load")
         try:

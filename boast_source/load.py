@@ -9,10 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlt.common.destination import exceptions
 from dlt.common.destination.exceptions import DestinationException
 from dlt.pipeline.exceptions import PipelineStepFailed
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
-from boast_source import warehouse
+from boast_source import stop, warehouse
 from boast_source.errors import BoastError, ConfigurationError, DestinationError
 from boast_source.listing import Listing, ListReport, Options
 from boast_source.runs import ATTENTION, DONE, FAILED, STATUS
@@ -102,7 +104,8 @@ def load(
     Raises BoastError: what failed as a whole; a single failing account is in its report instead.
     """
     wanted = _known(resources)
-    with warehouse.held(pipeline, patience=patience, on_wait=on_note):
+    with warehouse.held(pipeline, patience=patience, on_wait=on_note) as held:
+        warehouse.lock_accounts(held, options.account_ids)
         _finish_pending(pipeline, on_note)
         listing = Listing(client, options, on_page=on_page)
         try:
@@ -131,22 +134,33 @@ def _known(resources: Sequence[str]) -> list[str]:
 
 def _run(pipeline: dlt.Pipeline, source: Any) -> None:
     try:
-        pipeline.run(source)
+        try:
+            pipeline.run(source)
+        except PipelineStepFailed as error:
+            if not _is_race(error):
+                raise
+            # another run altered the tables at the same time: the package is complete, only load it again
+            Retrying(
+                stop=stop_after_attempt(5), wait=wait_random(0.1, 1), retry=retry_if_exception(_is_race), reraise=True
+            )(pipeline.load)
     except PipelineStepFailed as error:
-        raise _cause(error) from error
+        raise _cause(error) from None
     except DestinationException as error:
         raise warehouse.explain(error) from error
 
 
+def _is_race(error: BaseException) -> bool:
+    """Whether the tables could not be migrated, as happens when two runs do it at once (dlt 1.31 says so)."""
+    return any(isinstance(link, getattr(exceptions, "SchemaUpdateError", ())) for link in stop.chain(error))
+
+
 def _cause(error: BaseException) -> BoastError:
     """Our own error behind dlt's, or what the destination said."""
-    link: BaseException | None = error
-    last: BaseException = error
-    while link is not None:
+    links = stop.chain(error)
+    last = links[-1]
+    for link in links:
         if isinstance(link, BoastError):
             return link
-        last = link
-        link = link.__cause__ or link.__context__
     if isinstance(error, PipelineStepFailed) and error.step == "load":
         return warehouse.explain(last)
     return BoastError(

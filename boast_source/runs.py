@@ -17,7 +17,7 @@ import sqlglot
 from filelock import FileLock, Timeout
 
 from boast_source.errors import LockedError
-from boast_source.warehouse import client_of
+from boast_source.warehouse import client_of, migrating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,13 +117,14 @@ def _insert(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> None:
     with client_of(pipeline) as client:
         if client is None:
             return
-        if not client.has_dataset():
-            client.create_dataset()
         name = client.make_qualified_table_name("runs")
         dialect = client.capabilities.sqlglot_dialect
-        client.execute_sql(
-            sqlglot.transpile(_TABLE.format(name="runs_"), read="duckdb", write=dialect)[0].replace("runs_", name)
-        )
+        with migrating(client):
+            if not client.has_dataset():
+                client.create_dataset()
+            client.execute_sql(
+                sqlglot.transpile(_TABLE.format(name="runs_"), read="duckdb", write=dialect)[0].replace("runs_", name)
+            )
         columns = list(Run.__dataclass_fields__)
         names = ", ".join(client.escape_column_name(column) for column in columns)
         marks = ", ".join(["%s"] * len(columns))

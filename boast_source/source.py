@@ -16,7 +16,7 @@ from dlt.common.pipeline import PipelineContext
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import commit_load_package_state
 
-from boast_source import compare, warehouse
+from boast_source import compare, destinations, warehouse
 from boast_source.api import DEFAULT_BASE_URL, BoastClient, BoastCredentials
 from boast_source.config import account_ids_from
 from boast_source.listing import Listing, Options
@@ -100,7 +100,7 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
         _protect_history()
         listing = listing_for(shape.name)
         listing.prepare(shape, _running_pipeline(), _stored_kinds(shape.name))
-        yield from _hinted(listing.rows(shape), listing.json_columns(shape))
+        yield from _hinted(listing.rows(shape), listing.json_columns(shape), "upsert")
 
     def enrollments(
         updated_at: dlt.sources.incremental[Any] = dlt.sources.incremental(  # noqa: ARG001, B008 -- dlt reads it
@@ -126,7 +126,7 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
         listing = listing_for(HISTORY)
         pipeline = _running_pipeline()
         listing.prepare(shape, pipeline, _stored_kinds(shape.name))
-        yield from _hinted(listing.versions(shape, pipeline), listing.json_columns(shape))
+        yield from _hinted(listing.versions(shape, pipeline), listing.json_columns(shape), "insert-only")
 
     return dlt.resource(
         versions,
@@ -136,11 +136,19 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
     )
 
 
-def _hinted(batches: Iterator[pa.Table], json_columns: set[str]) -> Iterator[Any]:
-    """Tell dlt once which new columns are JSON; Arrow knows them as text."""
-    hints = dlt.mark.make_hints(columns={name: {"data_type": "json"} for name in sorted(json_columns)})
+def _hinted(batches: Iterator[pa.Table], json_columns: set[str], strategy: str) -> Iterator[Any]:
+    """Tell dlt once what the resource could not know: which new columns are JSON (Arrow knows them as text), and how
+    to merge where the destination has no such `strategy`.
+    """
+    hints: dict[str, Any] = {}
+    if json_columns:
+        hints["columns"] = {name: {"data_type": "json"} for name in sorted(json_columns)}
+    pipeline = _running_pipeline()
+    merge = destinations.merging(strategy, pipeline.destination if pipeline else None)
+    if merge["strategy"] != strategy:
+        hints["write_disposition"] = merge
     for place, batch in enumerate(batches):
-        yield dlt.mark.with_hints(batch, hints) if json_columns and not place else batch
+        yield dlt.mark.with_hints(batch, dlt.mark.make_hints(**hints)) if hints and not place else batch
 
 
 def _package_state() -> Any:
@@ -168,7 +176,9 @@ def _stored_kinds(table: str) -> dict[str, Kind] | None:
     if any(leaver["name"] == table for leaver in leaving):
         return None
     known = dlt.current.source_schema().tables.get(table)
-    return warehouse.kinds_of(known["columns"]) if known else {}
+    pipeline = _running_pipeline()
+    there = warehouse.kinds_in(pipeline, table) if pipeline else {}  # also what other pipelines brought
+    return there | (warehouse.kinds_of(known["columns"]) if known else {})
 
 
 def _protect_history() -> None:

@@ -30,6 +30,16 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def chain(error: BaseException) -> list[BaseException]:
+    """An error and what is behind it, each once (a chain may run in a circle)."""
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in links:
+        links.append(link)
+        link = link.__cause__ or link.__context__
+    return links
+
+
 @contextlib.contextmanager
 def waking(wake: Callable[[], None]) -> Iterator[None]:
     """Call `wake` when a stop is requested inside the block."""
@@ -42,10 +52,7 @@ def waking(wake: Callable[[], None]) -> Iterator[None]:
 
 def caused(error: BaseException) -> bool:
     """Whether an error is only how a requested stop came through (dlt and DuckDB wrap it in their own)."""
-    link: BaseException | None = error
-    while link is not None and not isinstance(link, KeyboardInterrupt):
-        link = link.__cause__ or link.__context__
-    return link is not None or _requested.is_set()
+    return _requested.is_set() or any(isinstance(link, KeyboardInterrupt) for link in chain(error))
 
 
 def leave(code: int) -> NoReturn:

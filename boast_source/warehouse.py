@@ -17,7 +17,7 @@ from dlt.common.destination.exceptions import (
 )
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 
-from boast_source.errors import DestinationError
+from boast_source.errors import DestinationError, LockedError
 from boast_source.scratch import CHUNK, reader_of
 
 if TYPE_CHECKING:
@@ -56,7 +56,10 @@ def read(
 ) -> Iterator[pa.Table]:
     """The table's rows, those of `columns` that it has, in batches; nothing when there is no such table.
 
-    `newest_by=(key, order)` gives only the row with the highest `order` of each `key`.
+    `newest_by=(key, order)` gives only the row with the highest `order` of each `key`. Where rows can only be had one
+    by one as Python objects, a faster road is taken; it may give text instead of typed values.
+
+    Raises DestinationError when the connection is lost.
     """
     with client_of(pipeline) as client:
         if client is None:
@@ -81,8 +84,32 @@ def read(
                 for batch in reader_of(cursor.sql(sql), CHUNK):
                     yield pa.Table.from_batches([batch])
             return
+        if is_postgres(client):
+            from boast_source import postgres  # noqa: PLC0415 -- needs the extra
+
+            try:
+                yield from postgres.copied(client, sql, wanted)
+            except Exception as error:
+                if client.is_dbapi_exception(error):
+                    raise explain(error) from None
+                raise
+            return
         with client.execute_query(sql) as cursor:
             yield from cursor.iter_arrow(CHUNK)
+
+
+def is_postgres(client: SqlClientBase[Any]) -> bool:
+    """Postgres itself, not what only speaks its protocol (Redshift)."""
+    return client.capabilities.sqlglot_dialect == "postgres"
+
+
+def kinds_in(pipeline: dlt.Pipeline, table: str) -> dict[str, Kind]:
+    """The kinds of the columns that the table has in the warehouse; nothing when there is no such table."""
+    with pipeline.destination_client() as client:
+        if not hasattr(client, "get_storage_table"):
+            return {}
+        _, columns = client.get_storage_table(table)
+        return kinds_of({name.lower(): column for name, column in columns.items()})
 
 
 def kinds_of(columns: dict[str, Any]) -> dict[str, Kind]:
@@ -99,7 +126,9 @@ def _columns(client: SqlClientBase[Any], name: str) -> set[str]:
 
 
 @contextlib.contextmanager
-def held(pipeline: dlt.Pipeline, *, patience: float, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+def held(
+    pipeline: dlt.Pipeline, *, patience: float, on_wait: Callable[[str], None] | None = None
+) -> Iterator[SqlClientBase[Any] | None]:
     """Keep the destination's connection open for the whole run, so that no reader of a DuckDB file gets in between.
 
     A file that another process has open is waited for, `patience` seconds at most.
@@ -111,7 +140,7 @@ def held(pipeline: dlt.Pipeline, *, patience: float, on_wait: Callable[[str], No
     while True:
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(client_of(pipeline))
+                client = stack.enter_context(client_of(pipeline))
             except (DestinationConnectionError, DatabaseException, duckdb.Error) as error:
                 reason = explain(error)
                 if not _is_lock(error) or time.monotonic() >= end:
@@ -121,8 +150,43 @@ def held(pipeline: dlt.Pipeline, *, patience: float, on_wait: Callable[[str], No
                     told = True
                 time.sleep(0.2)
                 continue
-            yield
+            yield client
             return
+
+
+@contextlib.contextmanager
+def migrating(client: SqlClientBase[Any]) -> Iterator[None]:
+    """On Postgres, one process at a time creates or alters tables: two that create the same table fail."""
+    if not is_postgres(client):
+        yield
+        return
+    from boast_source import postgres  # noqa: PLC0415 -- needs the extra
+
+    with postgres.migrating(client):
+        yield
+
+
+def lock_accounts(client: SqlClientBase[Any] | None, accounts: Sequence[str] | None) -> None:
+    """On Postgres, exclude every other run over one of these accounts (None: all), wherever it runs.
+
+    The lock lives as long as the client's connection. A DuckDB file is its own lock; other warehouses have none, so
+    there the lock of the machine (runs.lock) must do.
+
+    Raises LockedError when another run holds one of them.
+    """
+    if client is None or not is_postgres(client):
+        return
+    from boast_source import postgres  # noqa: PLC0415 -- needs the extra
+
+    try:
+        taken = postgres.taken_account(client, accounts)
+    except DatabaseException as error:
+        raise explain(error) from None
+    if taken:
+        raise LockedError(
+            f"Another run loads {taken} into the dataset {client.dataset_name}",
+            hint="Wait until it ends; a scheduler may simply skip this run.",
+        )
 
 
 def explain(error: BaseException) -> DestinationError:

@@ -84,7 +84,11 @@ class Workplace:
 
 def finish(process: subprocess.Popen, timeout: float = 120) -> Done:
     with process:
-        out, err = process.communicate(timeout=timeout)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
     return Done(process.returncode, out, err)
 
 

@@ -1,4 +1,4 @@
-"""Every fault of the sandbox, on reads: the load succeeds, or ends with cause and next step; the table is never wrong."""
+"""Every fault, on reads: the load succeeds, or ends with cause and next step; the table is never wrong."""
 
 from __future__ import annotations
 

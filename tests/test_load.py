@@ -185,13 +185,11 @@ def test_unknown_fields_odd_types_and_missing_fields_are_kept(sandbox, workplace
     ]
     server.control("POST", "mutate", {"edits": edits})
     assert workplace.boast("load").code == 0
-    rows = dict(
-        (row[0], row[1:])
-        for row in workplace.sql(
-            "select id, status, campaign, score, tags::varchar, updated_at__v_text, created_at is null"
-            " from boast_data.sequence_enrollments"
-        )
+    answer = workplace.sql(
+        "select id, status, campaign, score, tags::varchar, updated_at__v_text, created_at is null"
+        " from boast_data.sequence_enrollments"
     )
+    rows = {key: tuple(values) for key, *values in answer}
     assert rows[a] == ("on hold", "spring", "3", '["x"]', None, False)
     assert rows[b] == (None, None, "2.5", None, "yesterday", False)
     assert rows[c] == ('{"a":1}', None, "n/a", None, None, True)

@@ -129,6 +129,8 @@ def _clear(status: int, call: Call, *, given: bool) -> tuple[type[ApiError], str
         if status == 403:
             return ForbiddenError, "The token may not do this: check its scope and the account's API access"
         if status == 404:
+            if call.path == "/accounts":
+                return NotFoundError, "Check the path of sources.boast.base_url: the API's own ends with /v1"
             return NotFoundError, "Check the ids and sources.boast.account_ids; the record may be gone"
         return RefusedError, "The request itself is wrong: mend it before sending it again"
     if 300 <= status < 400:

@@ -92,4 +92,12 @@ def sandbox(faults: tuple[str, ...], **given: Any) -> None:
         rules = [json.loads(fault) for fault in faults]
     except json.JSONDecodeError as error:
         raise click.BadParameter(f"--fault is not JSON: {error}") from None
-    serve(SandboxOptions(**given), rules, lambda info: click.echo(json.dumps(info)))
+    try:
+        serve(SandboxOptions(**given), rules, lambda info: click.echo(json.dumps(info)))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--fault") from None
+    except OSError as error:
+        click.echo(
+            f"boast: Port {given['port']} cannot be used: {error.strerror}. Choose another with --port.", err=True
+        )
+        raise SystemExit(2) from None

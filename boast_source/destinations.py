@@ -1,0 +1,60 @@
+"""What is decided per destination: how rows travel, how they merge, what a run over given accounts has of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dlt
+from dlt.common.destination import Destination
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PIPELINE = "boast"
+
+
+def pipeline_name(accounts: Sequence[str] | None) -> str:
+    """`boast`, or for a run over given accounts a name that only runs over the same accounts share."""
+    return f"{PIPELINE}_{_short_hash(accounts)}" if accounts else PIPELINE
+
+
+def destination_for(name: str, dataset: str, accounts: Sequence[str] | None = None) -> Any:
+    """Dlt's destination of that name; for a run over given accounts with a staging dataset of its own.
+
+    dlt stages every run into the same dataset, and runs side by side would then lose and double each other's rows.
+    """
+    own: dict[str, Any] = {}
+    if accounts:
+        layout: str | None = dlt.config.get(f"destination.{name}.staging_dataset_name_layout")
+        own["staging_dataset_name_layout"] = f"{layout or '%s_staging'}_{_short_hash(accounts)}"
+    found: Any = Destination.from_reference(name)
+    own = {key: value for key, value in own.items() if key in found.spec.get_resolvable_fields()}
+    kind = found.destination_type
+    if kind == "dlt.destinations.postgres":
+        from boast_source.postgres import postgres  # noqa: PLC0415 -- needs the extra
+
+        return postgres(**found.config_params, **found.caps_params, **own)
+    if accounts and kind == "dlt.destinations.duckdb" and (file := _default_file(found, dataset)):
+        own["credentials"] = file
+    return type(found)(**found.config_params, **found.caps_params, **own) if own else found
+
+
+def merging(preferred: str, destination: Any) -> dict[str, str]:
+    """The write disposition that merges by key: as preferred where the destination can, else `delete-insert`."""
+    strategies = destination.capabilities().supported_merge_strategies if destination else None
+    strategy = preferred if strategies is None or preferred in strategies else "delete-insert"
+    return {"disposition": "merge", "strategy": strategy}
+
+
+def _default_file(destination: Any, dataset: str) -> str | None:
+    """The DuckDB file of the pipeline `boast`, if dlt named it after the pipeline; None: configuration names it."""
+    whole = dlt.pipeline(PIPELINE, destination=destination, dataset_name=dataset)
+    config: Any = whole.destination_client().config
+    file = str(config.credentials.database)
+    return file if Path(file).stem == PIPELINE else None
+
+
+def _short_hash(accounts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(set(accounts))).encode()).hexdigest()[:10]

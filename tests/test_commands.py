@@ -1,0 +1,226 @@
+"""What goes wrong, as a person meets it: one line with cause and next step, and the exit code of the contract."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import duckdb
+import pytest
+
+from tests.conftest import finish
+
+TOKEN = "SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN"
+URL = "SOURCES__BOAST__BASE_URL"
+
+
+def one_line(done, code, *words):
+    assert done.code == code, done.err
+    last = done.err.strip().splitlines()[-1]
+    assert last.startswith("boast: ")
+    assert ". " in last  # what happened, then what to do
+    for word in words:
+        assert word in last
+    assert "Traceback" not in done.err
+
+
+def test_a_wrong_token(sandbox, workplace):
+    done = workplace.use(sandbox()).boast("load", **{TOKEN: "secret-but-wrong"})
+    one_line(done, 1, "401", "boast login")
+    assert "secret-but-wrong" not in done.out + done.err
+
+
+def test_no_token_at_all(sandbox, workplace):
+    workplace.use(sandbox()).env.pop(TOKEN)
+    one_line(workplace.boast("load"), 2, TOKEN, "secrets.toml")
+
+
+def test_an_account_that_does_not_exist(sandbox, workplace):
+    done = workplace.use(sandbox()).boast("load", "--account", "no-such-account", "--json")
+    assert done.code == 1
+    (account,) = done.json["accounts"]
+    assert account["account_id"] == "no-such-account"
+    assert "404" in account["error"]
+    assert "account_ids" in account["error"]
+
+
+def test_an_unknown_host(workplace):
+    done = workplace.boast("load", **{URL: "https://boast.invalid/v1", TOKEN: "x"})
+    one_line(done, 1, "host name", "base_url")
+
+
+def test_a_refused_connection(workplace):
+    done = workplace.boast("load", **{URL: "http://127.0.0.1:1/v1", TOKEN: "x"})
+    one_line(done, 1, "refused", "base_url")
+
+
+def test_plain_http_to_a_public_host(workplace):
+    one_line(workplace.boast("load", **{URL: "http://example.com/v1", TOKEN: "x"}), 2, "clear text", "https://")
+
+
+def test_a_404_on_the_list_of_accounts(sandbox, workplace):
+    server = sandbox()
+    one_line(workplace.use(server).boast("load", **{URL: server.base_url + "x"}), 1, "404", "base_url")
+
+
+def test_a_404_on_a_list(sandbox, workplace):
+    server = sandbox(enrollments=20)
+    server.control("POST", "faults", {"kind": "status", "status": 404, "path": "/forms"})
+    done = workplace.use(server).boast("load")
+    assert done.code == 3
+    assert "forms: GET" in done.out
+    assert "20 enrollments loaded" in done.out
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("[sources.boast", "config.toml"), ("[sources.boast]\nmax_concurrency = 'many'", "max_concurrency")],
+)
+def test_a_configuration_that_cannot_be_read(sandbox, workplace, text, word):
+    (workplace.folder / ".dlt").mkdir()
+    (workplace.folder / ".dlt" / "config.toml").write_text(text)
+    one_line(workplace.use(sandbox()).boast("load"), 2, word, ".dlt/config.toml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--destination", "nosuch"], "nosuch"),
+        (["--destination", "filesystem"], "merge"),
+        (["--dataset", "boast"], "boast_data"),
+        (["--resources", "forms,fotos"], "fotos"),
+        (["--since", "2026-02-01", "--until", "2026-01-01"], "--until"),
+    ],
+)
+def test_wrong_usage(sandbox, workplace, arguments, word):
+    one_line(workplace.use(sandbox()).boast("load", *arguments), 2, word)
+
+
+def test_an_unknown_option_is_wrong_usage(workplace):
+    done = workplace.boast("load", "--frobnicate")
+    assert done.code == 2
+    assert "boast load --help" in done.err
+
+
+def test_with_json_a_failure_is_one_document_too(sandbox, workplace):
+    done = workplace.use(sandbox()).boast("load", "--json", **{TOKEN: "wrong"})
+    assert done.code == 1
+    assert done.json["status"] == "failed"
+    assert "401" in done.json["error"]
+
+
+def test_a_traceback_only_with_debug(sandbox, workplace):
+    done = workplace.use(sandbox()).boast("load", "--debug", **{TOKEN: "wrong-and-secret"})
+    assert done.code == 1
+    assert "Traceback" in done.err
+    assert "wrong-and-secret" not in done.err
+
+
+HOLD = (
+    "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print('open', flush=True); sys.stdin.read()"
+)
+
+
+@pytest.fixture
+def reader(workplace):
+    """Another process that has the DuckDB file open."""
+    path = workplace.folder / "boast.duckdb"
+    duckdb.connect(str(path)).close()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "open\n"
+        yield process
+        process.stdin.close()
+
+
+def test_a_locked_duckdb_file_names_who_holds_it(sandbox, workplace, reader):
+    done = workplace.use(sandbox()).boast("load", SOURCES__BOAST__LOCK_TIMEOUT="0.5")
+    one_line(done, 1, f"process {reader.pid}", "Close the program")
+
+
+def test_a_locked_duckdb_file_is_waited_for(sandbox, workplace, reader):
+    process = workplace.use(sandbox(enrollments=20)).start("load")
+    assert "waiting" in process.stderr.readline()
+    reader.stdin.close()
+    done = finish(process)
+    assert done.code == 0
+
+
+def test_a_second_run_ends_with_4_and_names_the_first(sandbox, workplace):
+    server = sandbox(enrollments=20)
+    server.control("POST", "faults", {"kind": "hold", "seconds": 20, "path": "enrollments"})
+    first = workplace.use(server).start("load")
+    while not server.control("GET", "counters")["arrived"].get("GET sequence_enrollments"):
+        assert first.poll() is None
+        time.sleep(0.05)
+    one_line(workplace.boast("load"), 4, f"process {first.pid}")
+    first.kill()
+    finish(first)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_with_3_at_once_and_is_recorded(sandbox, workplace, number):
+    server = sandbox(enrollments=20)
+    server.control("POST", "faults", {"kind": "hold", "seconds": 20, "path": "enrollments"})
+    process = workplace.use(server).start("load", "--json")
+    while not server.control("GET", "counters")["arrived"].get("GET sequence_enrollments"):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    done = finish(process, timeout=10)
+    assert done.code == 3
+    assert json.loads(done.out)["status"] == "attention"
+    assert "next run does the rest" in done.err
+    assert workplace.sql("select exit_code, error from boast_data.runs")[0][0] == 3
+
+
+def test_check_says_ok_to_each_point_or_what_to_do(sandbox, workplace):
+    server = sandbox(enrollments=30)
+    done = workplace.use(server).boast("check")
+    assert done.code == 0
+    assert [line.split()[0] for line in done.out.splitlines()] == ["ok"] * 4
+    assert "30 enrollments, 2 pages" in done.out
+
+    done = workplace.boast("check", "--json", **{TOKEN: "wrong"})
+    assert done.code == 1
+    points = {point["name"]: point for point in done.json["checks"]}
+    assert points["configuration"]["ok"]
+    assert points["destination"]["ok"]
+    assert not points["token and accounts"]["ok"]
+    assert "boast login" in points["token and accounts"]["detail"]
+
+
+def test_ctrl_c_in_the_sandbox_ends_cleanly(workplace):
+    process = workplace.start("sandbox", "--port", "0", "--enrollments", "10")
+    info = json.loads(process.stdout.readline())
+    assert info["env"]["SOURCES__BOAST__BASE_URL"] == info["base_url"]
+    process.send_signal(signal.SIGINT)
+    done = finish(process, timeout=10)
+    assert (done.code, done.err) == (0, "")
+
+
+def test_a_port_that_is_taken_is_said_so(sandbox, workplace):
+    port = sandbox().base_url.split(":")[2].split("/")[0]
+    one_line(workplace.boast("sandbox", "--port", port), 2, port, "--port")
+
+
+def test_the_demo_loads_twice_and_answers_a_query(workplace):
+    done = workplace.boast("demo", "--enrollments", "200")
+    assert done.code == 0, done.err
+    assert "200 enrollments loaded of 200 listed" in done.out
+    assert "response_rate" in done.out
+    again = workplace.boast("demo", "--enrollments", "200", "--json")
+    assert again.code == 0
+    assert [load["accounts"][0]["loaded"] for load in again.json["loads"]] == [0]
+    assert len(again.json["query"]) == 5
+
+
+def test_help_shows_examples_for_every_command(workplace):
+    for command in ("check", "load", "login", "sandbox", "demo"):
+        done = workplace.boast(command, "--help")
+        assert done.code == 0
+        assert f"boast {command}" in done.out.split("Example")[1]

@@ -1,0 +1,145 @@
+"""The source in anybody's own dlt script."""
+
+from __future__ import annotations
+
+import dlt
+import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from boast_source import boast_source
+
+
+@pytest.fixture
+def pipeline(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def pipeline(name="mine"):
+        return dlt.pipeline(name, destination="duckdb", dataset_name="d", pipelines_dir=str(tmp_path / "p"))
+
+    return pipeline
+
+
+@pytest.fixture
+def source_for(monkeypatch):
+    """The source as a user calls it, configured through the environment."""
+
+    def source_for(server, **arguments):
+        for key, value in server.info["env"].items():
+            monkeypatch.setenv(key, value)
+        return boast_source(**arguments)
+
+    return source_for
+
+
+def ask(pipeline, sql):
+    with pipeline.sql_client() as client:
+        return client.execute_sql(sql)
+
+
+def rows_of(pipeline):
+    normalized = pipeline.last_trace.last_normalize_info.row_counts
+    return {table: count for table, count in normalized.items() if not table.startswith("_dlt")}
+
+
+def test_it_works_in_anybodys_own_pipeline_and_hands_on_only_what_differs(sandbox, pipeline, source_for):
+    server = sandbox(enrollments=50)
+    mine = pipeline()
+    mine.run(source_for(server))
+    assert ask(mine, "select count(*) from sequence_enrollments") == [(50,)]
+    mine.run(source_for(server))
+    assert rows_of(mine).get("sequence_enrollments", 0) == 0
+    server.control("POST", "mutate", {"update": 4})
+    mine.run(source_for(server))
+    assert rows_of(mine)["sequence_enrollments"] == 4
+    assert ask(mine, "select count(*) from sequence_enrollments_history") == [(54,)]
+
+
+def test_the_cursor_is_declared_and_kept_in_dlts_state(sandbox, pipeline, source_for):
+    server = sandbox(enrollments=50)
+    mine = pipeline()
+    mine.run(source_for(server))
+    state = mine.state["sources"]["boast"]["resources"]["sequence_enrollments"]["incremental"]["updated_at"]
+    newest = ask(mine, "select max(updated_at) from sequence_enrollments")[0][0]
+    assert state["last_value"] == newest
+
+
+def test_timestamps_are_timestamps_and_every_row_has_its_account(sandbox, pipeline, source_for):
+    server = sandbox(enrollments=30, accounts=2)
+    mine = pipeline()
+    mine.run(source_for(server).with_resources("sequence_enrollments"))
+    columns = mine.default_schema.tables["sequence_enrollments"]["columns"]
+    assert columns["updated_at"]["data_type"] == "timestamp"
+    assert columns["id"]["primary_key"]
+    truth = server.truth()
+    assert dict(ask(mine, "select id, account_id from sequence_enrollments")) == {
+        key: record["account_id"] for key, record in truth.items()
+    }
+
+
+def test_with_resources_takes_what_it_names(sandbox, pipeline, source_for):
+    mine = pipeline()
+    mine.run(source_for(sandbox(enrollments=30)).with_resources("forms", "sequences"))
+    assert set(rows_of(mine)) == {"forms", "sequences"}
+
+
+def test_account_ids_may_be_a_list_or_a_text(sandbox, pipeline, source_for):
+    server = sandbox(enrollments=40, accounts=4)
+    mine = pipeline()
+    mine.run(source_for(server, account_ids=server.account_ids[:2]).with_resources("sequence_enrollments"))
+    mine.run(source_for(server, account_ids=",".join(server.account_ids[2:3])).with_resources("sequence_enrollments"))
+    held = {account for (account,) in ask(mine, "select distinct account_id from sequence_enrollments")}
+    assert held == set(server.account_ids[:3])
+
+
+def test_the_same_source_object_runs_twice(sandbox, pipeline, source_for):
+    server = sandbox(enrollments=20)
+    mine, source = pipeline(), source_for(server).with_resources("sequence_enrollments")
+    mine.run(source)
+    server.control("POST", "mutate", {"insert": 3})
+    mine.run(source)
+    assert ask(mine, "select count(*) from sequence_enrollments") == [(23,)]
+
+
+def test_another_pipeline_name_compares_with_the_same_tables(sandbox, pipeline, source_for, tmp_path):
+    server = sandbox(enrollments=20)
+    file = dlt.destinations.duckdb(str(tmp_path / "one.duckdb"))
+    for name in ("first", "second"):
+        mine = dlt.pipeline(name, destination=file, dataset_name="d", pipelines_dir=str(tmp_path / "p"))
+        mine.run(source_for(server).with_resources("sequence_enrollments"))
+    assert rows_of(mine).get("sequence_enrollments", 0) == 0
+
+
+@pytest.mark.parametrize("refresh", ["drop_sources", "drop_resources", "drop_data"])
+@pytest.mark.parametrize("chosen", [None, "forms", "sequence_enrollments"])
+def test_dlts_refresh_modes_load_again_and_never_touch_the_history(sandbox, pipeline, source_for, refresh, chosen):
+    server = sandbox(enrollments=30)
+    mine = pipeline()
+    mine.run(source_for(server))
+    server.control("POST", "mutate", {"update": 6})
+    source = source_for(server)
+    mine.run(source.with_resources(chosen) if chosen else source, refresh=refresh)
+    mine.run(source_for(server))
+    assert ask(mine, "select count(*), count(distinct id) from sequence_enrollments") == [(30, 30)]
+    assert ask(mine, "select count(*) from sequence_enrollments_history") == [(36,)]
+
+
+def test_an_account_that_fails_fails_the_extraction_and_names_it(sandbox, pipeline, source_for):
+    server = sandbox(enrollments=30, accounts=2)
+    server.control("POST", "faults", {"kind": "status", "status": 403, "path": server.account_ids[1]})
+    with pytest.raises(PipelineStepFailed, match=server.account_ids[1]):
+        pipeline().run(source_for(server))
+
+
+def test_a_frozen_schema_contract_refuses_a_new_field(sandbox, pipeline, source_for):
+    server = sandbox(enrollments=10)
+    mine = pipeline()
+    mine.run(source_for(server))
+    (key, *_) = server.truth()
+    server.control("POST", "mutate", {"edits": [{"id": key, "set": {"novel": 1}}]})
+    with pytest.raises(PipelineStepFailed):
+        mine.run(source_for(server), schema_contract={"columns": "freeze"})
+
+
+def test_a_list_can_be_looked_at_without_a_pipeline(sandbox, source_for):
+    batches = list(source_for(sandbox(enrollments=25)).sequence_enrollments)
+    assert sum(batch.num_rows for batch in batches) == 25
