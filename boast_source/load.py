@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from boast_source.source import HISTORY, source_of
 from boast_source.tables import SEQUENCE_ENROLLMENTS, SHAPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import dlt
 
@@ -104,7 +105,7 @@ def load(
     Raises BoastError: what failed as a whole; a single failing account is in its report instead.
     """
     wanted = _known(resources)
-    with warehouse.held(pipeline, patience=patience, on_wait=on_note) as held:
+    with _hushed(), warehouse.held(pipeline, patience=patience, on_wait=on_note) as held:
         warehouse.lock_accounts(held, options.account_ids)
         _finish_pending(pipeline, on_note)
         listing = Listing(client, options, on_page=on_page)
@@ -120,6 +121,22 @@ def load(
     if lists and all(r.steadiness is None for r in lists):
         return Loaded(reports, FAILED)  # not one list could be read
     return Loaded(reports, ATTENTION if any(r.error for r in reports) else DONE)
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Dlt logs every failing job with its traceback; the run ends with one line that says it (all with --debug)."""
+
+    def passes(record: logging.LogRecord) -> bool:
+        of_load = record.filename == "load.py" or record.levelno >= logging.ERROR
+        return not of_load or log.isEnabledFor(logging.DEBUG)
+
+    logger = logging.getLogger("dlt")
+    logger.addFilter(passes)
+    try:
+        yield
+    finally:
+        logger.removeFilter(passes)
 
 
 def _known(resources: Sequence[str]) -> list[str]:

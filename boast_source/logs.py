@@ -8,8 +8,9 @@ import sys
 
 
 def set_up(*, debug: bool) -> None:
-    """Before dlt is imported: levels, and telemetry off unless the user's environment says otherwise."""
+    """Before dlt is imported: levels, and unless the environment says otherwise no telemetry and no data left behind."""
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    os.environ.setdefault("LOAD__DELETE_COMPLETED_JOBS", "true")  # people's data belongs into the warehouse alone
     if debug:
         os.environ.setdefault("RUNTIME__LOG_LEVEL", "INFO")
     level = logging.DEBUG if debug else logging.WARNING

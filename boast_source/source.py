@@ -8,6 +8,7 @@ cursor loses late rows, ties and content that changed without it (hence the lag 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import dlt
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from boast_source.tables import Kind
 
 HISTORY = "sequence_enrollments_history"
+EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
 CENTURY = 100 * 365 * 86400.0  # seconds
 
 
@@ -103,10 +105,13 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
         yield from _hinted(listing.rows(shape), listing.json_columns(shape), "upsert")
 
     def enrollments(
-        updated_at: dlt.sources.incremental[Any] = dlt.sources.incremental(  # noqa: ARG001, B008 -- dlt reads it
+        updated_at: dlt.sources.incremental[Any] = dlt.sources.incremental(  # noqa: B008 -- dlt reads it
             "updated_at", lag=CENTURY, on_cursor_value_missing="include"
         ),
     ) -> Iterator[pa.Table]:
+        if updated_at.end_value is None and updated_at.start_value is not None:
+            # no range was asked for: one value from the year 9999 must not hide what changes before it
+            updated_at.start_value = updated_at.initial_value or EPOCH
         yield from rows()
 
     return dlt.resource(

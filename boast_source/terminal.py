@@ -45,24 +45,30 @@ def note(text: str) -> None:
 class Shown:
     """Progress per list and account; notes between. Safe to call from one thread at a time."""
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: Progress | None) -> None:
         self._bars = bars
         self._tasks: dict[int, TaskID] = {}
 
     def page(self, report: ListReport, page: Page) -> None:
+        if self._bars is None:
+            return
         label = report.resource if report.account_id is None else f"{report.resource} {report.account_id[:8]}"
         if id(report) not in self._tasks:
             self._tasks[id(report)] = self._bars.add_task(label, total=page.pages or 1)
         self._bars.update(self._tasks[id(report)], advance=1, total=max(page.pages or 1, page.number))
 
     def note(self, text: str) -> None:
-        self._bars.console.print(text, soft_wrap=True, markup=False, highlight=False)
+        console = self._bars.console if self._bars else Console(stderr=True)
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 @contextlib.contextmanager
 def progress() -> Iterator[Shown]:
     """Bars while a terminal watches, nothing otherwise."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Shown(None)
+        return
     bars = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -72,7 +78,6 @@ def progress() -> Iterator[Shown]:
         TimeElapsedColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
     )
     with bars:
         yield Shown(bars)

@@ -61,7 +61,7 @@ def read(
 
     Raises DestinationError when the connection is lost.
     """
-    with client_of(pipeline) as client:
+    with _explained(), client_of(pipeline) as client:
         if client is None:
             return
         name = client.make_qualified_table_name(table)
@@ -87,12 +87,7 @@ def read(
         if is_postgres(client):
             from boast_source import postgres  # noqa: PLC0415 -- needs the extra
 
-            try:
-                yield from postgres.copied(client, sql, wanted)
-            except Exception as error:
-                if client.is_dbapi_exception(error):
-                    raise explain(error) from None
-                raise
+            yield from postgres.copied(client, sql, wanted)
             return
         with client.execute_query(sql) as cursor:
             yield from cursor.iter_arrow(CHUNK)
@@ -141,7 +136,9 @@ def held(
         with contextlib.ExitStack() as stack:
             try:
                 client = stack.enter_context(client_of(pipeline))
-            except (DestinationConnectionError, DatabaseException, duckdb.Error) as error:
+            except Exception as error:
+                if not _is_of_destination(error):
+                    raise
                 reason = explain(error)
                 if not _is_lock(error) or time.monotonic() >= end:
                     raise reason from None
@@ -178,15 +175,30 @@ def lock_accounts(client: SqlClientBase[Any] | None, accounts: Sequence[str] | N
         return
     from boast_source import postgres  # noqa: PLC0415 -- needs the extra
 
-    try:
+    with _explained():
         taken = postgres.taken_account(client, accounts)
-    except DatabaseException as error:
-        raise explain(error) from None
     if taken:
         raise LockedError(
             f"Another run loads {taken} into the dataset {client.dataset_name}",
             hint="Wait until it ends; a scheduler may simply skip this run.",
         )
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not _is_of_destination(error):
+            raise
+        raise explain(error) from None
+
+
+def _is_of_destination(error: BaseException) -> bool:
+    """Whether dlt or a driver raised it; what PEP 249 calls DatabaseError has no common class."""
+    if isinstance(error, (DestinationConnectionError, DatabaseException, duckdb.Error)):
+        return True
+    return any(base.__name__ == "DatabaseError" for base in type(error).__mro__)
 
 
 def explain(error: BaseException) -> DestinationError:

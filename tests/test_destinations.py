@@ -1,0 +1,61 @@
+"""What is decided per destination: how to merge without upsert, what a run over given accounts has of its own."""
+
+from __future__ import annotations
+
+import dlt
+import pytest
+
+from boast_source.api import AccessTokenCredentials, BoastClient
+from boast_source.destinations import merging, pipeline_name
+from boast_source.listing import Options
+from boast_source.load import load
+from tests.conftest import stored
+
+QUERY = "select count(*), count(distinct version_key), max(version) from boast_data.sequence_enrollments_history"
+
+
+def test_a_run_over_given_accounts_has_a_name_that_only_equal_runs_share():
+    assert pipeline_name(()) == "boast"
+    assert pipeline_name(["a", "b"]) == pipeline_name(["b", "a", "b"])
+    assert len({pipeline_name(()), pipeline_name(["a"]), pipeline_name(["b"]), pipeline_name(["a", "b"])}) == 4
+
+
+def test_merging_is_as_preferred_where_the_destination_can_and_delete_insert_elsewhere():
+    assert merging("upsert", dlt.destinations.duckdb())["strategy"] == "upsert"
+    assert merging("upsert", None)["strategy"] == "upsert"
+    assert merging("upsert", dlt.destinations.redshift())["strategy"] == "delete-insert"
+    assert merging("insert-only", dlt.destinations.clickhouse())["strategy"] == "delete-insert"
+
+
+def test_a_warehouse_without_upsert_holds_the_same_rows_and_the_same_history(sandbox, workplace, monkeypatch):
+    monkeypatch.chdir(workplace.folder)
+    server = sandbox(enrollments=60)
+    plain = dlt.destinations.duckdb("boast.duckdb", supported_merge_strategies=["delete-insert"])
+    pipeline = dlt.pipeline("boast", destination=plain, dataset_name="boast_data", pipelines_dir="state")
+    credentials = AccessTokenCredentials(access_token=server.access_token)
+    with BoastClient(credentials, base_url=server.base_url) as client:
+        for change in ({}, {"update": 7, "insert": 3}, {}):
+            server.control("POST", "mutate", change)
+            assert load(pipeline, client, Options()).exit_code == 0
+    assert stored(workplace) == server.truth()
+    assert workplace.sql(QUERY) == [(70, 70, 2)]
+
+
+def test_runs_over_single_accounts_share_the_duckdb_file(sandbox, workplace):
+    server = sandbox(enrollments=60, accounts=2)
+    workplace.use(server)
+    only = ("load", "--json", "--resources", "sequence_enrollments")
+    for account in server.account_ids:
+        assert workplace.boast(*only, "--account", account).code == 0
+    assert [path.name for path in workplace.folder.glob("**/*.duckdb")] == ["boast.duckdb"]
+    assert stored(workplace) == server.truth()
+    assert sum(account["loaded"] for account in workplace.boast(*only).json["accounts"]) == 0
+
+
+@pytest.mark.parametrize("key", ["DESTINATION__DUCKDB__CREDENTIALS", "DESTINATION__CREDENTIALS"])
+def test_a_configured_duckdb_file_is_used_by_every_run(sandbox, workplace, key):
+    server = sandbox(enrollments=20)
+    workplace.use(server)
+    only = ("load", "--resources", "sequence_enrollments", "--account", server.account_ids[0])
+    assert workplace.boast(*only, **{key: "elsewhere.duckdb"}).code == 0
+    assert [path.name for path in workplace.folder.glob("**/*.duckdb")] == ["elsewhere.duckdb"]
