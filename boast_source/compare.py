@@ -23,7 +23,7 @@ from boast_source.scratch import Scratch, quote
 from boast_source.tables import EXTRA, Kind, Shape, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
 ACCOUNT, MISSING = "account_id", "missing_since"
 HISTORY_KEYS = ("version_key", "version", "content_hash", "observed_at")
@@ -42,16 +42,22 @@ _RESERVED = {ACCOUNT, MISSING, *HISTORY_KEYS}
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table: its name, its kind and the SQL over `x__listed` that gives its raw text."""
+    """A column of the table: its name, its kind and the SQL over `x__listed` that gives its raw text.
+
+    One that this listing does not deliver at all is carried along, not compared.
+    """
 
     name: str
     kind: Kind
     raw: str
+    compared: bool = True
 
     @property
     def typed(self) -> str:
         """The value in its kind, or null where the text does not fit."""
         raw = f"({self.raw})"
+        if not self.compared:
+            return self.raw
         if self.kind == "timestamp":
             return f"case when regexp_matches({raw}, '^\\s*\\d{{4}}-') then try_cast({raw} as timestamptz) end"
         if self.kind == "bigint":
@@ -60,7 +66,12 @@ class Column:
             return f"case when regexp_matches({raw}, '^[-+.0-9eE]+$') then try_cast({raw} as double) end"
         if self.kind == "bool":
             return f"case {raw} when 'true' then true when 'false' then false end"
-        return self.raw
+        return _json_text(raw) if self.kind == "json" else self.raw
+
+
+def _json_text(sql: str) -> str:
+    """JSON text in one spelling of numbers and space; what is no JSON stays as it is."""
+    return f"case when json_valid({sql}) then json({sql})::varchar else {sql} end"
 
 
 def columns_of(scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind]) -> list[Column]:
@@ -80,7 +91,10 @@ def columns_of(scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind])
             for c, misfit in zip(strict, flags, strict=True)
             if misfit or f"{c.name}__v_text" in stored_kinds
         ]
-    return columns
+    # what earlier listings, or the user, brought: kept where a row is written again that was not listed
+    here = {*(column.name for column in columns), ACCOUNT, MISSING}
+    ours = {name: kind for name, kind in stored_kinds.items() if name not in here and not name.startswith("_dlt")}
+    return columns + [Column(name, kind, f"null::{_SQL_TYPES[kind]}", compared=False) for name, kind in ours.items()]
 
 
 def _extra_columns(scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind]) -> list[Column]:
@@ -131,35 +145,39 @@ def _kind_of(json_types: set[str]) -> Kind | None:
 
 def make_now(scratch: Scratch, shape: Shape, columns: list[Column]) -> None:
     """`x__now`: of all deliveries of an id the latest pass wins, then the later `updated_at`, then arrival."""
+    listed = f"{shape.name}__listed"
     typed = ", ".join(f"{c.typed} as {quote(c.name)}" for c in columns)
     newest = f"{quote(shape.cursor)} desc nulls last, " if shape.cursor else ""
+    won = "true"
+    if scratch.value(f"select count(id) > count(distinct id) from {listed}"):  # else there is nothing to choose from
+        won = (
+            f"_seq in (select _seq from {listed} qualify"
+            f" row_number() over (partition by id order by _pass desc, {newest} _account, _seq desc) = 1)"
+        )
     scratch.execute(
-        f"create or replace table {shape.name}__now as with newest as (select * from {shape.name}__listed qualify"
-        f" row_number() over (partition by id order by _pass desc, {newest} _account, _seq desc) = 1),"
-        f" typed as (select {typed}, _account as {ACCOUNT}, null::timestamptz as {MISSING} from newest)"
-        f" select *, {_hash(columns)} as _hash from typed"
+        f"create or replace table {shape.name}__now as with typed as (select {typed}, _account as {ACCOUNT},"
+        f" null::timestamptz as {MISSING} from {listed} where {won}) select *, {_hash(columns)} as _hash from typed"
     )
 
 
 def make_stored(scratch: Scratch, shape: Shape, columns: list[Column], batches: Iterable[pa.Table] | None) -> None:
     """`x__stored` from the warehouse's rows (None: there is no table yet)."""
     kinds: dict[str, Kind] = {c.name: c.kind for c in columns} | {ACCOUNT: "text", MISSING: "timestamp"}
-    raw = f"{shape.name}__raw"
-    scratch.execute(f"drop table if exists {raw}")
+    stored = f"{shape.name}__stored"
+    definitions = ", ".join(f"{quote(name)} {_SQL_TYPES[kind]}" for name, kind in kinds.items())
+    scratch.execute(f"create or replace table {stored} ({definitions}, _hash varchar)")
     for batch in batches or ():
-        scratch.insert(raw, _canonical(batch, kinds))
-    there = set(_column_names(scratch, raw))
-    typed = ", ".join(
-        (f"try_cast({quote(name)} as {_SQL_TYPES[kind]})" if name in there else f"null::{_SQL_TYPES[kind]}")
-        + f" as {quote(name)}"
-        for name, kind in kinds.items()
-    )
-    source = raw if there else "(select 1 where false)"
-    scratch.execute(
-        f"create or replace table {shape.name}__stored as with typed as (select {typed} from {source})"
-        f" select *, {_hash(columns)} as _hash from typed"
-    )
-    scratch.execute(f"drop table if exists {raw}")
+        there = set(batch.column_names)
+        typed = ", ".join(
+            f"{_as_kind(quote(name), kind) if name in there else 'null'} as {quote(name)}"
+            for name, kind in kinds.items()
+        )
+        select = f"with typed as (select {typed} from incoming) select *, {_hash(columns)} as _hash from typed"
+        scratch.append(stored, _canonical(batch, kinds), select)
+
+
+def _as_kind(sql: str, kind: Kind) -> str:
+    return _json_text(sql) if kind == "json" else f"try_cast({sql} as {_SQL_TYPES[kind]})"
 
 
 def make_gone(scratch: Scratch, shape: Shape, ids: list[str]) -> None:
@@ -173,10 +191,12 @@ def make_newest(scratch: Scratch, shape: Shape, batches: Iterable[pa.Table] | No
     """`x__newest` from the warehouse's history (None: there is none yet)."""
     table = f"{shape.name}__newest"
     scratch.execute(
-        f"create or replace table {table} (id varchar, version bigint, version_key varchar, content_hash varchar)"
+        f"create or replace table {table}"
+        " (id varchar, version bigint, version_key varchar, content_hash varchar, missing boolean)"
     )
+    select = f"select * exclude ({MISSING}), {MISSING} is not null as missing from incoming"
     for batch in batches or ():
-        scratch.insert(table, batch)
+        scratch.append(table, batch, select)
 
 
 def undelivered(scratch: Scratch, shape: Shape, accounts: list[str]) -> list[tuple[str, str]]:
@@ -232,11 +252,14 @@ def history_rows(shape: Shape, columns: list[Column], within: str = "true") -> s
     """
     names = ", ".join(f"r.{quote(name)}" for name in row_columns(shape, columns))
     x = shape.name
-    hashed = _hash([Column(c.name, c.kind, quote(c.name)) for c in columns])
+    hashed = _hash(columns)
     return (
         f"with seen as (select r.*, 1 as step from {x}__now r where {within}"
-        # a stored version that vanished before the history had it, then its absence
-        f" union all by name select r.*, 1 as step from {x}__stored r semi join {x}__gone using (id)"
+        # stored, not listed, and not in the history as it is stored: a crash kept it out
+        f" union all by name select r.*, 1 as step from {x}__stored r left join {x}__newest n using (id)"
+        f" where r.id not in (select id from {x}__now) and (n.id is null or"
+        f" (r.id not in (select id from {x}__gone) and n.missing != (r.{MISSING} is not null)))"
+        # what is gone by now
         f" union all by name select * exclude (_hash), {hashed} as _hash, 2 as step from"
         f" (select * replace ({SEEN_AT} as {MISSING}) from {x}__stored semi join {x}__gone using (id))),"
         " fresh as (select r.*, n.version as before, n.version_key as before_key from seen r"
@@ -279,7 +302,7 @@ def keeps_history(shape: Shape) -> bool:
 
 def _hash(columns: list[Column]) -> str:
     parts = []
-    for c in sorted(columns, key=lambda column: column.name):
+    for c in sorted((c for c in columns if c.compared), key=lambda column: column.name):
         value = f"epoch_us({quote(c.name)})" if c.kind == "timestamp" else quote(c.name)
         parts.append(f"'{c.name}=' || {value}")
     parts += [f"'{ACCOUNT}=' || {ACCOUNT}", f"case when {MISSING} is not null then 'missing' end"]
@@ -302,11 +325,3 @@ def _respell(value: object) -> str:
         except orjson.JSONDecodeError:
             return value
     return to_json(value)
-
-
-def _column_names(scratch: Scratch, table: str) -> Iterator[str]:
-    for (name,) in scratch.rows(
-        "select column_name from duckdb_columns() where table_name = ? and database_name = current_database()",
-        [table],
-    ):
-        yield str(name)

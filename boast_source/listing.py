@@ -156,7 +156,7 @@ class Listing:
             warehouse.read(
                 pipeline,
                 f"{shape.name}_history",
-                ["id", "version", "version_key", "content_hash"],
+                ["id", "version", "version_key", "content_hash", "missing_since"],
                 newest_by=("id", "version"),
             )
             if pipeline

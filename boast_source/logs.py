@@ -8,7 +8,7 @@ import sys
 
 
 def set_up(*, debug: bool) -> None:
-    """Before dlt is imported: levels, and unless the environment says otherwise no telemetry and no data left behind."""
+    """Before dlt is imported: levels, and unless the environment says otherwise, no telemetry and no data left over."""
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     os.environ.setdefault("LOAD__DELETE_COMPLETED_JOBS", "true")  # people's data belongs into the warehouse alone
     if debug:

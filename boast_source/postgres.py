@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dlt.destinations.sql_client import SqlClientBase
 
 ROWS = 20_000  # per batch written
-BLOCK = 2**21  # bytes of CSV per batch read
+BLOCK = 2**20  # bytes of CSV per batch read
 ADVISORY = "boast-source"  # the name space of the advisory locks
 
 

@@ -1,6 +1,7 @@
 """The scratch index: a private DuckDB database that holds one run's listings while they are compared.
 
-It lives in a folder of its own, spills to disk and disappears with the run. For a list `x`:
+It lives in memory up to `MEMORY`, spills beyond that into a folder of its own and disappears with the run. For a
+list `x`:
 
 - `x__listed`: every record that any pass delivered, as text, with `_pass`, `_seq` (order of arrival), `_account`;
 - `x__stored`: what the warehouse holds;
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHUNK = 20_000  # rows per insert into the index and per batch handed to dlt
+MEMORY = "256MB"  # a database in memory writes no log and no checkpoints, and spills like one on disk
 
 
 def quote(name: str) -> str:
@@ -39,8 +41,8 @@ class Scratch:
     def __init__(self) -> None:
         folder = Path(tempfile.mkdtemp(prefix="boast-scratch-"))
         self.connection = duckdb.connect(
-            str(folder / "scratch.duckdb"),
-            config={"memory_limit": "256MB", "temp_directory": str(folder / "spill"), "threads": 2},
+            ":memory:",
+            config={"memory_limit": MEMORY, "temp_directory": str(folder), "threads": 2},
         )
         self.connection.execute("set global TimeZone = 'UTC'")
         seen_at = datetime.now(timezone.utc).isoformat()
@@ -81,6 +83,15 @@ class Scratch:
                 cursor.execute(f"insert into {quote(table)} by name from incoming")
             finally:
                 cursor.unregister("incoming")
+
+    def append(self, table: str, rows: pa.Table, select: str) -> None:
+        """Append what `select` makes of `incoming`, which is `rows`; the table is there and has these columns."""
+        with self.lock:
+            self.connection.register("incoming", rows)
+            try:
+                self.connection.execute(f"insert into {quote(table)} by name {select}")
+            finally:
+                self.connection.unregister("incoming")
 
     def batches(self, sql: str) -> Iterator[pa.Table]:
         """The rows of a query, at most CHUNK at a time."""

@@ -11,13 +11,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination.exceptions import (
     DestinationUndefinedEntity,
     SqlClientNotAvailable,
 )
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
+from dlt.pipeline.exceptions import PipelineConfigMissing
 
-from boast_source.errors import DestinationError, LockedError
+from boast_source.errors import ConfigurationError, DestinationError, LockedError
 from boast_source.scratch import CHUNK, reader_of
 
 if TYPE_CHECKING:
@@ -41,12 +43,22 @@ _KINDS: dict[str, Kind] = {
 
 @contextlib.contextmanager
 def client_of(pipeline: dlt.Pipeline) -> Iterator[SqlClientBase[Any] | None]:
-    """A SQL client, or None where the destination has none."""
+    """A SQL client, or None where the destination has none.
+
+    Raises ConfigurationError when the destination's settings are missing or cannot be read.
+    """
     try:
         client = pipeline.sql_client()
     except SqlClientNotAvailable:
         yield None
         return
+    except (ConfigurationException, PipelineConfigMissing) as error:  # whose text may hold what was given
+        name = pipeline.destination.destination_name if pipeline.destination else "?"
+        raise ConfigurationError(
+            f"The settings of the destination {name} are missing or cannot be read ({type(error).__name__})",
+            hint=f"Set destination.{name}.credentials in .dlt/secrets.toml or DESTINATION__{name.upper()}__CREDENTIALS,"
+            " for example postgresql://user:password@host:5432/database, with special characters percent-encoded.",
+        ) from None
     with client:
         yield client
 
@@ -108,8 +120,9 @@ def kinds_in(pipeline: dlt.Pipeline, table: str) -> dict[str, Kind]:
 
 
 def kinds_of(columns: dict[str, Any]) -> dict[str, Kind]:
-    """The kinds of a table's columns in dlt's schema; a type that we never write counts as text."""
-    return {name: _KINDS.get(str(column.get("data_type")), "text") for name, column in columns.items()}
+    """The kinds of a table's columns in dlt's schema, those of a type that we never write left out."""
+    types = {name: str(column.get("data_type")) for name, column in columns.items()}
+    return {name: _KINDS[kind] for name, kind in types.items() if kind in _KINDS}
 
 
 def _columns(client: SqlClientBase[Any], name: str) -> set[str]:
@@ -226,4 +239,4 @@ def _is_lock(error: BaseException) -> bool:
 
 def _first_sentence(text: str) -> str:
     """The start of a driver's message, without connection strings' secrets."""
-    return re.sub(r"://[^@\s]*@", "://***@", text)[:300]
+    return re.sub(r"[^\s\"'@]*@", "***@", text)[:300]
