@@ -50,7 +50,7 @@ bench: $(STAMP_DEV) ## measure against what a user would pick instead
 
 lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, no addresses
 	@$(LOCK) --extra sandbox --group build -o requirements.lock
-	@$(LOCK) --extra sandbox --extra postgres --group dev -o requirements-dev.lock
+	@$(LOCK) --extra sandbox --extra postgres --extra delta --group dev -o requirements-dev.lock
 
 build: $(STAMP_DEV) ## wheel and sdist in dist/
 	@$(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .

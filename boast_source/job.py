@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import dlt
@@ -24,10 +25,10 @@ def pipeline_for(destination: str, dataset: str, accounts: Sequence[str] = ()) -
 
     Raises ConfigurationError for a destination that does not exist, is not installed, or cannot merge.
     """
-    if destination == "filesystem":
+    if destination == "filesystem" and importlib.util.find_spec("deltalake") is None:
         raise ConfigurationError(
-            "The destination filesystem with plain files cannot merge: it would append every change as a new row",
-            hint="Choose a SQL destination (duckdb, postgres, ...).",
+            "Plain files cannot merge: every change would be one more row. On a filesystem the tables are Delta tables",
+            hint='Install what they need: pip install "boast-source[delta]"; or choose a SQL destination.',
         )
     if destination == "duckdb" and dataset == "boast":
         raise ConfigurationError(

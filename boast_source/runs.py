@@ -13,9 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import sqlglot
 from filelock import FileLock, Timeout
 
+from boast_source import lake
 from boast_source.errors import LockedError
 from boast_source.warehouse import client_of, migrating
 
@@ -114,6 +116,9 @@ def record(pipeline: dlt.Pipeline, run: Run) -> None:
 
 
 def _insert(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> None:
+    if lake.is_lake(pipeline):
+        lake.append(pipeline, "runs", pa.Table.from_pylist(rows, schema=_schema()))
+        return
     with client_of(pipeline) as client:
         if client is None:
             return
@@ -130,3 +135,9 @@ def _insert(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> None:
         marks = ", ".join(["%s"] * len(columns))
         for row in rows:
             client.execute_sql(f"insert into {name} ({names}) values ({marks})", *[row.get(c) for c in columns])
+
+
+def _schema() -> pa.Schema:
+    """The columns of `runs` for Delta tables; times arrive as ISO 8601 text."""
+    numbers = {"exit_code", "listed", "loaded", "missing", "sent", "refused", "unknown", "held"}
+    return pa.schema([(name, pa.int64() if name in numbers else pa.string()) for name in Run.__dataclass_fields__])

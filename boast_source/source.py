@@ -17,7 +17,7 @@ from dlt.common.pipeline import PipelineContext
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import commit_load_package_state
 
-from boast_source import compare, destinations, warehouse
+from boast_source import compare, destinations, lake, warehouse
 from boast_source.api import DEFAULT_BASE_URL, BoastClient, BoastCredentials
 from boast_source.config import account_ids_from
 from boast_source.listing import Listing, Options
@@ -152,6 +152,8 @@ def _hinted(batches: Iterator[pa.Table], json_columns: set[str], strategy: str) 
     merge = destinations.merging(strategy, pipeline.destination if pipeline else None)
     if merge["strategy"] != strategy:
         hints["write_disposition"] = merge
+    if pipeline and lake.is_lake(pipeline):
+        hints |= {"table_format": lake.FORMAT, "write_disposition": {"disposition": "merge", "strategy": strategy}}
     for place, batch in enumerate(batches):
         yield dlt.mark.with_hints(batch, dlt.mark.make_hints(**hints)) if hints and not place else batch
 

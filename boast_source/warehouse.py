@@ -19,6 +19,7 @@ from dlt.common.destination.exceptions import (
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.pipeline.exceptions import PipelineConfigMissing
 
+from boast_source import lake
 from boast_source.errors import ConfigurationError, DestinationError, LockedError
 from boast_source.scratch import CHUNK, reader_of
 
@@ -43,10 +44,13 @@ _KINDS: dict[str, Kind] = {
 
 @contextlib.contextmanager
 def client_of(pipeline: dlt.Pipeline) -> Iterator[SqlClientBase[Any] | None]:
-    """A SQL client, or None where the destination has none.
+    """A SQL client, or None where the destination has none, or only one over views of files.
 
     Raises ConfigurationError when the destination's settings are missing or cannot be read.
     """
+    if lake.is_lake(pipeline):
+        yield None
+        return
     try:
         client = pipeline.sql_client()
     except SqlClientNotAvailable:
@@ -73,6 +77,9 @@ def read(
 
     Raises DestinationError when the connection is lost.
     """
+    if lake.is_lake(pipeline):
+        yield from lake.read(pipeline, table, columns, newest_by=newest_by)
+        return
     with _explained(), client_of(pipeline) as client:
         if client is None:
             return
@@ -112,6 +119,8 @@ def is_postgres(client: SqlClientBase[Any]) -> bool:
 
 def kinds_in(pipeline: dlt.Pipeline, table: str) -> dict[str, Kind]:
     """The kinds of the columns that the table has in the warehouse; nothing when there is no such table."""
+    if lake.is_lake(pipeline):
+        return {}
     with pipeline.destination_client() as client:
         if not hasattr(client, "get_storage_table"):
             return {}

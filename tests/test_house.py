@@ -23,6 +23,7 @@ RANKS = {
     "sweep": 2,
     "destinations": 3,
     "postgres": 2,
+    "lake": 3,
     "compare": 3,
     "warehouse": 4,
     "listing": 5,

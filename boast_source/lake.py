@@ -1,0 +1,81 @@
+"""Delta tables on a file system, as the connector reads and appends to them.
+
+dlt merges into Delta tables with `upsert` and `insert-only`; its SQL client for them needs an extension that DuckDB
+downloads at run time, so tables are read through `deltalake` itself. Plain Parquet files cannot merge: a change would
+be one more row.
+
+Source: dlt's filesystem destination with `table_format="delta"`, and the extra `delta`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+from dlt.common.configuration.specs.mixins import WithObjectStoreRsCredentials
+
+from boast_source.scratch import CHUNK, quote, reader_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import dlt
+    from deltalake import DeltaTable
+
+FORMAT = "delta"
+
+
+def is_lake(pipeline: dlt.Pipeline) -> bool:
+    """Whether the pipeline loads files."""
+    return pipeline.destination is not None and pipeline.destination.destination_type.endswith(".filesystem")
+
+
+def read(
+    pipeline: dlt.Pipeline, table: str, columns: Sequence[str], *, newest_by: tuple[str, str] | None = None
+) -> Iterator[pa.Table]:
+    """As warehouse.read: the rows of those of `columns` that the table has; nothing when there is no such table."""
+    found = _table(pipeline, table)
+    if found is None:
+        return
+    rows = found.to_pyarrow_dataset()
+    names = [column for column in columns if column in rows.schema.names]
+    if not names:
+        return
+    if newest_by is None:
+        for batch in rows.to_batches(columns=names, batch_size=CHUNK):
+            yield pa.Table.from_batches([batch])
+        return
+    key, order = (quote(column) for column in newest_by)
+    with duckdb.connect() as connection:
+        connection.register("lake", rows)
+        listed = ", ".join(quote(name) for name in names)
+        sql = f"select {listed} from lake qualify row_number() over (partition by {key} order by {order} desc) = 1"
+        for batch in reader_of(connection.sql(sql), CHUNK):
+            yield pa.Table.from_batches([batch])
+
+
+def append(pipeline: dlt.Pipeline, table: str, rows: pa.Table) -> None:
+    """Add rows to a table of ours, made if it is not there."""
+    from deltalake import write_deltalake  # noqa: PLC0415 -- needs the extra
+
+    address, options = _address(pipeline, table)
+    write_deltalake(address, rows, mode="append", schema_mode="merge", storage_options=options)
+
+
+def _table(pipeline: dlt.Pipeline, table: str) -> DeltaTable | None:
+    from deltalake import DeltaTable  # noqa: PLC0415 -- needs the extra
+
+    address, options = _address(pipeline, table)
+    if not DeltaTable.is_deltatable(address, storage_options=options):
+        return None
+    return DeltaTable(address, storage_options=options)
+
+
+def _address(pipeline: dlt.Pipeline, table: str) -> tuple[str, dict[str, str] | None]:
+    client: Any = pipeline.destination_client()
+    config = client.config
+    options: dict[str, str] = dict(config.deltalake_storage_options or {})
+    if isinstance(config.credentials, WithObjectStoreRsCredentials):
+        options = {**config.credentials.to_object_store_rs_credentials(), **options}
+    return client.get_open_table_location(FORMAT, table), options or None
