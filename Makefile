@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.10 --g
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench lock build clean
+.PHONY: help demo test soak lint format bench lock build clean
 
 help: ## print every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ demo: $(STAMP_DEMO) ## set everything up, then run the main job on the embedded 
 test: $(STAMP_DEV) ## set everything up, then lint, check types and run the tests
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -q -n auto --dist worksteal $(TESTS)
+
+soak: $(STAMP_DEV) ## kill loads at 200 random moments; takes a quarter of an hour or more
+	@BOAST_KILLS=200 $(BIN)/pytest -q --timeout 3600 tests/test_kill.py
 
 lint: $(STAMP_DEV) ## ruff and mypy, both strict
 	@$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination import exceptions
 from dlt.common.destination.exceptions import DestinationException
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -161,7 +162,8 @@ def _run(pipeline: dlt.Pipeline, source: Any) -> None:
                 stop=stop_after_attempt(5), wait=wait_random(0.1, 1), retry=retry_if_exception(_is_race), reraise=True
             )(pipeline.load)
     except PipelineStepFailed as error:
-        raise _cause(error) from None
+        missing = next((link for link in stop.chain(error) if isinstance(link, ConfigurationException)), None)
+        raise (warehouse.unconfigured(pipeline, missing) if missing else _cause(error)) from None
     except DestinationException as error:
         raise warehouse.explain(error) from error
 

@@ -57,14 +57,25 @@ def client_of(pipeline: dlt.Pipeline) -> Iterator[SqlClientBase[Any] | None]:
         yield None
         return
     except (ConfigurationException, PipelineConfigMissing) as error:  # whose text may hold what was given
-        name = pipeline.destination.destination_name if pipeline.destination else "?"
-        raise ConfigurationError(
-            f"The settings of the destination {name} are missing or cannot be read ({type(error).__name__})",
-            hint=f"Set destination.{name}.credentials in .dlt/secrets.toml or DESTINATION__{name.upper()}__CREDENTIALS,"
-            " for example postgresql://user:password@host:5432/database, with special characters percent-encoded.",
-        ) from None
+        raise unconfigured(pipeline, error) from None
     with client:
         yield client
+
+
+def unconfigured(pipeline: dlt.Pipeline, error: BaseException) -> ConfigurationError:
+    """The destination's settings are missing or cannot be read; `error` is what dlt said of it."""
+    name = pipeline.destination.destination_name if pipeline.destination else "?"
+    if lake.is_lake(pipeline):
+        return ConfigurationError(
+            "The destination filesystem has no bucket_url",
+            hint="Set destination.filesystem.bucket_url in .dlt/config.toml or DESTINATION__FILESYSTEM__BUCKET_URL, for"
+            " example file:///data/lake or s3://bucket/lake.",
+        )
+    return ConfigurationError(
+        f"The settings of the destination {name} are missing or cannot be read ({type(error).__name__})",
+        hint=f"Set destination.{name}.credentials in .dlt/secrets.toml or DESTINATION__{name.upper()}__CREDENTIALS,"
+        " for example postgresql://user:password@host:5432/database, with special characters percent-encoded.",
+    )
 
 
 def read(

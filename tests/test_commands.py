@@ -89,7 +89,7 @@ def test_a_configuration_that_cannot_be_read(sandbox, workplace, text, word):
     ("arguments", "word"),
     [
         (["--destination", "nosuch"], "nosuch"),
-        (["--destination", "filesystem"], "merge"),
+        (["--destination", "filesystem"], "bucket_url"),
         (["--dataset", "boast"], "boast_data"),
         (["--resources", "forms,fotos"], "fotos"),
         (["--since", "2026-02-01", "--until", "2026-01-01"], "--until"),
