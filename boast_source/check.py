@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from boast_source import warehouse
+from boast_source import destinations, warehouse
 from boast_source.api import path_of
 from boast_source.config import account_ids_from, settings
 from boast_source.errors import BoastError
@@ -65,13 +65,17 @@ def _with_client(found: Settings, points: list[Point]) -> None:
 
 def _accounts(client: BoastClient, found: Settings) -> list[str]:
     seen = [str(account["id"]) for account in client.accounts()]
+    if not seen:
+        raise BoastError(
+            "The token sees no account", hint="Ask for API access to an account in Boast, then check again."
+        )
     return list(account_ids_from(found.account_ids) or seen)
 
 
 def _reach(destination: str, dataset: str) -> str:
     pipeline = pipeline_for(destination, dataset)
     with warehouse.held(pipeline, patience=PATIENCE):
-        return f"{destination} answers, dataset {dataset}"
+        return f"{destinations.place(pipeline)} answers, dataset {dataset}"
 
 
 def _point(points: list[Point], name: str, attempt: Callable[[], Any], describe: Callable[[Any], str] | None) -> Any:

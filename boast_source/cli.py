@@ -262,6 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         boast.main(arguments, prog_name="boast", standalone_mode=False)
     except click.ClickException as error:
         error.show()
+        if "--json" in arguments:
+            _print_json({"status": "failed", "error": error.format_message()})
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -273,8 +275,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         text = str(failure) if isinstance(failure, BoastError) else _unexpected(failure)
         click.echo(f"boast: {text}", err=True)
         if "--json" in arguments:
-            _print_json(getattr(failure, "summary", None) or {"status": "failed", "error": text})
+            status = "attention" if isinstance(failure, StoppedError) else "failed"
+            _print_json(getattr(failure, "summary", None) or {"status": status, "error": text})
         stop.leave(getattr(failure, "exit_code", 1))
+    finally:
+        stop.ignore()  # what comes after is only the interpreter's way out
 
 
 def _unexpected(error: BaseException) -> str:

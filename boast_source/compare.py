@@ -23,7 +23,7 @@ from boast_source.scratch import Scratch, quote
 from boast_source.tables import EXTRA, Kind, Shape, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 ACCOUNT, MISSING = "account_id", "missing_since"
 HISTORY_KEYS = ("version_key", "version", "content_hash", "observed_at")
@@ -37,7 +37,8 @@ _SQL_TYPES: dict[Kind, str] = {
     "double": "double",
     "bool": "boolean",
 }
-_RESERVED = {ACCOUNT, MISSING, *HISTORY_KEYS}
+# what a field of the API cannot be called in a table of ours
+_RESERVED = {ACCOUNT, MISSING, *HISTORY_KEYS, "_hash", "step", "before", "before_key", "place"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Column:
     def typed(self) -> str:
         """The value in its kind, or null where the text does not fit."""
         raw = f"({self.raw})"
-        if not self.compared:
+        if self.raw.startswith("null::"):
             return self.raw
         if self.kind == "timestamp":
             return f"case when regexp_matches({raw}, '^\\s*\\d{{4}}-') then try_cast({raw} as timestamptz) end"
@@ -74,7 +75,9 @@ def _json_text(sql: str) -> str:
     return f"case when json_valid({sql}) then json({sql})::varchar else {sql} end"
 
 
-def columns_of(scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind]) -> list[Column]:
+def columns_of(
+    scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind], delivered_before: Collection[str] = ()
+) -> list[Column]:
     """The columns that this listing fills: the shape's, one per unknown field, and `…__v_text` for misfits.
 
     A field that the warehouse already has keeps its kind; a value that does not fit it goes to a text column of the
@@ -91,10 +94,12 @@ def columns_of(scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind])
             for c, misfit in zip(strict, flags, strict=True)
             if misfit or f"{c.name}__v_text" in stored_kinds
         ]
-    # what earlier listings, or the user, brought: kept where a row is written again that was not listed
+    # what earlier listings brought and this one does not is null now; what only the user brought is carried along
     here = {*(column.name for column in columns), ACCOUNT, MISSING}
     ours = {name: kind for name, kind in stored_kinds.items() if name not in here and not name.startswith("_dlt")}
-    return columns + [Column(name, kind, f"null::{_SQL_TYPES[kind]}", compared=False) for name, kind in ours.items()]
+    for name, kind in ours.items():
+        columns.append(Column(name, kind, f"null::{_SQL_TYPES[kind]}", compared=name in delivered_before))
+    return columns
 
 
 def _extra_columns(scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind]) -> list[Column]:
@@ -111,7 +116,7 @@ def _extra_columns(scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Ki
                 f"select distinct json_type({EXTRA}, {pointer}) from {listed} where {EXTRA} is not null"
             )
         } - {None, "NULL"}
-        name = _free_name(naming.normalize_identifier(key), {*shape.columns, *_RESERVED, *columns})
+        name = _free_name(naming.normalize_identifier(key.strip() or "_"), {*shape.columns, *_RESERVED, *columns})
         kind = stored_kinds.get(name) or _kind_of(types)
         if kind:
             extract = "->" if kind == "json" else "->>"
@@ -206,6 +211,18 @@ def undelivered(scratch: Scratch, shape: Shape, accounts: list[str]) -> list[tup
         for account, key in scratch.rows(
             f"select {ACCOUNT}, id from {shape.name}__stored where {MISSING} is null"
             f" and list_contains(?, {ACCOUNT}) and id not in (select id from {shape.name}__listed) order by 1, 2",
+            [accounts],
+        )
+    ]
+
+
+def other_accounts(scratch: Scratch, shape: Shape, accounts: list[str]) -> list[str]:
+    """Accounts that have stored rows and are none of these."""
+    return [
+        str(account)
+        for (account,) in scratch.rows(
+            f"select distinct {ACCOUNT} from {shape.name}__stored where {MISSING} is null and {ACCOUNT} is not null"
+            f" and not list_contains(?::varchar[], {ACCOUNT}) order by 1",
             [accounts],
         )
     ]

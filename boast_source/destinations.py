@@ -36,9 +36,18 @@ def destination_for(name: str, dataset: str, accounts: Sequence[str] | None = No
         from boast_source.postgres import postgres  # noqa: PLC0415 -- needs the extra
 
         return postgres(**found.config_params, **found.caps_params, **own)
-    if accounts and kind == "dlt.destinations.duckdb" and (file := _default_file(found, dataset)):
+    if kind == "dlt.destinations.duckdb" and (file := _default_file(found, dataset)):
         own["credentials"] = file
     return type(found)(**found.config_params, **found.caps_params, **own) if own else found
+
+
+def place(pipeline: dlt.Pipeline) -> str:
+    """Where the data goes, in a person's words."""
+    name = pipeline.destination.destination_name
+    if pipeline.destination.destination_type != "dlt.destinations.duckdb":
+        return name
+    config: Any = pipeline.destination_client().config
+    return f"{name} ({config.credentials.database})"
 
 
 def merging(preferred: str, destination: Any) -> dict[str, str]:
@@ -50,6 +59,9 @@ def merging(preferred: str, destination: Any) -> dict[str, str]:
 
 def _default_file(destination: Any, dataset: str) -> str | None:
     """The DuckDB file of the pipeline `boast`, if dlt named it after the pipeline; None: configuration names it."""
+    # dlt remembers the working folder of a pipeline's first run for ever
+    here = str(Path(dlt.current.run_context().local_dir).resolve())
+    dlt.pipeline(PIPELINE, dataset_name=dataset).set_local_state_val("initial_cwd", here)
     whole = dlt.pipeline(PIPELINE, destination=destination, dataset_name=dataset)
     config: Any = whole.destination_client().config
     file = str(config.credentials.database)

@@ -41,6 +41,11 @@ def pipeline_for(destination: str, dataset: str, accounts: Sequence[str] = ()) -
             destination=destinations.destination_for(destination, dataset, accounts),
             dataset_name=dataset,
         )
+    except OSError as error:
+        raise ConfigurationError(
+            f"The pipeline's working folder cannot be written: {error.strerror} ({error.filename})",
+            hint="Free the folder or choose another with DLT_DATA_DIR.",
+        ) from error
     except Exception as error:
         raise ConfigurationError(
             f"The destination {destination} cannot be used: {str(error).strip().splitlines()[0][:200]}",

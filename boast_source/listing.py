@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from boast_source import compare, warehouse
 from boast_source.api import Page, Tally, path_of
-from boast_source.errors import ApiError, AuthenticationError, NotFoundError
+from boast_source.errors import ApiError, AuthenticationError, DestinationError, NotFoundError
 from boast_source.scratch import ListIndex, Scratch, make_listed
 from boast_source.sweep import Steadiness, sweep
 from boast_source.tables import ACCOUNTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from datetime import datetime
 
     import dlt
@@ -112,9 +112,16 @@ class Listing:
             self._accounts = list(dict.fromkeys(given))
         return self._accounts
 
-    def prepare(self, shape: Shape, pipeline: dlt.Pipeline | None, stored_kinds: Mapping[str, Kind] | None) -> None:
+    def prepare(
+        self,
+        shape: Shape,
+        pipeline: dlt.Pipeline | None,
+        stored_kinds: Mapping[str, Kind] | None,
+        delivered_before: Collection[str] = (),
+    ) -> None:
         """Sweep the list for every account and compare it with the warehouse; once per list.
 
+        `delivered_before`: unknown fields of earlier listings; one that is not delivered any more becomes null.
         `stored_kinds` None: count the table as empty (it is, or it is about to be dropped).
         """
         if shape.name in self._columns:
@@ -123,12 +130,20 @@ class Listing:
         reports = [self._sweep(shape, account) for account in self.accounts()] if shape != ACCOUNTS else []
         if shape == ACCOUNTS:
             self._sweep_accounts()
-        columns = compare.columns_of(self._scratch, shape, stored_kinds or {})
+        columns = compare.columns_of(self._scratch, shape, stored_kinds or {}, delivered_before)
         readable = pipeline if stored_kinds else None
         self._read_stored(shape, columns, readable)
+        if repeated := compare.repeated_ids(self._scratch, shape):
+            raise DestinationError(
+                f"{repeated} rows of {shape.name} share their id with another",
+                hint="Something else wrote into the table: remove the extra rows, then load again.",
+            )
+        if self.options.account_ids is None and compare.keeps_history(shape):
+            left = compare.other_accounts(self._scratch, shape, self.accounts())
+            reports += [self._left(shape, account) for account in left]
         gone = self._ask_for_undelivered(shape, [r for r in reports if not r.error])
         if any(report.hidden for report in reports):
-            columns = compare.columns_of(self._scratch, shape, stored_kinds or {})
+            columns = compare.columns_of(self._scratch, shape, stored_kinds or {}, delivered_before)
             self._read_stored(shape, columns, readable)
         compare.make_now(self._scratch, shape, columns)
         compare.make_gone(self._scratch, shape, gone)
@@ -144,6 +159,10 @@ class Listing:
             within=self.options.within(shape.cursor),
         )
         yield from self._handed_on(sql, {"id"})
+
+    def unknown_fields(self, shape: Shape) -> set[str]:
+        """The columns that this listing fills beyond the documented ones."""
+        return {c.name for c in self._columns[shape.name] if c.compared and c.name not in shape.columns}
 
     def json_columns(self, shape: Shape) -> set[str]:
         """Unknown fields that hold objects or arrays; what is handed on has them as JSON text."""
@@ -186,6 +205,15 @@ class Listing:
                 report.verified = "covered" if report.steadiness == "exact" else report.steadiness
             else:
                 report.verified = report.steadiness
+
+    def _left(self, shape: Shape, account: str) -> ListReport:
+        report = ListReport(account, shape.name, verified="failed")
+        report.error = (
+            "the token no longer sees this account; its rows stay as they were. Give the token access again,"
+            " or set sources.boast.account_ids to the accounts that are left."
+        )
+        self.reports.append(report)
+        return report
 
     def _sweep_accounts(self) -> None:
         if not any(report.resource == ACCOUNTS.name for report in self.reports):

@@ -118,9 +118,10 @@ def load(
             reports = listing.reports
         finally:
             listing.close()
-    lists = [r for r in reports if r.account_id]
-    if lists and all(r.steadiness is None for r in lists):
-        return Loaded(reports, FAILED)  # not one list could be read
+    every = [r for r in reports if r.account_id]
+    enrollments = [r for r in every if r.resource == SEQUENCE_ENROLLMENTS.name]
+    if every and all(r.steadiness is None for r in enrollments or every):
+        return Loaded(reports, FAILED)  # nothing of what matters could be read
     return Loaded(reports, ATTENTION if any(r.error for r in reports) else DONE)
 
 

@@ -10,6 +10,7 @@ list `x`:
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import threading
@@ -26,6 +27,7 @@ from boast_source.tables import EXTRA, Record, Shape, to_arrow
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PREFIX = "boast-scratch-"
 CHUNK = 20_000  # rows per insert into the index and per batch handed to dlt
 MEMORY = "256MB"  # a database in memory writes no log and no checkpoints, and spills like one on disk
 
@@ -39,7 +41,8 @@ class Scratch:
     """One scratch database. Not for two threads at once; `lock` is for those who share it."""
 
     def __init__(self) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="boast-scratch-"))
+        _remove_orphans()
+        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         self.connection = duckdb.connect(
             ":memory:",
             config={"memory_limit": MEMORY, "temp_directory": str(folder), "threads": 2},
@@ -113,6 +116,19 @@ def reader_of(relation: duckdb.DuckDBPyRelation, size: int) -> pa.RecordBatchRea
     """A relation as Arrow batches of `size` rows (the method's name changed in DuckDB 1.5)."""
     method = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch
     return method(size)
+
+
+def _remove_orphans() -> None:
+    """What killed runs left, which holds people's data."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).split("-")[0]
+        try:
+            if owner.isdigit():
+                os.kill(int(owner), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue  # somebody else's, and alive
 
 
 def _remove(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:

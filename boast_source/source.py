@@ -101,7 +101,7 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
     def rows() -> Iterator[pa.Table]:
         _protect_history()
         listing = listing_for(shape.name)
-        listing.prepare(shape, _running_pipeline(), _stored_kinds(shape.name))
+        _prepare(listing, shape)
         yield from _hinted(listing.rows(shape), listing.json_columns(shape), "upsert")
 
     def enrollments(
@@ -129,9 +129,8 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
     def versions() -> Iterator[pa.Table]:
         _protect_history()
         listing = listing_for(HISTORY)
-        pipeline = _running_pipeline()
-        listing.prepare(shape, pipeline, _stored_kinds(shape.name))
-        yield from _hinted(listing.versions(shape, pipeline), listing.json_columns(shape), "insert-only")
+        _prepare(listing, shape)
+        yield from _hinted(listing.versions(shape, _running_pipeline()), listing.json_columns(shape), "insert-only")
 
     return dlt.resource(
         versions,
@@ -149,13 +148,24 @@ def _hinted(batches: Iterator[pa.Table], json_columns: set[str], strategy: str) 
     if json_columns:
         hints["columns"] = {name: {"data_type": "json"} for name in sorted(json_columns)}
     pipeline = _running_pipeline()
-    merge = destinations.merging(strategy, pipeline.destination if pipeline else None)
-    if merge["strategy"] != strategy:
-        hints["write_disposition"] = merge
+    # always merging: only what differs is handed on, so any other way of writing would lose the rest
+    hints["write_disposition"] = destinations.merging(strategy, pipeline.destination if pipeline else None)
     if pipeline and lake.is_lake(pipeline):
         hints |= {"table_format": lake.FORMAT, "write_disposition": {"disposition": "merge", "strategy": strategy}}
     for place, batch in enumerate(batches):
         yield dlt.mark.with_hints(batch, dlt.mark.make_hints(**hints)) if hints and not place else batch
+
+
+def _prepare(listing: Listing, shape: Shape) -> None:
+    """Sweep and compare; remember in dlt's state which unknown fields the API delivered."""
+    if _package_state() is None:
+        listing.prepare(shape, None, None)
+        return
+    memory = dlt.current.resource_state(shape.name)
+    before = memory.get("unknown_fields", [])
+    listing.prepare(shape, _running_pipeline(), _stored_kinds(shape.name), before)
+    if fields := sorted({*before, *listing.unknown_fields(shape)}):
+        memory["unknown_fields"] = fields
 
 
 def _package_state() -> Any:

@@ -23,6 +23,12 @@ def install() -> None:
         signal.signal(number, _stop)
 
 
+def ignore() -> None:
+    """It is done: a signal that comes now stops nothing."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _stop(_number: int, _frame: FrameType | None) -> None:
     _requested.set()
     for wake in _to_wake:  # in a thread of its own: what it locks may be held by the code that was interrupted

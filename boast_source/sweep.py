@@ -156,8 +156,12 @@ def _note(page: Page, facts: _Pass, seen: set[int], *, asked_beyond: bool = Fals
 
 
 def _more_expected(first: Page, facts: _Pass) -> bool:
-    """Fewer rows than counted, and the last page read was neither empty nor a repetition."""
-    return first.pages is not None and facts.count is not None and facts.rows < facts.count and not facts.barren
+    """Fewer rows than counted, or nothing counted, and the last page read was neither empty nor a repetition."""
+    if facts.barren or not (first.paginated or first.pages):
+        return False
+    if facts.count is None:
+        return first.pages is None
+    return facts.rows < facts.count
 
 
 def _endless(facts: _Pass) -> PagingError:

@@ -16,6 +16,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from boast_source import destinations
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -103,11 +105,10 @@ def show_load(loaded: Loaded, pipeline: dlt.Pipeline, run: Run) -> None:
     for error in loaded.errors:
         console.print(f"! {error}", style="red", markup=False)
     seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0.0
-    destination = pipeline.destination.destination_name if pipeline.destination else "?"
     what = f"{loaded.total('loaded'):,} enrollments loaded of {loaded.total('listed'):,} listed"
     console.print(
         f"{what if loaded.enrollments else 'Done'}, in {seconds:.1f} s,"
-        f" into {destination}, dataset {pipeline.dataset_name}."
+        f" into {destinations.place(pipeline)}, dataset {pipeline.dataset_name}."
     )
     if loaded.verified:
         console.print(f"Verified: {loaded.verified} ({_WORDS[loaded.verified]}).")

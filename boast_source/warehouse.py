@@ -258,5 +258,6 @@ def _is_lock(error: BaseException) -> bool:
 
 
 def _first_sentence(text: str) -> str:
-    """The start of a driver's message, without connection strings' secrets."""
+    """The start of a driver's message, without dlt's words around it and connection strings' secrets."""
+    text = text.rpartition("The actual reason given is:")[2].strip()
     return re.sub(r"[^\s\"'@]*@", "***@", text)[:300]

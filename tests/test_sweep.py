@@ -43,7 +43,7 @@ def record(key, version=0):
 def paged(rows, number, size=3, **lies):
     pages = max(1, -(-len(rows) // size))
     facts = {"count": len(rows), "items": size, "pages": pages} | lies
-    return Page(number=number, records=rows[(number - 1) * size : number * size], **facts)
+    return Page(paginated=True, number=number, records=rows[(number - 1) * size : number * size], **facts)
 
 
 def run(fetch, **options):
@@ -148,7 +148,9 @@ def test_pages_that_never_end_are_an_error_not_a_loop(beyond):
 
     def fetch(number):
         at = min(number, 2) if beyond == "repeat" else number
-        return Page(number=number, records=rows[(at - 1) * 3 : at * 3], count=6, items=3, pages=number + 50)
+        return Page(
+            paginated=True, number=number, records=rows[(at - 1) * 3 : at * 3], count=6, items=3, pages=number + 50
+        )
 
     with pytest.raises(PagingError):
         run(fetch)

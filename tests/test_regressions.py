@@ -1,0 +1,132 @@
+"""What an attacker found once; each stays found."""
+
+from __future__ import annotations
+
+import signal
+
+import dlt
+import pytest
+
+from boast_source import boast_source
+from tests.conftest import Workplace, finish, stored
+
+
+@pytest.fixture
+def pipeline(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return dlt.pipeline("mine", destination="duckdb", dataset_name="d", pipelines_dir=str(tmp_path / "p"))
+
+
+def ask(pipeline, sql):
+    with pipeline.sql_client() as client:
+        return client.execute_sql(sql)
+
+
+def test_replace_does_not_empty_what_did_not_change(sandbox, pipeline, monkeypatch):
+    server = sandbox(enrollments=30)
+    for key, value in server.info["env"].items():
+        monkeypatch.setenv(key, value)
+    for _ in range(2):
+        pipeline.run(boast_source(), write_disposition="replace")
+    assert ask(pipeline, "select count(*) from sequence_enrollments") == [(30,)]
+    assert ask(pipeline, "select count(*) from sequence_enrollments_history") == [(30,)]
+
+
+def test_the_file_lies_in_the_working_folder_of_each_run(sandbox, tmp_path):
+    server = sandbox(enrollments=20)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        place = Workplace(tmp_path / name).use(server, DLT_DATA_DIR=str(tmp_path / "state"))
+        done = place.boast("load")
+        assert done.code == 0, done.err
+        assert str(tmp_path / name / "boast.duckdb") in done.out
+        assert stored(place) == server.truth()
+
+
+def test_a_field_that_is_not_delivered_any_more_is_null_again(sandbox, workplace):
+    server = sandbox(enrollments=10)
+    workplace.use(server)
+    (key, *_) = server.truth()
+    server.control("POST", "mutate", {"edits": [{"id": key, "set": {"novel": "here", "rank": 3}}]})
+    assert workplace.boast("load").code == 0
+    query = f"select novel, rank from boast_data.sequence_enrollments where id = '{key}'"
+    assert workplace.sql(query) == [("here", 3)]
+    server.control("POST", "mutate", {"edits": [{"id": key, "drop": ["novel", "rank"]}]})
+    done = workplace.boast("load", "--json")
+    assert done.json["accounts"][0]["loaded"] == 1
+    assert workplace.sql(query) == [(None, None)]
+    assert workplace.boast("load", "--json").json["accounts"][0]["loaded"] == 0
+
+
+def test_fields_may_be_called_anything(sandbox, workplace):
+    server = sandbox(enrollments=10)
+    workplace.use(server)
+    (key, *_) = server.truth()
+    names = [
+        "step",
+        "_hash",
+        "before",
+        "place",
+        "missing_since",
+        "account_id",
+        "_extra",
+        "",
+        " ",
+        "a'b\"c",
+        "x.y/z",
+        "é",
+    ]
+    server.control("POST", "mutate", {"edits": [{"id": key, "set": dict.fromkeys(names, "kept")}]})
+    done = workplace.boast("load")
+    assert done.code == 0, done.err
+    with_row = workplace.sql(f"select * from boast_data.sequence_enrollments where id = '{key}'")[0]
+    assert with_row.count("kept") >= len(names) - 2  # blank names are one column
+    assert workplace.boast("load", "--json").json["accounts"][0]["loaded"] == 0
+
+
+def test_an_account_that_left_the_tokens_list_is_named(sandbox, workplace):
+    server = sandbox(enrollments=40, accounts=2)
+    workplace.use(server)
+    assert workplace.boast("load").code == 0
+    done = workplace.boast("load", "--json", SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN=server.info["limited_token"])
+    assert done.code == 3
+    errors = {account["account_id"]: account["error"] for account in done.json["accounts"]}
+    assert errors[server.account_ids[0]] is None
+    assert "no longer sees" in errors[server.account_ids[1]]
+
+
+def test_wrong_usage_with_json_is_one_document(workplace):
+    done = workplace.boast("load", "--json", "--frobnicate")
+    assert (done.code, done.json["status"]) == (2, "failed")
+
+
+def test_enrollments_that_no_account_gives_are_a_failure(sandbox, workplace):
+    server = sandbox(enrollments=10)
+    server.control("POST", "faults", {"kind": "status", "status": 403, "path": "sequence_enrollments"})
+    assert workplace.use(server).boast("load").code == 1
+
+
+def test_a_row_doubled_by_someone_else_is_said_so(sandbox, pipeline, monkeypatch):
+    server = sandbox(enrollments=10)
+    for key, value in server.info["env"].items():
+        monkeypatch.setenv(key, value)
+    pipeline.run(boast_source())
+    ask(pipeline, "insert into sequence_enrollments select * from sequence_enrollments limit 1")
+    server.control("POST", "mutate", {"update": 10})
+    with pytest.raises(Exception, match="share their id"):
+        pipeline.run(boast_source())
+
+
+def test_a_killed_run_leaves_no_scratch_behind_for_long(sandbox, workplace):
+    server = sandbox(enrollments=10)
+    temporary = workplace.folder / "tmp"
+    temporary.mkdir()
+    workplace.use(server, TMPDIR=str(temporary))
+    server.control("POST", "faults", {"kind": "hold", "seconds": 5, "path": "enrollments", "times": 1})
+    process = workplace.start("load")
+    while not list(temporary.glob("boast-scratch-*")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    finish(process)
+    assert workplace.boast("load").code == 0
+    assert list(temporary.glob("boast-scratch-*")) == []
