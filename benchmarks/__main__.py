@@ -1,0 +1,110 @@
+"""Measure, and print Markdown tables: `make bench`, or `python -m benchmarks --only extract-100 --runs 5`.
+
+Contenders of one work run in turns (A B A B ...) against the same server, so that what else the machine does hits
+all of them; the ratio is the median of the ratios within the turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.measure import PYTHON, ROOT, Folder
+from benchmarks.works import WORKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from benchmarks.measure import Run
+    from benchmarks.works import Work
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", action="append", choices=WORKS, help="this work only; repeatable")
+    parser.add_argument("--contender", action="append", choices=CONTENDERS, help="this contender only; repeatable")
+    parser.add_argument("--runs", type=int, help="runs of each contender; default: what each work says")
+    parser.add_argument("--rows", type=int, default=200_000, help="enrollments in the list")
+    given = parser.parse_args()
+    names = ("boast-source", "dlt", "duckdb", "pyarrow")
+    versions = ", ".join(f"{name} {version(name)}" for name in names)
+    print(f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {versions}.")
+    print("Medians; process start included; one process and one fresh folder a run; run in turns.")
+    for name in given.only or WORKS:
+        _work(name, WORKS[name], given.rows, given.runs, given.contender)
+
+
+def _work(name: str, work: Work, rows: int, runs: int | None, chosen: list[str] | None) -> None:
+    rows *= work.scale
+    contenders = {who: runs or times for who, times in work.contenders.items() if not chosen or who in chosen}
+    print(
+        f"\n{rows:,} enrollments {work.title}; {work.workers} workers. Repeat: `python -m benchmarks --only {name}`\n"
+    )
+    with _serving(work, rows) as base_url:
+        _print_table(_measured(contenders, base_url, work.workers, rows))
+        print(f"\nThe server hands out {_raw_rate(base_url, -(-rows // work.per_page)):,.0f} pages/s.", flush=True)
+
+
+def _measured(contenders: Mapping[str, int], base_url: str, workers: int, rows: int) -> dict[str, list[Run]]:
+    runs: dict[str, list[Run]] = {who: [] for who in contenders}
+    with ExitStack() as stack:
+        kept: dict[str, Folder] = {}
+        for turn in range(max(contenders.values(), default=0)):
+            for who, times in contenders.items():
+                if turn >= times:
+                    continue
+                contender = CONTENDERS[who]
+                command = contender.command(base_url, workers)
+                with ExitStack() as fresh:
+                    folder = kept.get(who) or (stack if contender.again else fresh).enter_context(Folder())
+                    if contender.again and who not in kept:
+                        kept[who] = folder
+                        folder.run(command, base_url, workers)
+                    runs[who].append(folder.run(command, base_url, workers))
+                    if contender.stores and folder.stored() != (rows, rows):
+                        raise RuntimeError(f"{who} stored {folder.stored()} rows and distinct ids instead of {rows}")
+                print(f"{who}: {runs[who][-1]}", file=sys.stderr, flush=True)
+    return runs
+
+
+def _print_table(runs: Mapping[str, list[Run]]) -> None:
+    first = next(iter(runs.values()))
+    print(f"| | s | ratio to {CONTENDERS[next(iter(runs))].title.split(':')[0]} (range) | CPU s | peak MB | runs |")
+    print("|---|--:|--:|--:|--:|--:|")
+    for who, mine in runs.items():
+        ratios = [run.seconds / other.seconds for run, other in zip(mine, first, strict=False)]
+        spread = f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+        seconds, cpu, peak = (median(getattr(run, fact) for run in mine) for fact in ("seconds", "cpu", "peak"))
+        print(f"| {CONTENDERS[who].title} | {seconds:.1f} | {spread} | {cpu:.1f} | {peak:.0f} | {len(mine)} |")
+
+
+@contextmanager
+def _serving(work: Work, rows: int) -> Iterator[str]:
+    size = ["--rows", str(rows), "--per-page", str(work.per_page), "--latency", str(work.latency)]
+    with subprocess.Popen(
+        [*PYTHON, "benchmarks.server", *size], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
+        assert server.stdin
+        server.stdin.close()
+
+
+def _raw_rate(base_url: str, pages: int) -> float:
+    port = base_url.removesuffix("/v1").rpartition(":")[2]
+    told = subprocess.run(
+        [*PYTHON, "benchmarks.raw", port, str(pages)], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return float(told.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""One run: a process of its own in a fresh folder; wall time with its start, CPU time, peak memory, rows stored."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from typing_extensions import Self
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = [sys.executable, "-m"]
+BOAST = str(Path(sys.executable).with_name("boast"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """Seconds of wall time and of CPU time, and peak memory in MB."""
+
+    seconds: float
+    cpu: float
+    peak: float
+
+
+class Folder:
+    """A folder that a contender believes to be a new machine's. Use it in a `with` statement."""
+
+    def __enter__(self) -> Self:
+        self.path = Path(tempfile.mkdtemp(prefix="boast-bench-"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def run(self, command: Sequence[str], base_url: str, workers: int) -> Run:
+        """Raises RuntimeError with the end of its output when the command fails."""
+        with (self.path / "output.txt").open("w+") as output:
+            began = time.perf_counter()
+            child = subprocess.Popen(
+                command, cwd=self.path, env=self._environment(base_url, workers), stdout=output, stderr=output
+            )
+            _, status, usage = os.wait4(child.pid, 0)
+            seconds = time.perf_counter() - began
+            child.returncode = os.waitstatus_to_exitcode(status)
+            if child.returncode:
+                output.seek(0)
+                raise RuntimeError(f"{' '.join(command)} ended with {child.returncode}:\n{output.read()[-2000:]}")
+        unit = 1024 if sys.platform == "darwin" else 1  # bytes there, kilobytes elsewhere
+        return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit / 1024)
+
+    def stored(self) -> tuple[int, int]:
+        """Rows and distinct ids in the DuckDB file."""
+        told = subprocess.run(
+            [*PYTHON, "benchmarks.stored"],
+            cwd=self.path,
+            env=self._environment("", 1),
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        rows, distinct = told.stdout.split()
+        return int(rows), int(distinct)
+
+    def _environment(self, base_url: str, workers: int) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if "__" not in name}
+        return kept | {
+            "HOME": str(self.path),
+            "TMPDIR": str(self.path),
+            "DLT_DATA_DIR": str(self.path / "dlt"),
+            "PYTHONPATH": str(ROOT),
+            "RUNTIME__DLTHUB_TELEMETRY": "false",
+            "SOURCES__BOAST__BASE_URL": base_url,
+            "SOURCES__BOAST__MAX_CONCURRENCY": str(workers),
+            "SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN": "x",
+        }

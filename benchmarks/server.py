@@ -1,0 +1,72 @@
+"""A server that does nothing but hand out pages rendered before: faster than every client it is asked by.
+
+`python -m benchmarks.server --rows N --per-page N --latency MS` prints its port and serves until its stdin ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from benchmarks import pages
+
+
+class _Asked(asyncio.Protocol):
+    """One connection: a request at a time, kept alive; `latency` seconds pass before each answer."""
+
+    def __init__(self, accounts: bytes, enrollments: list[bytes], latency: float) -> None:
+        self._accounts = accounts
+        self._enrollments = enrollments
+        self._latency = latency
+        self._waiting = b""
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._waiting += data
+        if not self._waiting.endswith(b"\r\n\r\n"):  # a GET has no body
+            return
+        target = self._waiting.split(b" ", 2)[1]
+        self._waiting = b""
+        if self._latency:
+            asyncio.get_running_loop().call_later(self._latency, self._answer, target)
+        else:
+            self._answer(target)
+
+    def _answer(self, target: bytes) -> None:
+        assert self._transport is not None
+        if self._transport.is_closing():
+            return
+        path, _, query = target.partition(b"?")
+        if path == b"/v1/accounts":
+            self._transport.write(self._accounts)
+        elif path.endswith(b"/sequence_enrollments"):
+            self._transport.write(self._enrollments[int(query[5:] or 1) - 1])
+        else:
+            self._transport.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+
+async def _serve(rows: int, per_page: int, latency: float) -> None:
+    accounts, enrollments = pages.accounts(), pages.enrollments(rows, per_page)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Asked(accounts, enrollments, latency), "127.0.0.1", 0)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--per-page", type=int, default=100)
+    parser.add_argument("--latency", type=float, default=0.0, metavar="MS")
+    given = parser.parse_args()
+    asyncio.run(_serve(given.rows, given.per_page, given.latency / 1000))
+
+
+if __name__ == "__main__":
+    main()
