@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -90,6 +90,7 @@ def boast() -> None:
       boast check                     is everything configured? each point with ok or what to do
       boast load                      load what is new or changed, and verify it
       boast load --json | jq .        the same for a script
+      boast push --dry-run            what would be enrolled from the table of pending enrollments
 
     \b
     Configuration comes from the environment, .dlt/config.toml and .dlt/secrets.toml, for example:
@@ -188,6 +189,146 @@ def load(
             accept_missing=accept_missing,
             since=_utc(since),
             until=_utc(until),
+            as_json=_print_json if given.as_json else None,
+        )
+    )
+
+
+@boast.command()
+@common
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, and what would not and why; sends nothing.")
+@click.option("--limit", type=click.IntRange(0), metavar="N", help="Send at most N; the rest waits for the next run.")
+@click.option(
+    "--max-sends",
+    type=click.IntRange(1),
+    metavar="N",
+    help="With more than N to send, send nothing. Default: sources.boast.push.max_sends, else 1000.",
+)
+@click.option(
+    "--pending",
+    metavar="TABLE",
+    help="Table or view of pending requests. Default: sources.boast.push.pending_table, else pending_enrollments.",
+)
+@click.option("--new-ledger", is_flag=True, help="Start a ledger where there is none: for the first push.")
+def push(
+    destination: str,
+    dataset: str,
+    pending: str | None,
+    limit: int | None,
+    max_sends: int | None,
+    *,
+    as_json: bool,
+    debug: bool,
+    dry_run: bool,
+    new_ledger: bool,
+) -> None:
+    """Enroll and remove whom the pending table asks for, each request at most once.
+
+    Lists the enrollments first, settles what earlier runs left open, then sends what is new.
+
+    \b
+    Examples:
+      boast push --dry-run            what would be sent, to whom it would not be sent, and why
+      boast push --new-ledger         the first push
+      boast push                      every further one
+      boast push --limit 100          a careful start
+      boast push --pending marketing.contacts_to_enroll
+    """
+    given = _prepare(Common(destination, dataset, as_json, debug))
+    from boast_source.push.job import push_job  # noqa: PLC0415
+
+    sys.exit(
+        push_job(
+            given.destination,
+            given.dataset,
+            pending=pending,
+            limit=limit,
+            max_sends=max_sends,
+            new_ledger=new_ledger,
+            dry_run=dry_run,
+            as_json=_print_json if given.as_json else None,
+        )
+    )
+
+
+@boast.group()
+def requests() -> None:
+    """See and decide about pushed requests that wait for a person.
+
+    \b
+    Examples:
+      boast requests list
+      boast requests list --state refused --json
+      boast requests release KEY      send a held or refused request at the next push
+      boast requests retry KEY        an unknown one did not happen: send it again
+      boast requests drop KEY         never send it
+    """
+
+
+@requests.command(name="list")
+@common
+@click.option("--state", "states", multiple=True, metavar="STATE", help="Requests in this state; repeatable.")
+def list_requests(destination: str, dataset: str, states: tuple[str, ...], *, as_json: bool, debug: bool) -> None:
+    """List the requests that wait for a person, or those in the given states.
+
+    \b
+    Examples:
+      boast requests list
+      boast requests list --state enrolled --json
+    """
+    _decide("list", Common(destination, dataset, as_json, debug), states=states)
+
+
+@requests.command()
+@common
+@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+def release(destination: str, dataset: str, keys: tuple[str, ...], *, as_json: bool, debug: bool) -> None:
+    """Let the next push send requests that are held, refused or skipped.
+
+    \b
+    Example:
+      boast requests release 4711
+    """
+    _decide("release", Common(destination, dataset, as_json, debug), keys=keys)
+
+
+@requests.command()
+@common
+@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+def retry(destination: str, dataset: str, keys: tuple[str, ...], *, as_json: bool, debug: bool) -> None:
+    """Say of unknown requests that they did not happen: the next push looks once more, then sends them again.
+
+    \b
+    Example:
+      boast requests retry 4711
+    """
+    _decide("retry", Common(destination, dataset, as_json, debug), keys=keys)
+
+
+@requests.command()
+@common
+@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+def drop(destination: str, dataset: str, keys: tuple[str, ...], *, as_json: bool, debug: bool) -> None:
+    """Never send these requests (again).
+
+    \b
+    Example:
+      boast requests drop 4711 4712
+    """
+    _decide("drop", Common(destination, dataset, as_json, debug), keys=keys)
+
+
+def _decide(action: str, given: Common, *, keys: Sequence[str] = (), states: Sequence[str] = ()) -> NoReturn:
+    _prepare(given)
+    from boast_source.push.job import requests_job  # noqa: PLC0415
+
+    sys.exit(
+        requests_job(
+            given.destination,
+            given.dataset,
+            action=action,
+            keys=keys,
+            states=states,
             as_json=_print_json if given.as_json else None,
         )
     )

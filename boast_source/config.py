@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlt.common.configuration import configspec
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.configuration.specs import BaseConfiguration
 
 from boast_source.api.settings import ClientSettings
 from boast_source.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+T = TypeVar("T", bound=BaseConfiguration)
+
+_UNITS = {
+    **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
 
 
 @configspec
@@ -24,16 +36,63 @@ class Settings(ClientSettings):
     lock_timeout: float = 60.0
 
 
+@configspec
+class PushSettings(BaseConfiguration):
+    """`sources.boast.push.*`. Durations are seconds, or text with a unit: `30 days`, `12 h`, `600 s`."""
+
+    pending_table: str = "pending_enrollments"
+    max_sends: int = 1000
+    settle_after: Any = 600.0
+    reenroll_after: Any = "30 days"
+    single_sender: bool = False
+    max_refusals_in_a_row: int = 25
+    max_unknowns_in_a_row: int = 10
+
+    @property
+    def settle_seconds(self) -> float | None:
+        """None: never, every repetition is a person's decision."""
+        if str(self.settle_after).strip().lower() == "never":
+            return None
+        return seconds("sources.boast.push.settle_after", self.settle_after)
+
+    @property
+    def reenroll_seconds(self) -> float:
+        return seconds("sources.boast.push.reenroll_after", self.reenroll_after)
+
+
+def push_settings() -> PushSettings:
+    """The settings of push as configured. Raises ConfigurationError for a value that cannot work."""
+    found = _resolved(PushSettings(), ("sources", "boast", "push"))
+    for key in ("max_sends", "max_refusals_in_a_row", "max_unknowns_in_a_row"):
+        if getattr(found, key) < 1:
+            raise ConfigurationError(f"sources.boast.push.{key} is {getattr(found, key)}", hint="Set it to 1 or more.")
+    found.settle_seconds, found.reenroll_seconds  # noqa: B018 -- both are checked by being read
+    return found
+
+
+def seconds(key: str, value: object) -> float:
+    """A duration as seconds. Raises ConfigurationError."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(value).lower())
+    unit = _UNITS.get(match[2]) if match else None
+    if match is None or unit is None:
+        raise ConfigurationError(f"{key} is no duration", hint="Give seconds, or a unit: 600, 10 min, 12 h, 30 days.")
+    return float(match[1]) * unit
+
+
 def settings() -> Settings:
     """The settings as configured.
 
     Raises ConfigurationError for a file that cannot be read or a value that cannot work.
     """
+    return _resolved(Settings(), ("sources", "boast"))
+
+
+def _resolved(spec: T, sections: tuple[str, ...]) -> T:
     try:
-        return resolve_configuration(Settings(), sections=("sources", "boast"))
+        return resolve_configuration(spec, sections=sections)
     except ConfigurationException as error:
         raise ConfigurationError(
-            f"A setting under sources.boast cannot be used: {_gist(error)}",
+            f"A setting under {'.'.join(sections)} cannot be used: {_gist(error)}",
             hint="Correct it in .dlt/config.toml or in the environment; README.md lists every key.",
         ) from None
 

@@ -24,11 +24,12 @@ from boast_source.source import HISTORY, source_of
 from boast_source.tables import SEQUENCE_ENROLLMENTS, SHAPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import dlt
 
     from boast_source.api import BoastClient, Page
+    from boast_source.tables import Record
 
 log = logging.getLogger("boast_source")
 
@@ -105,9 +106,24 @@ def load(
 
     Raises BoastError: what failed as a whole; a single failing account is in its report instead.
     """
-    wanted = _known(resources)
-    with _hushed(), warehouse.held(pipeline, patience=patience, on_wait=on_note) as held:
+    _known(resources)
+    with warehouse.held(pipeline, patience=patience, on_wait=on_note) as held:
         warehouse.lock_accounts(held, options.account_ids)
+        return load_held(pipeline, client, options, resources=resources, on_page=on_page, on_note=on_note)
+
+
+def load_held(
+    pipeline: dlt.Pipeline,
+    client: BoastClient,
+    options: Options,
+    *,
+    resources: Sequence[str] = (),
+    on_page: Callable[[ListReport, Page], None] | None = None,
+    on_note: Callable[[str], None] = log.info,
+) -> Loaded:
+    """The same for a caller that holds the warehouse and its accounts already."""
+    wanted = _known(resources)
+    with _hushed():
         _finish_pending(pipeline, on_note)
         listing = Listing(client, options, on_page=on_page)
         try:
@@ -123,6 +139,21 @@ def load(
     if every and all(r.steadiness is None for r in enrollments or every):
         return Loaded(reports, FAILED)  # nothing of what matters could be read
     return Loaded(reports, ATTENTION if any(r.error for r in reports) else DONE)
+
+
+def store(pipeline: dlt.Pipeline, client: BoastClient, answers: Mapping[str, Sequence[Record]]) -> None:
+    """Put what the API answered to writes, per account, into the enrollments and their history: no list is read.
+
+    Raises BoastError when the warehouse cannot be written; the next load brings the same.
+    """
+    if not any(answers.values()):
+        return
+    with _hushed():
+        listing = Listing(client, Options(account_ids=tuple(answers)), answers=answers)
+        try:
+            _run(pipeline, source_of(listing).with_resources(SEQUENCE_ENROLLMENTS.name, HISTORY))
+        finally:
+            listing.close()
 
 
 @contextlib.contextmanager

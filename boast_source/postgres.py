@@ -227,6 +227,12 @@ def taken_account(client: SqlClientBase[Any], accounts: Sequence[str] | None) ->
     return None
 
 
+def is_only_sender(client: SqlClientBase[Any]) -> bool:
+    """Become the only process that pushes into the dataset, as long as the connection lives."""
+    client.execute_sql("set tcp_keepalives_idle = 60")
+    return _locked(client, "pg_try_advisory_lock", "push", client.dataset_name)
+
+
 def _locked(client: SqlClientBase[Any], function: str, *what: str) -> bool:
     ((locked,),) = client.execute_sql(f"select {function}(%s)", _key(*what)) or ()
     return bool(locked)

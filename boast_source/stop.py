@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _requested = threading.Event()
 _to_wake: list[Callable[[], None]] = []
+_finishing: list[tuple[threading.Event, Callable[[], None]]] = []
 
 
 def install() -> None:
@@ -29,7 +30,25 @@ def ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+@contextlib.contextmanager
+def finishing(wake: Callable[[], None]) -> Iterator[threading.Event]:
+    """Inside the block the first signal interrupts nothing: it sets the event and calls `wake`, so that what is in
+    flight can end and be recorded. A second one stops at once.
+    """
+    asked = threading.Event()
+    _finishing.append((asked, wake))
+    try:
+        yield asked
+    finally:
+        _finishing.pop()
+
+
 def _stop(_number: int, _frame: FrameType | None) -> None:
+    if _finishing and not _finishing[-1][0].is_set():
+        asked, wake = _finishing[-1]
+        asked.set()
+        threading.Thread(target=wake, daemon=True).start()
+        return
     _requested.set()
     for wake in _to_wake:  # in a thread of its own: what it locks may be held by the code that was interrupted
         threading.Thread(target=wake, daemon=True).start()

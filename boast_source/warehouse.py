@@ -133,6 +133,11 @@ def is_postgres(client: SqlClientBase[Any]) -> bool:
     return client.capabilities.sqlglot_dialect == "postgres"
 
 
+def is_file(client: SqlClientBase[Any]) -> bool:
+    """A DuckDB file, which has one writer; MotherDuck speaks the same dialect and has many."""
+    return type(client).__name__ == "DuckDbSqlClient"
+
+
 def kinds_in(pipeline: dlt.Pipeline, table: str) -> dict[str, Kind]:
     """The kinds of the columns that the table has in the warehouse; nothing when there is no such table."""
     if lake.is_lake(pipeline):
@@ -219,6 +224,34 @@ def lock_accounts(client: SqlClientBase[Any] | None, accounts: Sequence[str] | N
     if taken:
         raise LockedError(
             f"Another run loads {taken} into the dataset {client.dataset_name}",
+            hint="Wait until it ends; a scheduler may simply skip this run.",
+        )
+
+
+def lock_sender(client: SqlClientBase[Any], *, single_sender: bool) -> None:
+    """Exclude every other push into the dataset, for as long as the client's connection lives.
+
+    A DuckDB file has one writer. Postgres has a lock. Elsewhere the user must say that there is only one sender.
+
+    Raises ConfigurationError when nothing excludes a second sender, LockedError when there is one.
+    """
+    if client.capabilities.sqlglot_dialect == "duckdb" and is_file(client):
+        return
+    if not is_postgres(client):
+        if not single_sender:
+            raise ConfigurationError(
+                "This warehouse cannot exclude a second push at the same time, and two would enroll people twice",
+                hint="Make sure that only one push runs at a time, on one machine, then set"
+                " sources.boast.push.single_sender = true.",
+            )
+        return
+    from boast_source import postgres  # noqa: PLC0415 -- needs the extra
+
+    with explained():
+        alone = postgres.is_only_sender(client)
+    if not alone:
+        raise LockedError(
+            f"Another push is running into the dataset {client.dataset_name}",
             hint="Wait until it ends; a scheduler may simply skip this run.",
         )
 

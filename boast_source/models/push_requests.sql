@@ -1,0 +1,27 @@
+-- One row per pushed request: its latest state, the enrollment it is about, how often it was sent, and why.
+-- `since`: when it came into this state; `first_seen`: when it first came into the ledger. Times are the warehouse's.
+with numbered as (
+    select
+        *,
+        row_number() over (partition by request_key order by event desc) as place,
+        min(recorded_at) over (partition by request_key) as first_seen
+    from push_ledger
+)
+
+select
+    request_key,
+    state,
+    action,
+    account_id,
+    contact_id,
+    sequence_id,
+    enrollment_id,
+    attempt as attempts,
+    coalesce(error_detail, error_code) as reason,
+    error_code,
+    http_status,
+    first_seen,
+    recorded_at as since,
+    run_id
+from numbered
+where place = 1

@@ -1,0 +1,102 @@
+"""What is known to exist: the enrollments of the contacts that requests are about, as this run's listing left them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from boast_source.push.requests import Request
+    from boast_source.scratch import Scratch
+
+COLUMNS = ("id", "account_id", "contact_id", "sequence_id", "status", "missing_since")
+OVER = frozenset({"completed", "removed"})  # statuses of which it is documented that no more messages go out
+
+
+@dataclass(frozen=True)
+class Enrollment:
+    """One enrollment; ids in lower case. `gone`: the API no longer has it."""
+
+    id: str
+    account_id: str | None
+    contact_id: str | None
+    sequence_id: str | None
+    status: str | None
+    gone: bool = False
+
+    @property
+    def active(self) -> bool:
+        return self.status == "active" and not self.gone
+
+    @property
+    def over(self) -> bool:
+        return self.status in OVER or self.gone
+
+
+class Known:
+    """Enrollments by contact, kept up to date with the answers of this run."""
+
+    def __init__(self, enrollments: Iterable[Enrollment]) -> None:
+        self._by_contact: dict[str | None, dict[str, Enrollment]] = {}
+        self._by_id: dict[str, Enrollment] = {}
+        for enrollment in enrollments:
+            self.learn(enrollment)
+
+    def learn(self, enrollment: Enrollment) -> None:
+        """What the API said last about an enrollment."""
+        self._by_id[enrollment.id] = enrollment
+        self._by_contact.setdefault(enrollment.contact_id, {})[enrollment.id] = enrollment
+
+    def copy(self) -> Known:
+        return Known(self._by_id.values())
+
+    def get(self, enrollment_id: str | None) -> Enrollment | None:
+        return self._by_id.get(enrollment_id or "")
+
+    def of(self, request: Request) -> list[Enrollment]:
+        """All enrollments of its contact in its sequence and account, by id."""
+        mine = self._by_contact.get(request.contact_id, {}).values()
+        return sorted(
+            (e for e in mine if (e.account_id, e.sequence_id) == (request.account_id, request.sequence_id)),
+            key=lambda e: e.id,
+        )
+
+
+def enrollment_of(account_id: str, record: Mapping[str, object]) -> Enrollment:
+    """From a record of the API."""
+    return Enrollment(
+        _lower(record.get("id")) or "",
+        _lower(account_id),
+        _lower(record.get("contact_id")),
+        _lower(record.get("sequence_id")),
+        None if record.get("status") is None else str(record["status"]),
+    )
+
+
+def known(scratch: Scratch, requests: Sequence[Request], enrollments: Iterable[pa.Table]) -> Known:
+    """The enrollments that these requests may be about. `enrollments`: batches of COLUMNS."""
+    contacts = {r.contact_id for r in requests} | {r.latest.contact_id for r in requests if r.latest}
+    ids = {r.enrollment_id for r in requests}
+    scratch.execute("create or replace table wanted (id varchar)")
+    scratch.insert("wanted", pa.table({"id": pa.array(sorted(key for key in contacts | ids if key), pa.string())}))
+    scratch.execute(
+        "create or replace table known (id varchar, account_id varchar, contact_id varchar, sequence_id varchar,"
+        " status varchar, gone boolean)"
+    )
+    for batch in enrollments:
+        scratch.append(
+            "known",
+            batch,
+            "select lower(id) as id, lower(account_id) as account_id, lower(contact_id) as contact_id,"
+            " lower(sequence_id) as sequence_id, status, missing_since is not null as gone from incoming"
+            " where lower(contact_id) in (select id from wanted) or lower(id) in (select id from wanted)",
+        )
+    return Known(Enrollment(*row) for row in scratch.rows("select * from known"))
+
+
+def _lower(value: object) -> str | None:
+    return value.strip().lower() if isinstance(value, str) and value.strip() else None

@@ -1,0 +1,99 @@
+"""What a push is asked to do, and what it did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from boast_source.runs import ATTENTION, DONE, STATUS
+
+if TYPE_CHECKING:
+    from boast_source.errors import BoastError
+    from boast_source.load import Loaded
+    from boast_source.push.decide import Verdict
+    from boast_source.push.ledger import Event
+    from boast_source.push.requests import Request
+
+STATES = (
+    *("enrolled", "removed", "skipped_active", "skipped_duplicate", "invalid", "held"),
+    *("refused", "unknown", "withdrawn", "deferred"),
+)
+
+
+@dataclass(frozen=True)
+class PushOptions:
+    """`accounts` None: all that the token sees. `limit`: send at most so many; with more than `max_sends` to send,
+    nothing is sent. `new_ledger`: start one where there is none. `request_timeout` in seconds.
+    """
+
+    accounts: tuple[str, ...] | None
+    pending_table: str
+    max_sends: int
+    workers: int
+    request_timeout: float
+    limit: int | None = None
+    new_ledger: bool = False
+    dry_run: bool = False
+
+
+@dataclass
+class Pushed:
+    """Rows by state, what a person should look at, and the exit code that follows.
+
+    `planned`: of a dry run, every request with what would become of it. `attention`: requests that wait for a person.
+    `too_many`: how many were ready to be sent when that was more than max_sends. `stopped`: why it ended early;
+    `error`: the listing failed, so nothing was sent.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    loaded: Loaded | None = None
+    planned: list[tuple[Request, Verdict]] = field(default_factory=list)
+    attention: list[Event] = field(default_factory=list)
+    duplicates: list[Event] = field(default_factory=list)
+    too_many: int | None = None
+    stopped: str | None = None
+    interrupted: bool = False
+    dry_run: bool = False
+    error: BoastError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """3 when something waits for a person, or was left undone for another reason than a limit."""
+        if self.error:
+            return self.error.exit_code
+        if self.dry_run:
+            return DONE
+        waiting = any(self.counts[state] for state in ("refused", "unknown", "held")) or self.duplicates
+        undone = self.stopped is not None and (self.counts["deferred"] or not self.interrupted)
+        listed_badly = self.loaded is not None and self.loaded.exit_code != DONE
+        return ATTENTION if waiting or undone or listed_badly or self.too_many else DONE
+
+    @property
+    def queried(self) -> int:
+        return sum(self.counts[state] for state in STATES)
+
+    def count(self, request: Request, state: str, rows: int = 1) -> None:
+        """A request's rows: the first has the state, the others are its duplicates, unless they contradict it."""
+        self.counts[state] += rows * (request.rows if request.conflict else 1)
+        self.counts["skipped_duplicate"] += 0 if request.conflict else rows * (request.rows - 1)
+
+    def as_json(self, run_id: str) -> dict[str, Any]:
+        """The summary of the contract (`push --json`); of a dry run also the requests."""
+        summary = {
+            "run_id": run_id,
+            "status": STATUS[self.exit_code],
+            "queried": self.queried,
+            **{state: self.counts[state] for state in STATES},
+        }
+        if self.dry_run:
+            summary["requests"] = [
+                {
+                    "request_key": request.request_key,
+                    "action": request.action,
+                    "would": request.action if verdict.send else verdict.state,
+                    "reason": verdict.detail,
+                }
+                for request, verdict in self.planned
+            ]
+        return summary

@@ -1,0 +1,273 @@
+"""A push from start to end: list, select, settle, plan, claim and send, store, read back."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from boast_source import warehouse
+from boast_source.errors import ApiError, ConfigurationError
+from boast_source.listing import Listing, Options
+from boast_source.load import Loaded, load_held, store
+from boast_source.push import readback, requests
+from boast_source.push.decide import Verdict
+from boast_source.push.dispatch import Lane, Limits, dispatch, plan
+from boast_source.push.known import COLUMNS, Known, known
+from boast_source.push.ledger import Ledger
+from boast_source.push.pending import Pending
+from boast_source.push.pushed import Pushed, PushOptions
+from boast_source.push.settle import Proof
+from boast_source.scratch import Scratch
+from boast_source.tables import SEQUENCE_ENROLLMENTS
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Collection, Sequence
+    from datetime import datetime
+
+    import dlt
+
+    from boast_source.api import BoastClient
+    from boast_source.config import PushSettings
+    from boast_source.push.ledger import Event
+    from boast_source.push.requests import Request
+
+UNSETTLED = 600.0  # seconds in place of settle_after where it is `never`, to bound the age of a claim
+
+
+def push(
+    pipeline: dlt.Pipeline,
+    client: BoastClient,
+    settings: PushSettings,
+    options: PushOptions,
+    run_id: str,
+    *,
+    patience: float = 60.0,
+    load: Callable[[Options], Loaded] | None = None,
+    on_note: Callable[[str], None],
+    on_progress: Callable[[Counter[str]], None],
+) -> Pushed:
+    """Make the pending requests true in Boast. The caller holds the pipeline's lock.
+
+    `load`: lists the enrollments and stores them; default: them alone.
+
+    Raises ConfigurationError (no pending table, no ledger, a warehouse that cannot exclude a second sender),
+    LockedError, DestinationError. An ApiError of the listing is in the result, which then counts what was left.
+    """
+    with warehouse.held(pipeline, patience=patience, on_wait=on_note) as held:
+        if held is None:
+            raise ConfigurationError(
+                "Requests cannot be pushed from files: the ledger needs a SQL warehouse",
+                hint="Push from a SQL destination, for example --destination postgres.",
+            )
+        ledger = Ledger(held)
+        pending = Pending(held, options.pending_table)
+        if not options.dry_run:
+            warehouse.lock_sender(held, single_sender=settings.single_sender)
+            warehouse.lock_accounts(held, options.accounts)
+            _check_ledger(ledger, start=options.new_ledger)
+        scratch = Scratch()
+        try:
+            run = _Push(client, settings, options, run_id, ledger, pending, scratch, on_note, on_progress)
+            if options.dry_run:
+                return run.rehearse()
+            return run.carry_out(
+                pipeline,
+                load
+                or (
+                    lambda how: load_held(pipeline, client, how, resources=[SEQUENCE_ENROLLMENTS.name], on_note=on_note)
+                ),
+            )
+        finally:
+            scratch.close()
+
+
+def _loading(
+    pipeline: dlt.Pipeline, client: BoastClient, on_note: Callable[[str], None]
+) -> Callable[[Options], Loaded]:
+    return lambda how: load_held(pipeline, client, how, resources=[SEQUENCE_ENROLLMENTS.name], on_note=on_note)
+
+
+def _check_ledger(ledger: Ledger, *, start: bool) -> None:
+    if start:
+        ledger.create()
+        return
+    there = ledger.exists()
+    if there and not ledger.is_lost():
+        return
+    what = "is empty, though requests were sent before" if there else "does not exist"
+    raise ConfigurationError(
+        f"The ledger {ledger.name} {what}: without it nobody knows who was enrolled already. Nothing was sent",
+        hint="If this is the first push, run `boast push --new-ledger`; if it was lost, restore it from a backup.",
+    )
+
+
+class _Push:
+    """One push over one scratch index."""
+
+    def __init__(
+        self,
+        client: BoastClient,
+        settings: PushSettings,
+        options: PushOptions,
+        run_id: str,
+        ledger: Ledger,
+        pending: Pending,
+        scratch: Scratch,
+        on_note: Callable[[str], None],
+        on_progress: Callable[[Counter[str]], None],
+    ) -> None:
+        self.client, self.settings, self.options, self.run_id = client, settings, options, run_id
+        self.ledger, self.pending, self.scratch = ledger, pending, scratch
+        self.on_note, self.on_progress = on_note, on_progress
+        self.result = Pushed(dry_run=options.dry_run)
+        self._reenroll_after = timedelta(seconds=settings.reenroll_seconds)
+        self._claim_seconds = (settings.settle_seconds or UNSETTLED) / 2
+
+    def carry_out(self, pipeline: dlt.Pipeline, load: Callable[[Options], Loaded]) -> Pushed:
+        requests.read_ledger(self.scratch, self.ledger.newest())
+        began = self.ledger.now()
+        try:
+            loaded = load(self._how_to_list(began))
+        except ApiError as error:
+            return self._nothing_sent(error)
+        self.result.loaded = loaded
+        asked = requests.select(self.scratch, self.pending.batches(), [str(r.account_id) for r in loaded.enrollments])
+        watched = readback.watched(self.scratch, began - self._reenroll_after)
+        knowledge = self._known(pipeline, [*asked, *map(requests.orphan, watched)])
+        ready = self._settle(asked, knowledge, self._proof(began, loaded))
+        self._record_late(watched, knowledge)
+        readable = {str(r.account_id).lower() for r in loaded.enrollments if not r.error}
+        lanes = self._lanes(ready, asked, knowledge, readable)
+        repeated = requests.repeats(self.scratch, self.ledger.sent_since(began - self._reenroll_after))
+        if self._is_approved(lanes, knowledge, repeated):
+            limits = Limits(
+                self.options.limit,
+                self._claim_seconds,
+                self.options.workers,
+                self.settings.max_refusals_in_a_row,
+                self.settings.max_unknowns_in_a_row,
+            )
+            sent = dispatch(
+                lanes, knowledge, repeated, self.ledger, self.client, limits, self.run_id, self.result, self.on_progress
+            )
+            store(pipeline, self.client, sent.answers)
+            if sent.unknown and sent.reachable and not self.result.interrupted:
+                self._read_back(pipeline, load, sent.unknown)
+        return self.result
+
+    def rehearse(self) -> Pushed:
+        """The same without a write, to the API or to the warehouse: the list goes into the scratch index only."""
+        there = self.ledger.exists()
+        requests.read_ledger(self.scratch, self.ledger.newest() if there else ())
+        listing = Listing(self.client, Options(account_ids=self.options.accounts, workers=self.options.workers))
+        try:
+            listing.prepare(SEQUENCE_ENROLLMENTS, None, None)
+            asked = requests.select(self.scratch, self.pending.batches(), listing.accounts())
+            knowledge = known(self.scratch, asked, listing.enrollments(COLUMNS))
+        finally:
+            listing.close()
+        ready = [r for r in asked if r.asked and not readback.is_open(r)]
+        lanes = self._lanes(ready, asked, knowledge, {account.lower() for account in listing.accounts()})
+        since = self.ledger.now() - self._reenroll_after
+        repeated = requests.repeats(self.scratch, self.ledger.sent_since(since) if there else ())
+        still_open = Verdict("unknown", "open", "a push settles it by reading back")
+        self.result.planned = [(r, still_open) for r in asked if readback.is_open(r)]
+        self.result.planned += plan(lanes, knowledge, repeated)
+        for request, verdict in self.result.planned:
+            self.result.count(request, "deferred" if verdict.send else verdict.state)
+        return self.result
+
+    def _how_to_list(self, began: datetime) -> Options:
+        """Until two passes agree, when that can prove that what is open did not happen."""
+        open_events = requests.open_events(self.scratch)
+        proof = self._proof(began, None)
+        return Options(
+            account_ids=self.options.accounts,
+            workers=self.options.workers,
+            prove=any(proof.is_over(event) for event in open_events),
+            keep_going=True,
+        )
+
+    def _nothing_sent(self, error: ApiError) -> Pushed:
+        self.result.error = error
+        for request in requests.select(self.scratch, self.pending.batches(), list(self.options.accounts or ())):
+            self.result.count(request, "unknown" if readback.is_open(request) else "deferred")
+        return self.result
+
+    def _proof(self, began: datetime, loaded: Loaded | None) -> Proof:
+        exact = {str(r.account_id).lower() for r in loaded.enrollments if r.verified == "exact"} if loaded else set()
+        sending_for = self._claim_seconds + self.options.request_timeout
+        return Proof(began, exact, self.settings.settle_seconds, sending_for)
+
+    def _known(self, pipeline: dlt.Pipeline, about: Sequence[Request]) -> Known:
+        return known(self.scratch, about, warehouse.read(pipeline, SEQUENCE_ENROLLMENTS.name, COLUMNS))
+
+    def _settle(self, asked: Sequence[Request], knowledge: Known, proof: Proof) -> list[Request]:
+        ended, ready, events = readback.settle_all(self.scratch, asked, knowledge, proof, self.client, self.run_id)
+        self.ledger.append(events)
+        for request, state in ended:
+            self.result.count(request, state)
+        return ready
+
+    def _record_late(self, watched: Sequence[Event], knowledge: Known) -> None:
+        events = readback.late_enrollments(self.scratch, watched, knowledge, self.run_id)
+        self.ledger.append(events)
+        self.result.duplicates = [event for event in events if event.error_code == "duplicate"]
+
+    def _lanes(
+        self, ready: Sequence[Request], asked: Sequence[Request], knowledge: Known, readable: Collection[str]
+    ) -> list[Lane]:
+        """The requests of accounts that could be listed, by contact; the others are counted as deferred."""
+        lanes: dict[str, Lane] = {}
+        for request in ready:
+            target = knowledge.get(request.enrollment_id)
+            if target and request.account_id is None:
+                request.account_id = target.account_id
+            unlisted = request.account_id not in readable if request.account_id else len(readable) == 0
+            if unlisted and not request.fault:
+                self.result.count(request, "deferred")
+                continue
+            lanes.setdefault(_lane(request, knowledge), Lane(deque())).requests.append(request)
+        decided = {request.request_key for request in ready}
+        for request in asked:
+            lane = lanes.get(_lane(request, knowledge))
+            if lane and readback.is_open(request) and request.request_key not in decided:
+                lane.blocked = True
+        return list(lanes.values())
+
+    def _is_approved(self, lanes: Sequence[Lane], knowledge: Known, repeated: set[str]) -> bool:
+        """Whether there is not more to send than max_sends; else all of it is deferred, the rest said as always."""
+        planned = plan(lanes, knowledge, repeated)
+        ready = sum(verdict.send for _, verdict in planned)
+        to_send = min(ready, self.options.limit) if self.options.limit is not None else ready
+        if to_send <= self.options.max_sends:
+            return True
+        self.result.too_many = to_send
+        for request, verdict in planned:
+            self.result.count(request, verdict.state if verdict.state in {"held", "invalid"} else "deferred")
+        return False
+
+    def _read_back(self, pipeline: dlt.Pipeline, load: Callable[[Options], Loaded], unknown: Sequence[Request]) -> None:
+        """List once more: what the server did although it did not say so is found now, and not tomorrow."""
+        self.on_note(f"reading back what became of {len(unknown)} requests without a clear answer")
+        began = self.ledger.now()
+        try:
+            loaded = load(Options(account_ids=self.options.accounts, workers=self.options.workers, keep_going=True))
+        except ApiError as error:
+            self.on_note(f"reading back failed, the next push does it: {error.message}")
+            return
+        knowledge = self._known(pipeline, unknown)
+        proof = self._proof(began, loaded)
+        ended, _, events = readback.settle_all(self.scratch, unknown, knowledge, proof, self.client, self.run_id)
+        self.ledger.append(events)
+        for _, state in ended:
+            self.result.counts["unknown"] -= 1
+            self.result.counts[state] += 1
+
+
+def _lane(request: Request, knowledge: Known) -> str:
+    target = knowledge.get(request.enrollment_id)
+    contact = target.contact_id if target else request.contact_id
+    return contact or request.enrollment_id or request.request_key

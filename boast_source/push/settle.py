@@ -1,0 +1,114 @@
+"""Settling by reading back: what became of requests of which nobody knows whether the server acted.
+
+An enrollment of that contact and sequence that was not known before the claim, and that no other request has made, was
+ours. Its absence from two agreeing passes that both began `settle_after` after the attempt had ended proves that the
+server did not act, since it acts within `settle_after` of a request's last byte or never. Ids are compared, never the
+clocks of two machines: both times are the warehouse's.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+from boast_source.errors import ApiError, NotFoundError
+from boast_source.push.known import Enrollment, enrollment_of
+from boast_source.push.requests import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
+
+    from boast_source.api import BoastClient
+    from boast_source.push.known import Known
+    from boast_source.push.ledger import Event
+
+Fate = Literal["enrolled", "removed", "absent", "open"]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What this run's listing can prove. `began`: its start on the warehouse's clock; `exact`: the accounts of which
+    two passes in a row agreed; `settle_after`, `sending_for` in seconds: how long the server may take, and how long
+    after its claim a request can still be on its way. `settle_after` None: absence is never proved.
+    """
+
+    began: datetime
+    exact: Collection[str]
+    settle_after: float | None
+    sending_for: float
+
+    def of_absence(self, event: Event) -> bool:
+        """Whether what this event left open, and is not there, will not come any more."""
+        return event.account_id in self.exact and self.is_over(event)
+
+    def is_over(self, event: Event) -> bool:
+        """Whether the server will not act any more on what this event left open."""
+        if self.settle_after is None or event.recorded_at is None:
+            return False
+        ended = event.recorded_at + timedelta(seconds=self.sending_for if event.state == "claimed" else 0)
+        return self.began >= ended + timedelta(seconds=self.settle_after)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """`open`: nothing is known yet. `absent`: it did not happen and will not. `enrollment`: what reading back found."""
+
+    fate: Fate
+    enrollment: Enrollment | None = None
+
+
+def settle(request: Request, known: Known, taken: Mapping[str, str], proof: Proof, client: BoastClient) -> Settled:
+    """What became of an open request. `taken`: enrollments that requests have made, with the request's key.
+
+    A removal is asked for by its id. Raises nothing that the API says: what it does not answer stays open.
+    """
+    event = request.latest
+    assert event is not None
+    if event.action == "remove":
+        return _removal(event, proof, client)
+    before = set(json.loads(event.known_enrollment_ids or "[]"))
+    ours = [
+        e
+        for e in known.of(claimed(request))
+        if e.id not in before and taken.get(e.id, event.request_key) == event.request_key
+    ]
+    if ours and event.attempt:
+        return Settled("enrolled", ours[0])
+    if not event.attempt or event.state == "released" or proof.of_absence(event):
+        return Settled("absent")
+    return Settled("open")
+
+
+def claimed(request: Request) -> Request:
+    """The request as it was claimed, whatever its row says now."""
+    event = request.latest
+    assert event is not None
+    return Request(
+        event.request_key,
+        event.content_key,
+        event.account_id,
+        event.action,
+        event.contact_id,
+        event.sequence_id,
+        event.enrollment_id,
+        latest=event,
+    )
+
+
+def _removal(event: Event, proof: Proof, client: BoastClient) -> Settled:
+    if not event.attempt:
+        return Settled("absent")
+    account, key = event.account_id or "", event.enrollment_id or ""
+    try:
+        found = enrollment_of(account, client.sequence_enrollment(account, key))
+    except NotFoundError as error:
+        gone = Enrollment(key, account, event.contact_id, event.sequence_id, None, gone=True)
+        return Settled("removed", gone) if error.code else Settled("open")
+    except ApiError:
+        return Settled("open")
+    if found.status == "removed":
+        return Settled("removed", found)
+    return Settled("absent" if event.state == "released" or proof.is_over(event) else "open")
