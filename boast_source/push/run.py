@@ -6,7 +6,7 @@ from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from boast_source import warehouse
+from boast_source import models, warehouse
 from boast_source.errors import ApiError, ConfigurationError
 from boast_source.listing import Listing, Options
 from boast_source.load import Loaded, load_held, store
@@ -72,13 +72,9 @@ def push(
             run = _Push(client, settings, options, run_id, ledger, pending, scratch, on_note, on_progress)
             if options.dry_run:
                 return run.rehearse()
-            return run.carry_out(
-                pipeline,
-                load
-                or (
-                    lambda how: load_held(pipeline, client, how, resources=[SEQUENCE_ENROLLMENTS.name], on_note=on_note)
-                ),
-            )
+            pushed = run.carry_out(pipeline, load or _loading(pipeline, client, on_note))
+            models.create(held, ["push_requests"])
+            return pushed
         finally:
             scratch.close()
 
