@@ -10,6 +10,7 @@ list `x`:
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -25,7 +26,7 @@ import pyarrow as pa
 from boast_source.tables import EXTRA, Record, Shape, to_arrow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 PREFIX = "boast-scratch-"
 CHUNK = 20_000  # rows per insert into the index and per batch handed to dlt
@@ -87,7 +88,7 @@ class Scratch:
             finally:
                 cursor.unregister("incoming")
 
-    def append(self, table: str, rows: pa.Table, select: str) -> None:
+    def append(self, table: str, rows: pa.Table | pa.RecordBatchReader, select: str) -> None:
         """Append what `select` makes of `incoming`, which is `rows`; the table is there and has these columns."""
         with self.lock:
             self.connection.register("incoming", rows)
@@ -95,6 +96,15 @@ class Scratch:
                 self.connection.execute(f"insert into {quote(table)} by name {select}")
             finally:
                 self.connection.unregister("incoming")
+
+    def stream(self, table: str, batches: Iterable[pa.Table], select: str) -> None:
+        """Append what `select` makes of `incoming`, which is all of these batches, in one statement."""
+        parts = iter(batches)
+        first = next(parts, None)
+        if first is None:
+            return
+        records = (batch for part in itertools.chain([first], parts) for batch in part.to_batches())
+        self.append(table, pa.RecordBatchReader.from_batches(first.schema, records), select)
 
     def batches(self, sql: str) -> Iterator[pa.Table]:
         """The rows of a query, at most CHUNK at a time."""

@@ -87,14 +87,13 @@ def known(scratch: Scratch, requests: Sequence[Request], enrollments: Iterable[p
         "create or replace table known (id varchar, account_id varchar, contact_id varchar, sequence_id varchar,"
         " status varchar, gone boolean)"
     )
-    for batch in enrollments:
-        scratch.append(
-            "known",
-            batch,
-            "select lower(id) as id, lower(account_id) as account_id, lower(contact_id) as contact_id,"
-            " lower(sequence_id) as sequence_id, status, missing_since is not null as gone from incoming"
-            " where lower(contact_id) in (select id from wanted) or lower(id) in (select id from wanted)",
-        )
+    scratch.stream(
+        "known",
+        enrollments,
+        "select lower(id) as id, lower(account_id) as account_id, lower(contact_id) as contact_id,"
+        " lower(sequence_id) as sequence_id, status, missing_since is not null as gone from incoming"
+        " where lower(contact_id) in (select id from wanted) or lower(id) in (select id from wanted)",
+    )
     return Known(Enrollment(*row) for row in scratch.rows("select * from known"))
 
 

@@ -123,10 +123,12 @@ class Ledger:
         """
         open_ = f"state not in ({_listed(FINAL)}) or attempt > 1 or (attempt > 0 and state in ('withdrawn', 'dropped'))"
         kept = {"request_key", "content_key", "state", "event", "attempt", "enrollment_id", "recorded_at"}
-        columns = ", ".join(c if whole or c in kept else f"case when {open_} then {c} end as {c}" for c in COLUMNS)
+        columns = ", ".join(
+            f"l.{c}" if whole or c in kept else f"case when {open_} then l.{c} end as {c}" for c in COLUMNS
+        )
         sql = (
-            f"select {columns} from (select *, row_number() over (partition by request_key order by event desc)"
-            " as place from ledger_) newest_ where place = 1"
+            f"select {columns} from ledger_ l join (select request_key as of_key, max(event) as newest from ledger_"
+            " group by request_key) n on l.request_key = n.of_key and l.event = n.newest"
         )
         yield from warehouse.batches(self.client, self._sql(sql), COLUMNS)
 
