@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dlt.common.configuration import configspec
 from dlt.common.configuration.exceptions import ConfigurationException
@@ -34,6 +35,7 @@ class Settings(ClientSettings):
 
     account_ids: Any | None = None
     lock_timeout: float = 60.0
+    time_zone: str = "UTC"
 
 
 @configspec
@@ -84,7 +86,14 @@ def settings() -> Settings:
 
     Raises ConfigurationError for a file that cannot be read or a value that cannot work.
     """
-    return _resolved(Settings(), ("sources", "boast"))
+    found = _resolved(Settings(), ("sources", "boast"))
+    try:
+        ZoneInfo(found.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigurationError(
+            "sources.boast.time_zone is no time zone", hint="Give an IANA name, for example Europe/Berlin."
+        ) from None
+    return found
 
 
 def _resolved(spec: T, sections: tuple[str, ...]) -> T:

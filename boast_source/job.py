@@ -108,6 +108,7 @@ def load_job(
                     options,
                     resources=resources,
                     patience=found.lock_timeout,
+                    time_zone=found.time_zone,
                     on_page=shown.page,
                     on_note=shown.note,
                 )

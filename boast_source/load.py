@@ -16,10 +16,10 @@ from dlt.common.destination.exceptions import DestinationException
 from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
-from boast_source import stop, warehouse
+from boast_source import models, stop, warehouse
 from boast_source.errors import BoastError, ConfigurationError, DestinationError
 from boast_source.listing import Listing, ListReport, Options
-from boast_source.runs import ATTENTION, DONE, FAILED, STATUS
+from boast_source.runs import ATTENTION, DONE, FAILED, STATUS, ensure_table
 from boast_source.source import HISTORY, source_of
 from boast_source.tables import SEQUENCE_ENROLLMENTS, SHAPES
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import dlt
+    from dlt.destinations.sql_client import SqlClientBase
 
     from boast_source.api import BoastClient, Page
     from boast_source.tables import Record
@@ -97,19 +98,34 @@ def load(
     *,
     resources: Sequence[str] = (),
     patience: float = 60.0,
+    time_zone: str = "UTC",
     on_page: Callable[[ListReport, Page], None] | None = None,
     on_note: Callable[[str], None] = log.info,
 ) -> Loaded:
     """Load what differs, of all resources or those named, and verify it. The caller holds the pipeline's lock.
 
-    `patience`: seconds to wait for a DuckDB file that another process has open.
+    `patience`: seconds to wait for a DuckDB file that another process has open. `time_zone`: of the views' days.
 
     Raises BoastError: what failed as a whole; a single failing account is in its report instead.
     """
     _known(resources)
     with warehouse.held(pipeline, patience=patience, on_wait=on_note) as held:
         warehouse.lock_accounts(held, options.account_ids)
-        return load_held(pipeline, client, options, resources=resources, on_page=on_page, on_note=on_note)
+        loaded = load_held(pipeline, client, options, resources=resources, on_page=on_page, on_note=on_note)
+        create_views(held, time_zone, on_note)
+        return loaded
+
+
+def create_views(held: SqlClientBase[Any] | None, time_zone: str, on_note: Callable[[str], None]) -> None:
+    """The views over what was loaded; a destination that refuses them does not fail the load."""
+    if held is None:
+        return
+    try:
+        with warehouse.explained():
+            ensure_table(held)
+        models.create(held, time_zone=time_zone)
+    except DestinationError as error:
+        on_note(f"the views could not be created: {error.message}")
 
 
 def load_held(

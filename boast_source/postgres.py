@@ -24,6 +24,8 @@ from dlt.destinations.impl.postgres.factory import postgres as dlt_postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.destinations.sql_jobs import SqlMergeFollowupJob
 
+from boast_source.tables import VIEWS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -59,6 +61,12 @@ class postgres(dlt_postgres):  # noqa: N801 -- dlt's destinations are spelled li
 
 
 class _Client(PostgresClient):
+    def drop_tables(self, *tables: str, delete_schema: bool = True) -> None:
+        """Our views would keep their tables from being dropped; the load makes them again."""
+        names = ", ".join(self.sql_client.make_qualified_table_name(view) for view in VIEWS)
+        self.sql_client.execute_sql(f"DROP VIEW IF EXISTS {names}")
+        super().drop_tables(*tables, delete_schema=delete_schema)
+
     def initialize_storage(self, *args: Any, **kwargs: Any) -> None:
         with migrating(self.sql_client):
             super().initialize_storage(*args, **kwargs)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import dlt
+    from dlt.destinations.sql_client import SqlClientBase
 
 DONE, FAILED, USAGE, ATTENTION, LOCKED = 0, 1, 2, 3, 4
 STATUS = {DONE: "ok", FAILED: "failed", USAGE: "failed", ATTENTION: "attention", LOCKED: "locked"}
@@ -122,19 +123,25 @@ def _insert(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> None:
     with client_of(pipeline) as client:
         if client is None:
             return
-        name = client.make_qualified_table_name("runs")
-        dialect = client.capabilities.sqlglot_dialect
-        with migrating(client):
-            if not client.has_dataset():
-                client.create_dataset()
-            client.execute_sql(
-                sqlglot.transpile(_TABLE.format(name="runs_"), read="duckdb", write=dialect)[0].replace("runs_", name)
-            )
+        name = ensure_table(client)
         columns = list(Run.__dataclass_fields__)
         names = ", ".join(client.escape_column_name(column) for column in columns)
         marks = ", ".join(["%s"] * len(columns))
         for row in rows:
             client.execute_sql(f"insert into {name} ({names}) values ({marks})", *[row.get(c) for c in columns])
+
+
+def ensure_table(client: SqlClientBase[Any]) -> str:
+    """Make the table `runs` if it is not there; returns its qualified name."""
+    name = client.make_qualified_table_name("runs")
+    dialect = client.capabilities.sqlglot_dialect
+    with migrating(client):
+        if not client.has_dataset():
+            client.create_dataset()
+        client.execute_sql(
+            sqlglot.transpile(_TABLE.format(name="runs_"), read="duckdb", write=dialect)[0].replace("runs_", name)
+        )
+    return name
 
 
 def _schema() -> pa.Schema:

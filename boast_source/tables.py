@@ -101,6 +101,9 @@ SHAPES: dict[str, Shape] = {
     shape.name: shape for shape in (SEQUENCE_ENROLLMENTS, ACCOUNTS, CONTACTS, FORMS, RESPONSES, SEQUENCES)
 }
 
+# The views over them, see models/.
+VIEWS = ("enrollment_history", "enrollment_daily", "sequence_performance", "push_requests", "pipeline_health")
+
 
 def to_arrow(records: Sequence[Record], shape: Shape) -> pa.Table:
     """Records as a table of text columns: the shape's columns, then `_extra` (JSON object of the unknown, or null).

@@ -1,6 +1,6 @@
 """The views: one `.sql` file each, in DuckDB's dialect with bare table names, as a person can paste it into a console.
 
-They are created in the dataset, translated by sqlglot for the destination.
+They are created in the dataset, translated by sqlglot for the destination. A table that is not there counts as empty.
 """
 
 from __future__ import annotations
@@ -10,45 +10,84 @@ from typing import TYPE_CHECKING, Any
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 
 from boast_source import warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from dlt.destinations.sql_client import SqlClientBase
 
-# The tables that a view cannot do without.
-NEEDS = {"push_requests": ("push_ledger",)}
+# The tables that a view cannot do without; of those of EMPTY, an empty one does.
+NEEDS = {
+    "enrollment_history": ("sequence_enrollments_history",),
+    "enrollment_daily": ("sequence_enrollments_history",),
+    "sequence_performance": ("sequence_enrollments", "sequence_enrollments_history"),
+    "push_requests": ("push_ledger",),
+    "pipeline_health": ("runs", "sequence_enrollments"),
+}
+EMPTY = {
+    "sequences": "select cast(null as varchar) as id, cast(null as varchar) as name where 1 = 0",
+    "responses": "select cast(null as varchar) as id, cast(null as timestamptz) as created where 1 = 0",
+    "push_ledger": "select cast(null as varchar) as request_key, cast(null as varchar) as state,"
+    " cast(null as bigint) as event where 1 = 0",
+}
 
 
-def create(client: SqlClientBase[Any], names: Sequence[str] = tuple(NEEDS)) -> list[str]:
+def create(client: SqlClientBase[Any], names: Sequence[str] = tuple(NEEDS), *, time_zone: str) -> list[str]:
     """Create or replace these views, where their tables are there; returns those created.
 
-    Raises DestinationError when the destination refuses.
+    `time_zone`: an IANA name, for the days of `enrollment_daily`. Raises DestinationError when the destination refuses.
     """
-    made = []
+    made: list[str] = []
     with warehouse.explained(), warehouse.migrating(client):
+        wanted = {*(table for name in names for table in NEEDS[name]), *EMPTY}
+        there = {t for t in wanted if warehouse.columns_in(client, client.make_qualified_table_name(t))}
         for name in names:
-            if all(warehouse.columns_in(client, client.make_qualified_table_name(table)) for table in NEEDS[name]):
-                client.execute_sql(statement(client, name))
+            if there.issuperset(NEEDS[name]):
+                client.execute_sql(statement(client, name, there, time_zone))
                 made.append(name)
     return made
 
 
-def statement(client: SqlClientBase[Any], name: str) -> str:
-    """The `create or replace view` of a view, in the destination's dialect."""
-    dialect = client.capabilities.sqlglot_dialect
-    query = sqlglot.parse_one(text(name), read="duckdb")
-    within = {cte.alias for cte in query.find_all(exp.CTE)}
-    for table in query.find_all(exp.Table):
-        if table.name not in within:
-            path = client.make_qualified_table_name_path(table.name, quote=False)
-            table.replace(
-                exp.to_table(".".join(f'"{part}"' for part in path), dialect="duckdb", alias=table.alias or None)
-            )
+def statement(client: SqlClientBase[Any], name: str, there: Collection[str], time_zone: str) -> str:
+    """The `create or replace view` of a view, in the destination's dialect. `there`: the tables that exist."""
     view = client.make_qualified_table_name(name)
-    return f"create or replace view {view} as\n{query.sql(dialect=dialect, identify=False, pretty=True)}"
+    dialect = client.capabilities.sqlglot_dialect
+
+    def path(table: str) -> list[str]:
+        return client.make_qualified_table_name_path(table, quote=False)
+
+    query = parsed(name, there, time_zone)
+    within = {cte.alias for cte in query.find_all(exp.CTE)}
+    for table in list(query.find_all(exp.Table)):
+        if table.name not in within:
+            parts = [exp.to_identifier(part, quoted=True) for part in path(table.name)]
+            names = dict(zip(("this", "db", "catalog"), reversed(parts), strict=False))
+            table.replace(exp.Table(**names, alias=table.args.get("alias")))
+    return f"create or replace view {view} as\n{in_dialect(query, dialect)}"
+
+
+def parsed(name: str, there: Collection[str], time_zone: str) -> Any:
+    """A view as it is written, with empty tables in place of those that are not there."""
+    query = sqlglot.parse_one(text(name), read="duckdb")
+    for table in list(query.find_all(exp.Table)):
+        if table.name in EMPTY and table.name not in there:
+            nothing = sqlglot.parse_one(EMPTY[table.name], read="duckdb")
+            assert isinstance(nothing, exp.Select)
+            table.replace(nothing.subquery(table.alias or table.name))
+    for zone in query.find_all(exp.AtTimeZone):
+        zone.set("zone", exp.Literal.string(time_zone))
+    return query
+
+
+def in_dialect(query: Any, dialect: str | None) -> str:
+    """A query in the destination's dialect; what is ordered by is never null, so each orders nulls as it likes."""
+    small = Dialect.get_or_raise(dialect).NULL_ORDERING == "nulls_are_small"
+    for ordered in query.find_all(exp.Ordered):
+        ordered.set("nulls_first", bool(ordered.args.get("desc")) != small)
+    return str(query.sql(dialect=dialect, pretty=True, comments=False))
 
 
 def text(name: str) -> str:

@@ -56,6 +56,7 @@ def push_job(
                     options,
                     run.run_id,
                     patience=found.lock_timeout,
+                    time_zone=found.time_zone,
                     on_note=shown.note,
                     on_progress=shown.counts,
                 )

@@ -6,10 +6,10 @@ from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from boast_source import models, warehouse
+from boast_source import warehouse
 from boast_source.errors import ApiError, ConfigurationError
 from boast_source.listing import Listing, Options
-from boast_source.load import Loaded, load_held, store
+from boast_source.load import Loaded, create_views, load_held, store
 from boast_source.push import readback, requests
 from boast_source.push.decide import Verdict
 from boast_source.push.dispatch import Lane, Limits, dispatch, plan
@@ -44,6 +44,7 @@ def push(
     run_id: str,
     *,
     patience: float = 60.0,
+    time_zone: str = "UTC",
     load: Callable[[Options], Loaded] | None = None,
     on_note: Callable[[str], None],
     on_progress: Callable[[Counter[str]], None],
@@ -73,7 +74,7 @@ def push(
             if options.dry_run:
                 return run.rehearse()
             pushed = run.carry_out(pipeline, load or _loading(pipeline, client, on_note))
-            models.create(held, ["push_requests"])
+            create_views(held, time_zone, on_note)
             return pushed
         finally:
             scratch.close()

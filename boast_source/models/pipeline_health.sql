@@ -1,0 +1,64 @@
+-- One row: is all well? Freshness, the last run, listed against stored, what waits for a person.
+-- `last_success_at`: the end of the last run that listed the enrollments and did not fail. `listed` is what it counted in the
+-- API, `stored` what is here now and not missing. `waiting`: requests that are held, refused or unknown.
+with last_run as (
+    select run_id, command, status, exit_code, finished_at, error
+    from (select *, row_number() over (order by finished_at desc, started_at desc) as place from runs) as ranked
+    where place = 1
+),
+
+last_success as (
+    select run_id, finished_at, verified, listed
+    from (
+        select *, row_number() over (order by finished_at desc, started_at desc) as place
+        from runs
+        where listed is not null and exit_code in (0, 3)
+    ) as ranked
+    where place = 1
+),
+
+stored as (
+    select
+        cast(sum(case when missing_since is null then 1 else 0 end) as bigint) as stored,
+        cast(sum(case when missing_since is not null then 1 else 0 end) as bigint) as missing
+    from sequence_enrollments
+),
+
+latest as (
+    select state
+    from (
+        select state, row_number() over (partition by request_key order by event desc) as place
+        from push_ledger
+    ) as ranked
+    where place = 1
+),
+
+waiting as (
+    select
+        cast(coalesce(sum(case when state = 'held' then 1 else 0 end), 0) as bigint) as held,
+        cast(coalesce(sum(case when state = 'refused' then 1 else 0 end), 0) as bigint) as refused,
+        cast(coalesce(sum(case when state in ('unknown', 'claimed') then 1 else 0 end), 0) as bigint) as unknown
+    from latest
+)
+
+select
+    ls.finished_at as last_success_at,
+    date_diff('second', ls.finished_at, current_timestamp) / 3600.0 as hours_since_success,
+    ls.verified,
+    ls.listed,
+    coalesce(st.stored, 0) as stored,
+    coalesce(st.missing, 0) as missing,
+    lr.run_id as last_run_id,
+    lr.command as last_command,
+    lr.status as last_status,
+    lr.exit_code as last_exit_code,
+    lr.finished_at as last_finished_at,
+    lr.error as last_error,
+    w.held,
+    w.refused,
+    w.unknown,
+    w.held + w.refused + w.unknown as waiting
+from waiting as w
+cross join stored as st
+left join last_run as lr on 1 = 1
+left join last_success as ls on 1 = 1

@@ -1,0 +1,93 @@
+-- Per account and sequence, over all its enrollments: counts by status, rates, and how long things take.
+-- Counts are of enrollments that the API still has; `missing` are the others, and count nowhere else.
+-- `responded`: it has a response. Rates divide by `enrolled`. Hours to complete: from `created_at` to the `updated_at` with
+-- which `completed` was first seen; hours to respond: to the response's `created` where responses are loaded, else to the
+-- `updated_at` with which the response was first seen. Medians are of those that did complete or respond.
+with firsts as (
+    select
+        id,
+        min(case when status = 'completed' then updated_at end) as completed_at,
+        min(case when response_id is not null then updated_at end) as responded_at
+    from sequence_enrollments_history
+    where missing_since is null
+    group by id
+),
+
+enrollments as (
+    select
+        e.account_id,
+        e.sequence_id,
+        e.status,
+        e.response_id,
+        e.missing_since,
+        e.created_at,
+        case
+            when e.status = 'completed' and f.completed_at >= e.created_at
+                then date_diff('second', e.created_at, f.completed_at) / 3600.0
+        end as hours_to_complete,
+        case
+            when e.response_id is not null and coalesce(r.created, f.responded_at) >= e.created_at
+                then date_diff('second', e.created_at, coalesce(r.created, f.responded_at)) / 3600.0
+        end as hours_to_respond
+    from sequence_enrollments as e
+    left join firsts as f on f.id = e.id
+    left join responses as r on r.id = e.response_id
+),
+
+present as (
+    select
+        *,
+        row_number() over (partition by account_id, sequence_id order by case when hours_to_complete is null then 1 else 0 end, hours_to_complete) as place_complete,
+        count(hours_to_complete) over (partition by account_id, sequence_id) as count_complete,
+        row_number() over (partition by account_id, sequence_id order by case when hours_to_respond is null then 1 else 0 end, hours_to_respond) as place_respond,
+        count(hours_to_respond) over (partition by account_id, sequence_id) as count_respond
+    from enrollments
+    where missing_since is null
+),
+
+figures as (
+    select
+        account_id,
+        sequence_id,
+        count(*) as enrolled,
+        cast(sum(case when status = 'active' then 1 else 0 end) as bigint) as active,
+        cast(sum(case when status = 'completed' then 1 else 0 end) as bigint) as completed,
+        cast(sum(case when status = 'removed' then 1 else 0 end) as bigint) as removed,
+        cast(sum(case when status in ('active', 'completed', 'removed') then 0 else 1 end) as bigint) as other,
+        cast(sum(case when response_id is not null then 1 else 0 end) as bigint) as responded,
+        avg(case when place_complete * 2 between count_complete and count_complete + 2 then hours_to_complete end) as median_hours_to_complete,
+        avg(case when place_respond * 2 between count_respond and count_respond + 2 then hours_to_respond end) as median_hours_to_respond,
+        min(created_at) as first_enrolled_at,
+        max(created_at) as last_enrolled_at
+    from present
+    group by account_id, sequence_id
+),
+
+gone as (
+    select account_id, sequence_id, count(*) as missing
+    from enrollments
+    where missing_since is not null
+    group by account_id, sequence_id
+)
+
+select
+    f.account_id,
+    f.sequence_id,
+    s.name as sequence_name,
+    f.enrolled,
+    f.active,
+    f.completed,
+    f.removed,
+    f.other,
+    f.responded,
+    coalesce(g.missing, 0) as missing,
+    f.completed * 1.0 / f.enrolled as completion_rate,
+    f.removed * 1.0 / f.enrolled as removal_rate,
+    f.responded * 1.0 / f.enrolled as response_rate,
+    f.median_hours_to_complete,
+    f.median_hours_to_respond,
+    f.first_enrolled_at,
+    f.last_enrolled_at
+from figures as f
+left join gone as g on g.account_id = f.account_id and g.sequence_id = f.sequence_id
+left join sequences as s on s.id = f.sequence_id

@@ -1,0 +1,78 @@
+WITH last_run AS (
+  SELECT
+    run_id,
+    command,
+    status,
+    exit_code,
+    finished_at,
+    error
+  FROM (
+    SELECT
+      *,
+      ROW_NUMBER() OVER (ORDER BY finished_at DESC, started_at DESC) AS place
+    FROM runs
+  ) AS ranked
+  WHERE
+    place = 1
+), last_success AS (
+  SELECT
+    run_id,
+    finished_at,
+    verified,
+    listed
+  FROM (
+    SELECT
+      *,
+      ROW_NUMBER() OVER (ORDER BY finished_at DESC, started_at DESC) AS place
+    FROM runs
+    WHERE
+      NOT listed IS NULL AND exit_code IN (0, 3)
+  ) AS ranked
+  WHERE
+    place = 1
+), stored AS (
+  SELECT
+    CAST(SUM(CASE WHEN missing_since IS NULL THEN 1 ELSE 0 END) AS BIGINT) AS stored,
+    CAST(SUM(CASE WHEN NOT missing_since IS NULL THEN 1 ELSE 0 END) AS BIGINT) AS missing
+  FROM sequence_enrollments
+), latest AS (
+  SELECT
+    state
+  FROM (
+    SELECT
+      state,
+      ROW_NUMBER() OVER (PARTITION BY request_key ORDER BY event DESC) AS place
+    FROM push_ledger
+  ) AS ranked
+  WHERE
+    place = 1
+), waiting AS (
+  SELECT
+    CAST(COALESCE(SUM(CASE WHEN state = 'held' THEN 1 ELSE 0 END), 0) AS BIGINT) AS held,
+    CAST(COALESCE(SUM(CASE WHEN state = 'refused' THEN 1 ELSE 0 END), 0) AS BIGINT) AS refused,
+    CAST(COALESCE(SUM(CASE WHEN state IN ('unknown', 'claimed') THEN 1 ELSE 0 END), 0) AS BIGINT) AS unknown
+  FROM latest
+)
+SELECT
+  ls.finished_at AS last_success_at,
+  DATEDIFF(SECOND, ls.finished_at, CURRENT_TIMESTAMP()) / 3600.0 AS hours_since_success,
+  ls.verified,
+  ls.listed,
+  COALESCE(st.stored, 0) AS stored,
+  COALESCE(st.missing, 0) AS missing,
+  lr.run_id AS last_run_id,
+  lr.command AS last_command,
+  lr.status AS last_status,
+  lr.exit_code AS last_exit_code,
+  lr.finished_at AS last_finished_at,
+  lr.error AS last_error,
+  w.held,
+  w.refused,
+  w.unknown,
+  w.held + w.refused + w.unknown AS waiting
+FROM waiting AS w
+CROSS JOIN stored AS st
+LEFT JOIN last_run AS lr
+  ON 1 = 1
+LEFT JOIN last_success AS ls
+  ON 1 = 1

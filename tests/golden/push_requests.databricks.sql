@@ -1,0 +1,25 @@
+WITH numbered AS (
+  SELECT
+    *,
+    ROW_NUMBER() OVER (PARTITION BY request_key ORDER BY event DESC) AS place,
+    MIN(recorded_at) OVER (PARTITION BY request_key) AS first_seen
+  FROM push_ledger
+)
+SELECT
+  request_key,
+  state,
+  action,
+  account_id,
+  contact_id,
+  sequence_id,
+  enrollment_id,
+  attempt AS attempts,
+  COALESCE(error_detail, error_code) AS reason,
+  error_code,
+  http_status,
+  first_seen,
+  recorded_at AS since,
+  run_id
+FROM numbered
+WHERE
+  place = 1

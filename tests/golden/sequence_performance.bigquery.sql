@@ -1,0 +1,110 @@
+WITH firsts AS (
+  SELECT
+    id,
+    MIN(CASE WHEN status = 'completed' THEN updated_at END) AS completed_at,
+    MIN(CASE WHEN NOT response_id IS NULL THEN updated_at END) AS responded_at
+  FROM sequence_enrollments_history
+  WHERE
+    missing_since IS NULL
+  GROUP BY
+    id
+), enrollments AS (
+  SELECT
+    e.account_id,
+    e.sequence_id,
+    e.status,
+    e.response_id,
+    e.missing_since,
+    e.created_at,
+    CASE
+      WHEN e.status = 'completed' AND f.completed_at >= e.created_at
+      THEN DATE_DIFF(f.completed_at, e.created_at, SECOND) / 3600.0
+    END AS hours_to_complete,
+    CASE
+      WHEN NOT e.response_id IS NULL AND COALESCE(r.created, f.responded_at) >= e.created_at
+      THEN DATE_DIFF(COALESCE(r.created, f.responded_at), e.created_at, SECOND) / 3600.0
+    END AS hours_to_respond
+  FROM sequence_enrollments AS e
+  LEFT JOIN firsts AS f
+    ON f.id = e.id
+  LEFT JOIN responses AS r
+    ON r.id = e.response_id
+), present AS (
+  SELECT
+    *,
+    ROW_NUMBER() OVER (
+      PARTITION BY account_id, sequence_id
+      ORDER BY CASE WHEN hours_to_complete IS NULL THEN 1 ELSE 0 END, hours_to_complete
+    ) AS place_complete,
+    COUNT(hours_to_complete) OVER (PARTITION BY account_id, sequence_id) AS count_complete,
+    ROW_NUMBER() OVER (
+      PARTITION BY account_id, sequence_id
+      ORDER BY CASE WHEN hours_to_respond IS NULL THEN 1 ELSE 0 END, hours_to_respond
+    ) AS place_respond,
+    COUNT(hours_to_respond) OVER (PARTITION BY account_id, sequence_id) AS count_respond
+  FROM enrollments
+  WHERE
+    missing_since IS NULL
+), figures AS (
+  SELECT
+    account_id,
+    sequence_id,
+    COUNT(*) AS enrolled,
+    CAST(SUM(CASE WHEN status = 'active' THEN 1 ELSE 0 END) AS INT64) AS active,
+    CAST(SUM(CASE WHEN status = 'completed' THEN 1 ELSE 0 END) AS INT64) AS completed,
+    CAST(SUM(CASE WHEN status = 'removed' THEN 1 ELSE 0 END) AS INT64) AS removed,
+    CAST(SUM(CASE WHEN status IN ('active', 'completed', 'removed') THEN 0 ELSE 1 END) AS INT64) AS other,
+    CAST(SUM(CASE WHEN NOT response_id IS NULL THEN 1 ELSE 0 END) AS INT64) AS responded,
+    AVG(
+      CASE
+        WHEN place_complete * 2 BETWEEN count_complete AND count_complete + 2
+        THEN hours_to_complete
+      END
+    ) AS median_hours_to_complete,
+    AVG(
+      CASE
+        WHEN place_respond * 2 BETWEEN count_respond AND count_respond + 2
+        THEN hours_to_respond
+      END
+    ) AS median_hours_to_respond,
+    MIN(created_at) AS first_enrolled_at,
+    MAX(created_at) AS last_enrolled_at
+  FROM present
+  GROUP BY
+    account_id,
+    sequence_id
+), gone AS (
+  SELECT
+    account_id,
+    sequence_id,
+    COUNT(*) AS missing
+  FROM enrollments
+  WHERE
+    NOT missing_since IS NULL
+  GROUP BY
+    account_id,
+    sequence_id
+)
+SELECT
+  f.account_id,
+  f.sequence_id,
+  s.name AS sequence_name,
+  f.enrolled,
+  f.active,
+  f.completed,
+  f.removed,
+  f.other,
+  f.responded,
+  COALESCE(g.missing, 0) AS missing,
+  f.completed * 1.0 / f.enrolled AS completion_rate,
+  f.removed * 1.0 / f.enrolled AS removal_rate,
+  f.responded * 1.0 / f.enrolled AS response_rate,
+  f.median_hours_to_complete,
+  f.median_hours_to_respond,
+  f.first_enrolled_at,
+  f.last_enrolled_at
+FROM figures AS f
+LEFT JOIN gone AS g
+  ON g.account_id = f.account_id AND g.sequence_id = f.sequence_id
+LEFT JOIN sequences AS s
+  ON s.id = f.sequence_id
