@@ -25,10 +25,11 @@ import pyarrow as pa
 from boast_source.tables import EXTRA, Record, Shape, to_arrow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 PREFIX = "boast-scratch-"
-CHUNK = 20_000  # rows per insert into the index and per batch handed to dlt
+CHUNK = 20_000  # rows per batch handed to dlt
+BULK = 120_000  # rows per insert into the index: DuckDB stores them in groups of about as many
 MEMORY = "256MB"  # a database in memory writes no log and no checkpoints, and spills like one on disk
 
 
@@ -110,6 +111,21 @@ class Scratch:
 
     def close(self) -> None:
         self._finalizer()
+
+
+def in_bulk(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in fewer, larger tables of equal columns: an insert has its price, whatever it inserts."""
+    waiting: list[pa.Table] = []
+    for batch in batches:
+        if waiting and waiting[0].schema != batch.schema:
+            yield pa.concat_tables(waiting)
+            waiting = []
+        waiting.append(batch)
+        if sum(table.num_rows for table in waiting) >= BULK:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def reader_of(relation: duckdb.DuckDBPyRelation, size: int) -> pa.RecordBatchReader:
