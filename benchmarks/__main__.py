@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.contenders import CONTENDERS
 from benchmarks.measure import PYTHON, ROOT, Folder
+from benchmarks.postgres import database, server
 from benchmarks.works import WORKS
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def _measured(contenders: Mapping[str, int], base_url: str, workers: int, rows: 
     runs: dict[str, list[Run]] = {who: [] for who in contenders}
     with ExitStack() as stack:
         kept: dict[str, Folder] = {}
+        port = stack.enter_context(server()) if any(CONTENDERS[who].postgres for who in contenders) else None
         for turn in range(max(contenders.values(), default=0)):
             for who, times in contenders.items():
                 if turn >= times:
@@ -64,7 +66,9 @@ def _measured(contenders: Mapping[str, int], base_url: str, workers: int, rows: 
                 contender = CONTENDERS[who]
                 command = contender.command(base_url, workers)
                 with ExitStack() as fresh:
-                    folder = kept.get(who) or (stack if contender.again else fresh).enter_context(Folder())
+                    folder = kept.get(who) or _folder(
+                        stack if contender.again else fresh, port if contender.postgres else None
+                    )
                     if contender.again and who not in kept:
                         kept[who] = folder
                         folder.run(command, base_url, workers)
@@ -73,6 +77,10 @@ def _measured(contenders: Mapping[str, int], base_url: str, workers: int, rows: 
                         raise RuntimeError(f"{who} stored {folder.stored()} rows and distinct ids instead of {rows}")
                 print(f"{who}: {runs[who][-1]}", file=sys.stderr, flush=True)
     return runs
+
+
+def _folder(stack: ExitStack, port: int | None) -> Folder:
+    return stack.enter_context(Folder(stack.enter_context(database(port)) if port else None))
 
 
 def _print_table(runs: Mapping[str, list[Run]]) -> None:

@@ -15,12 +15,15 @@ OURS = [BOAST, "load", "--resources", "sequence_enrollments", "--json"]
 
 @dataclass(frozen=True)
 class Contender:
-    """`command(base_url, workers)`; `again`: measured on what it has loaded before; `stores`: a DuckDB file."""
+    """`command(base_url, workers)`; `again`: measured on what it has loaded before; `stores`: it leaves rows, in a
+    DuckDB file or in `postgres`.
+    """
 
     title: str
     command: Callable[[str, int], list[str]]
     again: bool = False
     stores: bool = True
+    postgres: bool = False
 
 
 CONTENDERS = {
@@ -40,6 +43,9 @@ CONTENDERS = {
     ),
     "ours": Contender("**boast load**, with history, compared and verified", lambda *_: OURS),
     "ours-again": Contender("**boast load** again, nothing changed", lambda *_: OURS, again=True),
+    "ours-postgres": Contender(
+        "**boast load** into a local Postgres", lambda *_: [*OURS, "--destination", "postgres"], postgres=True
+    ),
     "rest-api": Contender("dlt `rest_api`, defaults", lambda url, _: [*PYTHON, "benchmarks.rest_api", url]),
     "rest-api-parquet": Contender(
         'dlt `rest_api`, `loader_file_format="parquet"`',

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from typing_extensions import Self
 
@@ -33,7 +33,12 @@ class Run:
 
 
 class Folder:
-    """A folder that a contender believes to be a new machine's. Use it in a `with` statement."""
+    """A folder that a contender believes to be a new machine's, and more of its environment. Use it in a `with`
+    statement.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._more = dict(environment or {})
 
     def __enter__(self) -> Self:
         self.path = Path(tempfile.mkdtemp(prefix="boast-bench-"))
@@ -59,7 +64,7 @@ class Folder:
         return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit / 1024)
 
     def stored(self) -> tuple[int, int]:
-        """Rows and distinct ids in the DuckDB file."""
+        """Rows and distinct ids in the warehouse."""
         told = subprocess.run(
             [*PYTHON, "benchmarks.stored"],
             cwd=self.path,
@@ -82,4 +87,5 @@ class Folder:
             "SOURCES__BOAST__BASE_URL": base_url,
             "SOURCES__BOAST__MAX_CONCURRENCY": str(workers),
             "SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN": os.environ.get(TOKEN, "x"),
+            **self._more,
         }

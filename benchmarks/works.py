@@ -49,6 +49,13 @@ WORKS = {
         workers=4,
         contenders={"fetch-requests": 5, "fetch-ours": 5, "ours-again": 5},
     ),
+    "postgres-100": Work(
+        "into an empty DuckDB file and into an empty local Postgres, 100 a page, no latency",
+        per_page=100,
+        latency=0,
+        workers=4,
+        contenders={"ours": 3, "ours-postgres": 3},
+    ),
     "extract-million": Work(
         "five times the rows, 100 a page, no latency",
         per_page=100,

@@ -19,7 +19,7 @@ import orjson
 import pyarrow as pa
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
-from boast_source.scratch import Scratch, quote
+from boast_source.scratch import Scratch, in_bulk, quote
 from boast_source.tables import EXTRA, Kind, Shape, to_json
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def make_stored(scratch: Scratch, shape: Shape, columns: list[Column], batches: 
     stored = f"{shape.name}__stored"
     definitions = ", ".join(f"{quote(name)} {_SQL_TYPES[kind]}" for name, kind in kinds.items())
     scratch.execute(f"create or replace table {stored} ({definitions}, _hash varchar)")
-    for batch in batches or ():
+    for batch in in_bulk(batches or ()):
         there = set(batch.column_names)
         typed = ", ".join(
             f"{_as_kind(quote(name), kind) if name in there else 'null'} as {quote(name)}"
@@ -200,7 +200,7 @@ def make_newest(scratch: Scratch, shape: Shape, batches: Iterable[pa.Table] | No
         " (id varchar, version bigint, version_key varchar, content_hash varchar, missing boolean)"
     )
     select = f"select * exclude ({MISSING}), {MISSING} is not null as missing from incoming"
-    for batch in batches or ():
+    for batch in in_bulk(batches or ()):
         scratch.append(table, batch, select)
 
 

@@ -150,6 +150,8 @@ class Listing:
             self._read_stored(shape, columns, readable)
         compare.make_now(self._scratch, shape, columns)
         compare.make_gone(self._scratch, shape, gone)
+        if shape != ACCOUNTS:  # whose ids say what else to list
+            self._scratch.execute(f"drop table {shape.name}__listed")
         self._columns[shape.name] = columns
         self._count(shape, reports)
 

@@ -143,10 +143,12 @@ def load_held(
         _finish_pending(pipeline, on_note)
         listing = Listing(client, options, on_page=on_page)
         try:
-            _run(pipeline, source_of(listing).with_resources(*wanted))
-            for name in wanted:
-                if name in SHAPES:
-                    listing.verify(SHAPES[name], pipeline)
+            with warehouse.modest(held, warehouse.TO_WRITE):
+                _run(pipeline, source_of(listing).with_resources(*wanted))
+            with warehouse.modest(held, warehouse.TO_READ):
+                for name in wanted:
+                    if name in SHAPES:
+                        listing.verify(SHAPES[name], pipeline)
             reports = listing.reports
         finally:
             listing.close()

@@ -11,6 +11,7 @@ def set_up(*, debug: bool) -> None:
     """Before dlt is imported: levels, and unless the environment says otherwise, no telemetry and no data left over."""
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     os.environ.setdefault("LOAD__DELETE_COMPLETED_JOBS", "true")  # people's data belongs into the warehouse alone
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps what it once had
     if debug:
         os.environ.setdefault("RUNTIME__LOG_LEVEL", "INFO")
     level = logging.DEBUG if debug else logging.WARNING

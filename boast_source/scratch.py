@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 PREFIX = "boast-scratch-"
-CHUNK = 20_000  # rows per insert into the index and per batch handed to dlt
-MEMORY = "256MB"  # a database in memory writes no log and no checkpoints, and spills like one on disk
+CHUNK = 20_000  # rows per batch handed to dlt
+BULK = 40_000  # rows per insert into the index
+MEMORY = "96MB"  # a database in memory writes no log and no checkpoints, and spills like one on disk
 
 
 def quote(name: str) -> str:
@@ -120,6 +121,21 @@ class Scratch:
 
     def close(self) -> None:
         self._finalizer()
+
+
+def in_bulk(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in fewer, larger tables of equal columns: an insert has its price, whatever it inserts."""
+    waiting: list[pa.Table] = []
+    for batch in batches:
+        if waiting and waiting[0].schema != batch.schema:
+            yield pa.concat_tables(waiting)
+            waiting = []
+        waiting.append(batch)
+        if sum(table.num_rows for table in waiting) >= BULK:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def reader_of(relation: duckdb.DuckDBPyRelation, size: int) -> pa.RecordBatchReader:

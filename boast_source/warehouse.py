@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pyarrow as pa
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination.exceptions import (
     DestinationUndefinedEntity,
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import dlt
-    import pyarrow as pa
     from dlt.destinations.sql_client import SqlClientBase
 
     from boast_source.tables import Kind
+
+TO_WRITE, TO_READ = "192MB", "48MB"  # of memory for DuckDB as destination (see `modest`)
 
 _KINDS: dict[str, Kind] = {
     "text": "text",
@@ -113,8 +115,6 @@ def read(
 def batches(client: SqlClientBase[Any], sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
     """The rows of a query, whose columns have these names, on the fastest road that the destination has."""
     if isinstance(client.native_connection, duckdb.DuckDBPyConnection):
-        import pyarrow as pa  # noqa: PLC0415 -- costs a quarter of a second that `boast --help` need not pay
-
         with client.native_connection.cursor() as cursor:  # an open result occupies its connection
             for batch in reader_of(cursor.sql(sql), CHUNK):
                 yield pa.Table.from_batches([batch])
@@ -193,6 +193,32 @@ def held(
                 continue
             yield client
             return
+
+
+@contextlib.contextmanager
+def modest(client: SqlClientBase[Any] | None, memory: str) -> Iterator[None]:
+    """Bound what DuckDB as destination keeps in memory: its own bound is 80 % of the machine; a user's one stays.
+
+    What does not fit spills into `<file>.tmp`.
+    """
+    connection = client.native_connection if client else None
+    if not isinstance(connection, duckdb.DuckDBPyConnection):
+        yield
+        return
+    setting = "select current_setting('memory_limit')"
+    with duckdb.connect() as fresh:
+        usual = fresh.execute(setting).fetchone()
+    before = connection.execute(setting).fetchone()
+    if before is None or before != usual:
+        yield
+        return
+    connection.execute(f"set memory_limit = '{memory}'")
+    pa.system_memory_pool().release_unused()  # what DuckDB freed goes back to the system
+    try:
+        yield
+    finally:
+        with contextlib.suppress(duckdb.Error):  # a connection that failed has nothing to give back
+            connection.execute(f"set memory_limit = '{before[0]}'")
 
 
 @contextlib.contextmanager

@@ -61,20 +61,27 @@ class Database:
 @pytest.fixture(scope="session")
 def _postgres_port():
     pytest.importorskip("psycopg2")
-    packages = _packages()
+    packages = found_packages()
     if packages is None:
         pytest.skip("no Postgres: pgserver has no wheel for this Python or platform")
-    with _server(packages) as port:
+    with serving(packages) as port:
         yield port
 
 
 @pytest.fixture
 def postgres(_postgres_port, request):
     """An empty database."""
-    admin = Database("postgres", _postgres_port)
+    with empty_database(_postgres_port) as database:
+        yield database
+
+
+@contextlib.contextmanager
+def empty_database(port: int):
+    """A database of its own on the server at `port`, dropped in the end."""
+    admin = Database("postgres", port)
     name = f"test_{time.time_ns()}"
     admin.sql(f"create database {name} template template0")
-    yield Database(name, _postgres_port)
+    yield Database(name, port)
     admin.sql(f"drop database {name} with (force)")
 
 
@@ -84,7 +91,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _packages() -> Path | None:
+def found_packages() -> Path | None:
     """Where `pgserver` is installed. It is not imported: that would make folders under HOME."""
     found = importlib.util.find_spec("pgserver")
     return Path(found.origin).parent.parent if found and found.origin else None
@@ -99,7 +106,7 @@ def _copied(packages: Path, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _server(packages: Path):
+def serving(packages: Path, settings: tuple[str, ...] = SETTINGS):
     """Start, wait until it answers, yield the port, stop. The folder goes with it."""
     folder = Path(tempfile.mkdtemp(prefix="boast-pg-"))
     (folder / "data").mkdir()
@@ -122,11 +129,11 @@ def _server(packages: Path):
             stdout=subprocess.DEVNULL,
             **drop,
         )
-        settings = [part for setting in (*SETTINGS, f"port={port}") for part in ("-c", setting)]
+        given = [part for setting in (*settings, f"port={port}") for part in ("-c", setting)]
         with (
             (folder / "log").open("wb") as log,
             subprocess.Popen(
-                [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-k", "", *settings],
+                [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-k", "", *given],
                 cwd=folder,
                 stdout=log,
                 stderr=log,

@@ -1,6 +1,7 @@
 """The transport sends a request once, in bounded time, to nobody else, and says what is known when it fails."""
 
 import gzip
+import os
 import socket
 import threading
 import time
@@ -8,9 +9,10 @@ import time
 import pytest
 from http_server import DROP, RESET, Reply, page, reply, serving
 
-from boast_source.api import BoastClient, RetryPolicy
+from boast_source.api import BoastClient, RetryPolicy, reader
 from boast_source.api.address import checked_url, path_of
-from boast_source.api.transport import Transport, TransportFailure
+from boast_source.api.reader import TransportFailure
+from boast_source.api.transport import Transport
 from boast_source.errors import ConfigurationError, UnavailableError
 
 ONCE = RetryPolicy(attempts=1, first_wait=0)
@@ -151,7 +153,7 @@ def test_a_write_never_uses_a_kept_connection():
 
 
 def test_a_kept_connection_that_dies_under_a_request_does_not_repeat_it():
-    """http.client and urllib3 must not resend by themselves: the server counts."""
+    """Nothing below the client may resend by itself: the server counts."""
     with serving(page(), DROP, page()) as server:
         transport = Transport(server.url, timeout=5)
         transport.send("GET", server.url + "/1", headers={})
@@ -248,6 +250,97 @@ def test_ids_cannot_escape_their_segment():
     for bad in ("", "  ", ".", ".."):
         with pytest.raises(ConfigurationError):
             path_of("accounts", bad)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "body"),
+    [
+        ((b"HTTP/1.1 100 Continue\r\nX-A: b\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"), b"ab"),
+        ((b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab",), b"ab"),
+        ((b"HTTP/1.0 200 OK\r\n\r\n", b"until ", b"the end"), b"until the end"),
+        ((b"HTTP/1.1 200 OK\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 1\r\n\r\na",), b"a"),
+        ((b"HTTP/1.1 200\r\nContent-Length: 1\r\nX-A: 1\r\nX-A: 2\r\n\r\na",), b"a"),
+    ],
+    ids=["continue", "early hints", "until the end", "upgrade offered", "no reason"],
+)
+def test_answers_that_are_unusual_but_right(pieces, body):
+    with serving(Reply(pieces, close=True, gap=0.01)) as server:
+        answer = send(server.url)
+        assert (answer.status, answer.body) == (200, body)
+        assert answer.headers.get("x-a") in {None, "1, 2"}
+
+
+def test_a_connection_that_says_more_than_it_was_asked_is_not_used_again():
+    smuggled = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
+    with serving(Reply((smuggled + b"a" + smuggled + b"b",)), reply(200, b"c")) as server:
+        transport = Transport(server.url, timeout=5)
+        bodies = [transport.send("GET", server.url + "/", headers={}).body for _ in range(2)]
+        transport.close()
+        assert bodies == [b"a", b"c"]
+        assert [request.connection for request in server.requests] == [1, 2]
+
+
+def test_headers_that_never_end_are_too_large():
+    with serving(Reply((b"HTTP/1.1 200 OK\r\n", b"X-A: " + b"b" * 1_000_000))) as server:
+        assert fails(server.url).kind in {"too large", "reset"}
+
+
+def test_a_body_that_is_too_large_is_not_kept_in_memory(monkeypatch):
+    monkeypatch.setattr(reader, "MAX_BODY", 1000)
+    packed = reply(200, gzip.compress(b"a" * 100_000), {"Content-Encoding": "gzip"})
+    for answer in (reply(200, b"a" * 1001), packed):
+        with serving(answer) as server:
+            failure = fails(server.url)
+            assert (failure.kind, failure.status) == ("too large", 200)
+
+
+def test_closing_ends_a_read_that_is_under_way_at_once_and_leaves_a_write_alone():
+    with serving(lambda request: Reply(page().pieces, delay=10 if request.method == "GET" else 0.5)) as server:
+        transport = Transport(server.url, timeout=20)
+        ended = {}
+
+        def work(method):
+            try:
+                ended[method] = transport.send(method, server.url + "/", headers={}).status
+            except TransportFailure as failure:
+                ended[method] = failure.kind
+
+        threads = [threading.Thread(target=work, args=(method,)) for method in ("GET", "POST")]
+        for thread in threads:
+            thread.start()
+        while len(server.requests) < 2:
+            time.sleep(0.01)
+        began = time.monotonic()
+        transport.close()
+        for thread in threads:
+            thread.join()
+        assert ended == {"GET": "reset", "POST": 200}
+        assert time.monotonic() - began < 3
+
+
+def test_a_closed_client_says_so_to_a_read_that_was_under_way():
+    with serving(Reply(delay=10)) as server:
+        client = BoastClient("secret-token", base_url=server.url)
+        threading.Timer(0.2, client.close).start()
+        began = time.monotonic()
+        with pytest.raises(UnavailableError, match="closed"):
+            client.page("/accounts")
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python says that forking with threads is risky
+def test_a_forked_child_leaves_its_parents_connections_alone():
+    with serving(page()) as server:
+        transport = Transport(server.url, timeout=5)
+        transport.send("GET", server.url + "/parent", headers={})
+        child = os.fork()
+        if child == 0:
+            status = transport.send("GET", server.url + "/child", headers={}).status
+            os._exit(0 if status == 200 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        transport.send("GET", server.url + "/parent", headers={})
+        transport.close()
+        assert [(r.target, r.connection) for r in server.requests] == [("/parent", 1), ("/child", 2), ("/parent", 1)]
 
 
 def test_many_threads_share_one_transport():

@@ -56,10 +56,11 @@ def page_of(body: bytes, number: int) -> Page:
     records = envelope.get("data")
     if not isinstance(records, list):
         raise BadAnswerError("`data` is not a list")
-    if not all(isinstance(record, dict) for record in records):
-        raise BadAnswerError("`data` holds something that is not an object")
-    if not all(record.get("id") for record in records):
-        raise BadAnswerError("`data` holds a record without an id")
+    for record in records:
+        if not isinstance(record, dict):
+            raise BadAnswerError("`data` holds something that is not an object")
+        if not record.get("id"):
+            raise BadAnswerError("`data` holds a record without an id")
     pagination = _section(_section(envelope, "meta"), "pagination")
     if pagination is None:
         return Page(number, records)

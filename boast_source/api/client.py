@@ -21,9 +21,10 @@ from boast_source.api.credentials import AccessTokenCredentials, BoastCredential
 from boast_source.api.failures import Call
 from boast_source.api.pace import LONGEST_PAUSE, ClosedError, LateError, Pace, retry_after
 from boast_source.api.paging import all_records
+from boast_source.api.reader import Response, TransportFailure
 from boast_source.api.retry import AgainError, RetryPolicy, persist
 from boast_source.api.tally import Tally
-from boast_source.api.transport import Response, Transport, TransportFailure
+from boast_source.api.transport import Transport
 from boast_source.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from boast_source.errors import (
 )
 
 if TYPE_CHECKING:
-    from boast_source.api.transport import Kind, Response, TransportFailure
+    from boast_source.api.reader import Kind, Response, TransportFailure
 
 UNCLEAR = frozenset({408, 409, 425, 429})  # 4xx after which a write may have been acted on, or may be yet
 PASSING = frozenset({408, 425, 429})  # 4xx that a read is repeated after

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
-
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential, wait_random
 
 from boast_source.errors import ConfigurationError
 
@@ -52,27 +51,21 @@ def persist(attempt: Callable[[], T], policy: RetryPolicy, pace: Pace) -> T:
     """
     started = time.monotonic()
     passed = pace.passed
-    counted = 0
-    backoff = wait_exponential(multiplier=policy.first_wait, max=policy.longest_wait) + wait_random(
-        0, policy.first_wait / 2
-    )
-
-    def stop(state: RetryCallState) -> bool:
-        nonlocal passed, counted
-        others, passed = pace.passed > passed, pace.passed
-        counted += not (_pause(state) and others)
-        return counted >= policy.attempts or time.monotonic() - started > policy.total
-
-    def wait(state: RetryCallState) -> float:
-        return 0.0 if _pause(state) else backoff(state)
-
-    retrying = Retrying(retry=retry_if_exception_type(AgainError), stop=stop, wait=wait, sleep=pace.sleep, reraise=True)
-    try:
-        return retrying(attempt)
-    except AgainError as again:
-        raise again.error from None
+    failures = counted = 0
+    while True:
+        try:
+            return attempt()
+        except AgainError as again:
+            others, passed = pace.passed > passed, pace.passed
+            failures += 1
+            counted += not (again.pause and others)
+            if counted >= policy.attempts or time.monotonic() - started > policy.total:
+                raise again.error from None
+            wait = 0.0 if again.pause else _backoff(failures, policy)
+        pace.sleep(wait)
 
 
-def _pause(state: RetryCallState) -> bool:
-    error = state.outcome.exception() if state.outcome else None
-    return isinstance(error, AgainError) and error.pause
+def _backoff(failures: int, policy: RetryPolicy) -> float:
+    doubled = policy.first_wait * 2.0 ** min(failures - 1, 30)
+    jitter = random.uniform(0, policy.first_wait / 2)  # noqa: S311 (not cryptography)
+    return min(policy.longest_wait, doubled) + jitter

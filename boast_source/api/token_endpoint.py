@@ -16,8 +16,9 @@ from boast_source.api.auth import usable
 from boast_source.api.failures import LOG_IN_AGAIN, Call, of_failure
 from boast_source.api.masking import masked
 from boast_source.api.pace import retry_after
+from boast_source.api.reader import Response, TransportFailure
 from boast_source.api.token_store import Tokens, fingerprint
-from boast_source.api.transport import Response, Transport, TransportFailure
+from boast_source.api.transport import Transport
 from boast_source.errors import AuthenticationError, ConfigurationError, UnavailableError
 
 if TYPE_CHECKING:
