@@ -170,19 +170,13 @@ class Listing:
 
     def versions(self, shape: Shape, pipeline: dlt.Pipeline | None) -> Iterator[pa.Table]:
         """The versions that the history does not hold yet, in batches."""
-        columns = self._columns[shape.name]
-        newest = (
-            warehouse.read(
-                pipeline,
-                f"{shape.name}_history",
-                ["id", "version", "version_key", "content_hash", "missing_since"],
-                newest_by=("id", "version"),
-            )
-            if pipeline
-            else None
-        )
+        columns, within, history = self._columns[shape.name], self.options.within(shape.cursor), f"{shape.name}_history"
+        names = ["id", "version", "version_key", "content_hash", compare.MISSING]
+        newest = warehouse.read(pipeline, history, names, newest_by=("id", "version")) if pipeline else None
         compare.make_newest(self._scratch, shape, newest)
-        sql = compare.history_rows(shape, columns, within=self.options.within(shape.cursor))
+        if compare.replaced(self._scratch, shape, columns, within) and pipeline:
+            compare.drop_kept(self._scratch, shape, warehouse.read(pipeline, history, ["id", "content_hash"]))
+        sql = compare.history_rows(shape, columns, within=within)
         yield from self._handed_on(sql, {"id", *compare.HISTORY_KEYS})
 
     def verify(self, shape: Shape, pipeline: dlt.Pipeline) -> None:
