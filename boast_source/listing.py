@@ -66,6 +66,7 @@ class Options:
     until: datetime | None = None
     accept_missing: bool = False  # a person says that many vanished rows are no accident
     keep_going: bool = False  # a failing account is reported, not raised
+    mended: bool = False  # somebody dropped columns: what is stored now was never a version
 
     def within(self, cursor: str | None) -> str:
         """SQL: the row lies in the range, or has no cursor value."""
@@ -174,7 +175,8 @@ class Listing:
         names = ["id", "version", "version_key", "content_hash", compare.MISSING]
         newest = warehouse.read(pipeline, history, names, newest_by=("id", "version")) if pipeline else None
         compare.make_newest(self._scratch, shape, newest)
-        if compare.replaced(self._scratch, shape, columns, within) and pipeline:
+        unkept = compare.replaced(self._scratch, shape, columns, "false" if self.options.mended else within)
+        if unkept and pipeline:
             compare.drop_kept(self._scratch, shape, warehouse.read(pipeline, history, ["id", "content_hash"]))
         sql = compare.history_rows(shape, columns, within=within)
         yield from self._handed_on(sql, {"id", *compare.HISTORY_KEYS})
