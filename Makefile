@@ -36,8 +36,8 @@ test: $(STAMP_DEV) ## set everything up, then lint, check types and run the test
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -q -n auto --dist worksteal $(TESTS)
 
-soak: $(STAMP_DEV) ## kill loads at 200 random moments; takes a quarter of an hour or more
-	@BOAST_KILLS=200 $(BIN)/pytest -q --timeout 3600 tests/test_kill.py
+soak: $(STAMP_DEV) ## 200 loads killed at random moments, 2000 random schedules of changes and crashes; takes more than an hour
+	@BOAST_KILLS=200 BOAST_SCHEDULES=2000 $(BIN)/pytest -q --timeout 14400 -n auto tests/test_kill.py tests/test_model.py
 
 lint: $(STAMP_DEV) ## ruff and mypy, both strict
 	@$(BIN)/ruff check .

@@ -7,7 +7,8 @@ their hashes are equal. For a list `x` it makes
 - `x__now`: the newest version of each id that was delivered, typed, with `_hash`;
 - `x__stored`: the warehouse's rows with the same columns, with `_hash`;
 - `x__gone`: stored ids that the API no longer has (confirmed by 404);
-- `x__newest`: for the history, the newest version of each id: `version`, `version_key`, `content_hash`.
+- `x__newest`: for the history, the newest version of each id: `version`, `version_key`, `content_hash`;
+- `x__unkept`: ids whose stored version is about to be replaced and is not in the history (a crash kept it out).
 """
 
 from __future__ import annotations
@@ -204,6 +205,34 @@ def make_newest(scratch: Scratch, shape: Shape, batches: Iterable[pa.Table] | No
         scratch.append(table, batch, select)
 
 
+def replaced(scratch: Scratch, shape: Shape, columns: list[Column], within: str = "true") -> int:
+    """`x__unkept` (id, hash) of the stored versions that this run replaces and that are not the history's newest.
+
+    Returns how many; `drop_kept` then takes out those that the history has further back.
+    """
+    x = shape.name
+    # with a column that was not compared, the hash does not speak for the whole row
+    whole = " and ".join(["true", *(f"s.{quote(c.name)} is null" for c in columns if not c.compared)])
+    scratch.execute(
+        f"create or replace table {x}__unkept as select s.id, s._hash as hash from {x}__stored s"
+        f" left join {x}__now r using (id) left join {x}__newest n on n.id = s.id where {whole}"
+        " and n.content_hash is distinct from s._hash"
+        f" and ((r._hash <> s._hash and ({within})) or s.id in (select id from {x}__gone))"
+    )
+    return int(scratch.value(f"select count(*) from {x}__unkept"))
+
+
+def drop_kept(scratch: Scratch, shape: Shape, versions: Iterable[pa.Table]) -> None:
+    """Take out of `x__unkept` what is among these versions (`id`, `content_hash`) of the history."""
+    x = shape.name
+    scratch.execute(f"create or replace table {x}__kept (id varchar, hash varchar)")
+    for batch in versions:
+        scratch.append(
+            f"{x}__kept", batch, f"select id, content_hash as hash from incoming semi join {x}__unkept using (id)"
+        )
+    scratch.execute(f"delete from {x}__unkept where (id, hash) in (from {x}__kept)")
+
+
 def undelivered(scratch: Scratch, shape: Shape, accounts: list[str]) -> list[tuple[str, str]]:
     """(account, id) of the stored rows of these accounts that no pass delivered and that are not marked missing."""
     return [
@@ -272,6 +301,8 @@ def history_rows(shape: Shape, columns: list[Column], within: str = "true") -> s
     hashed = _hash(columns)
     return (
         f"with seen as (select r.*, 1 as step from {x}__now r where {within}"
+        # stored, about to be replaced, and not in the history: a crash kept it out
+        f" union all by name select r.*, 0 as step from {x}__stored r semi join {x}__unkept using (id)"
         # stored, not listed, and not in the history as it is stored: a crash kept it out
         f" union all by name select r.*, 1 as step from {x}__stored r left join {x}__newest n using (id)"
         f" where r.id not in (select id from {x}__now) and (n.id is null or"
@@ -280,7 +311,8 @@ def history_rows(shape: Shape, columns: list[Column], within: str = "true") -> s
         f" union all by name select * exclude (_hash), {hashed} as _hash, 2 as step from"
         f" (select * replace ({SEEN_AT} as {MISSING}) from {x}__stored semi join {x}__gone using (id))),"
         " fresh as (select r.*, n.version as before, n.version_key as before_key from seen r"
-        f" left join {x}__newest n using (id) where n.content_hash is distinct from r._hash),"
+        f" left join {x}__newest n using (id) qualify r._hash is distinct from"
+        " coalesce(lag(r._hash) over (partition by id order by step), n.content_hash)),"
         " numbered as (select *, coalesce(before, 0) + row_number() over (partition by id order by step) as version,"
         " row_number() over (partition by id order by step) as place from fresh),"
         " keyed as (select *, md5(concat_ws('|', id, _hash, coalesce(before_key, ''), place)) as version_key"

@@ -66,6 +66,7 @@ class Options:
     until: datetime | None = None
     accept_missing: bool = False  # a person says that many vanished rows are no accident
     keep_going: bool = False  # a failing account is reported, not raised
+    mended: bool = False  # somebody dropped columns: what is stored now was never a version
 
     def within(self, cursor: str | None) -> str:
         """SQL: the row lies in the range, or has no cursor value."""
@@ -179,19 +180,14 @@ class Listing:
 
     def versions(self, shape: Shape, pipeline: dlt.Pipeline | None) -> Iterator[pa.Table]:
         """The versions that the history does not hold yet, in batches."""
-        columns = self._columns[shape.name]
-        newest = (
-            warehouse.read(
-                pipeline,
-                f"{shape.name}_history",
-                ["id", "version", "version_key", "content_hash", "missing_since"],
-                newest_by=("id", "version"),
-            )
-            if pipeline
-            else None
-        )
+        columns, within, history = self._columns[shape.name], self.options.within(shape.cursor), f"{shape.name}_history"
+        names = ["id", "version", "version_key", "content_hash", compare.MISSING]
+        newest = warehouse.read(pipeline, history, names, newest_by=("id", "version")) if pipeline else None
         compare.make_newest(self._scratch, shape, newest)
-        sql = compare.history_rows(shape, columns, within=self.options.within(shape.cursor))
+        unkept = compare.replaced(self._scratch, shape, columns, "false" if self.options.mended else within)
+        if unkept and pipeline:
+            compare.drop_kept(self._scratch, shape, warehouse.read(pipeline, history, ["id", "content_hash"]))
+        sql = compare.history_rows(shape, columns, within=within)
         yield from self._handed_on(sql, {"id", *compare.HISTORY_KEYS})
 
     def verify(self, shape: Shape, pipeline: dlt.Pipeline) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from dlt.common.destination.exceptions import DestinationException
 from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
-from boast_source import models, stop, warehouse
+from boast_source import dropped, models, stop, warehouse
 from boast_source.errors import BoastError, ConfigurationError, DestinationError
 from boast_source.listing import Listing, ListReport, Options
 from boast_source.runs import ATTENTION, DONE, FAILED, STATUS, ensure_table
@@ -111,7 +111,7 @@ def load(
     _known(resources)
     with warehouse.held(pipeline, patience=patience, on_wait=on_note) as held:
         warehouse.lock_accounts(held, options.account_ids)
-        loaded = load_held(pipeline, client, options, resources=resources, on_page=on_page, on_note=on_note)
+        loaded = load_held(held, pipeline, client, options, resources=resources, on_page=on_page, on_note=on_note)
         create_views(held, time_zone, on_note)
         return loaded
 
@@ -129,6 +129,7 @@ def create_views(held: SqlClientBase[Any] | None, time_zone: str, on_note: Calla
 
 
 def load_held(
+    held: SqlClientBase[Any] | None,
     pipeline: dlt.Pipeline,
     client: BoastClient,
     options: Options,
@@ -140,8 +141,9 @@ def load_held(
     """The same for a caller that holds the warehouse and its accounts already."""
     wanted = _known(resources)
     with _hushed():
+        mended = _make_dropped(pipeline, on_note)
         _finish_pending(pipeline, on_note)
-        listing = Listing(client, options, on_page=on_page)
+        listing = Listing(client, replace(options, mended=mended), on_page=on_page)
         try:
             with warehouse.modest(held, warehouse.TO_WRITE):
                 _run(pipeline, source_of(listing).with_resources(*wanted))
@@ -236,6 +238,16 @@ def _cause(error: BaseException) -> BoastError:
         f"The step {getattr(error, 'step', 'run')} failed: {type(last).__name__}: {str(last)[:200]}",
         hint="Run again with --debug to see where.",
     )
+
+
+def _make_dropped(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> bool:
+    try:
+        names = dropped.make_again(pipeline)
+    except (PipelineStepFailed, DestinationException) as error:
+        raise warehouse.explain(stop.chain(error)[-1]) from error
+    if names:
+        on_note(f"somebody dropped {', '.join(names[:5])}{' and more' if len(names) > 5 else ''}: made again")
+    return bool(names)
 
 
 def _finish_pending(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> None:

@@ -78,6 +78,9 @@ class Warehouse:
         wanted = ["id", "version", "version_key", "content_hash", "missing_since"]
         newest = self.batch(list(self.newest().values()), wanted)
         compare.make_newest(scratch, SHAPE, [newest] if newest else None)
+        if compare.replaced(scratch, SHAPE, columns):
+            kept = self.batch(list(self.history.values()), ["id", "content_hash"])
+            compare.drop_kept(scratch, SHAPE, [kept] if kept else [])
         rows = self.fetch(scratch, compare.changed_rows(SHAPE, columns, everything=False))
         versions = self.fetch(scratch, compare.history_rows(SHAPE, columns))
         if outcome != "nothing":
@@ -159,6 +162,19 @@ def test_there_missing_there_are_three_versions():
     versions = sorted(warehouse.history.values(), key=lambda version: version["version"])
     assert [version["missing_since"] is None for version in versions] == [True, False, True]
     assert warehouse.table["a"]["missing_since"] is None
+
+
+def test_a_version_that_a_crash_kept_out_of_the_history_enters_it_before_it_is_replaced():
+    warehouse = Warehouse()
+    one, two, three = ({"a": {"status": status}} for status in ("active", "completed", "removed"))
+    for listing, outcome in ((one, "whole"), (two, "table only"), (three, "whole")):
+        warehouse.run(listing, outcome)
+    versions = sorted(warehouse.history.values(), key=lambda version: version["version"])
+    assert [version["status"] for version in versions] == ["active", "completed", "removed"]
+    warehouse.run(two, "table only")
+    warehouse.run({})
+    versions = sorted(warehouse.history.values(), key=lambda version: version["version"])
+    assert [version["status"] for version in versions] == ["active", "completed", "removed", "completed"]
 
 
 def test_equal_updated_at_with_other_content_is_another_version():

@@ -26,6 +26,7 @@ RANKS = {
     "lake": 3,
     "compare": 3,
     "warehouse": 4,
+    "dropped": 5,
     "listing": 5,
     "models": 5,
     "runs": 5,

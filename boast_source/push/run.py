@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from boast_source import warehouse
 from boast_source.errors import ApiError, ConfigurationError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import dlt
+    from dlt.destinations.sql_client import SqlClientBase
 
     from boast_source.api import BoastClient
     from boast_source.config import PushSettings
@@ -73,7 +74,7 @@ def push(
             run = _Push(client, settings, options, run_id, ledger, pending, scratch, on_note, on_progress)
             if options.dry_run:
                 return run.rehearse()
-            pushed = run.carry_out(pipeline, load or _loading(pipeline, client, on_note))
+            pushed = run.carry_out(pipeline, load or _loading(held, pipeline, client, on_note))
             create_views(held, time_zone, on_note)
             return pushed
         finally:
@@ -81,9 +82,9 @@ def push(
 
 
 def _loading(
-    pipeline: dlt.Pipeline, client: BoastClient, on_note: Callable[[str], None]
+    held: SqlClientBase[Any], pipeline: dlt.Pipeline, client: BoastClient, on_note: Callable[[str], None]
 ) -> Callable[[Options], Loaded]:
-    return lambda how: load_held(pipeline, client, how, resources=[SEQUENCE_ENROLLMENTS.name], on_note=on_note)
+    return lambda how: load_held(held, pipeline, client, how, resources=[SEQUENCE_ENROLLMENTS.name], on_note=on_note)
 
 
 def _check_ledger(ledger: Ledger, *, start: bool) -> None:

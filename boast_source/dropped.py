@@ -1,0 +1,46 @@
+"""What somebody dropped in the destination by hand: tables and columns that dlt believes to be there are made again.
+
+dlt migrates only when the schema's hash is not stored yet; a table dropped since then would fail every load for good.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from boast_source import lake
+
+if TYPE_CHECKING:
+    import dlt
+
+
+def make_again(pipeline: dlt.Pipeline) -> list[str]:
+    """Make the tables and columns that the schema has and the destination lacks; returns their names.
+
+    They come empty: the load that follows fills them with what is visible. Raises what dlt raises.
+    """
+    if lake.is_lake(pipeline):
+        return []  # a Delta table that is not there is made by the next load
+    if not pipeline.schemas:
+        pipeline.sync_destination()  # a fresh working folder: the schema comes from the destination
+    if not pipeline.schemas:
+        return []
+    schema = pipeline.default_schema
+    with pipeline.destination_client() as found:
+        client: Any = found
+        if not hasattr(client, "get_storage_tables") or not client.is_storage_initialized():
+            return []
+        _, has_versions = client.get_storage_table(schema.version_table_name)
+        if not has_versions or client.get_stored_schema_by_hash(schema.stored_version_hash) is None:
+            return []  # dlt migrates by itself
+        sensitive = client.capabilities.generates_case_sensitive_identifiers()
+        lacking: list[str] = []
+        for table, columns in client.get_storage_tables(schema.data_table_names(seen_data_only=True)):
+            new = schema.get_new_table_columns(table, columns, case_sensitive=sensitive)
+            lacking += [f"{table}.{column['name']}" for column in new] if columns else [table]
+        if lacking:
+            versions = client.sql_client.make_qualified_table_name(schema.version_table_name)
+            column = client.sql_client.escape_column_name(schema.naming.normalize_identifier("version_hash"))
+            client.sql_client.execute_sql(f"delete from {versions} where {column} = %s", schema.stored_version_hash)
+    if lacking:
+        pipeline.sync_schema()
+    return lacking
