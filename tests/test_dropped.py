@@ -12,10 +12,10 @@ from tests.test_postgres import stored as stored_in_postgres
 pytest_plugins = ["tests.postgres"]
 ONLY = ("load", "--resources", "sequence_enrollments", "--json")
 DROPS = {
-    "drop table boast_data.sequence_enrollments": 30,
-    "drop table boast_data.sequence_enrollments_history": 0,
-    "alter table boast_data.sequence_enrollments drop column contact_id": 30,
-    "alter table boast_data.sequence_enrollments_history drop column status": 0,
+    "drop table boast_data.sequence_enrollments cascade": 30,
+    "drop table boast_data.sequence_enrollments_history cascade": 0,
+    "alter table boast_data.sequence_enrollments drop column contact_id cascade": 30,
+    "alter table boast_data.sequence_enrollments_history drop column status cascade": 0,
 }
 
 
@@ -46,7 +46,7 @@ def test_a_fresh_working_folder_rebuilds_it_too(sandbox, workplace):
     server = sandbox(enrollments=30)
     workplace.use(server)
     good(workplace.boast(*ONLY))
-    execute(workplace, "drop table boast_data.sequence_enrollments")
+    execute(workplace, "drop table boast_data.sequence_enrollments cascade")
     assert good(workplace.boast(*ONLY, DLT_DATA_DIR=str(workplace.folder / "new"))) == 30
     assert stored(workplace) == server.truth()
 

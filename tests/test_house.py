@@ -87,6 +87,19 @@ def test_only_the_api_room_speaks_http():
             assert not {name.split(".")[0] for name in names} & speakers, path
 
 
+def test_one_gate_sends_enrollments():
+    gate = PACKAGE / "push" / "sender.py"
+    for path in [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "pipelines").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr in {
+                "create_sequence_enrollment",
+                "remove_sequence_enrollment",
+            }:
+                assert path == gate, path
+            if isinstance(node, ast.Attribute) and node.attr == "_write":
+                assert path == PACKAGE / "api" / "client.py", path
+
+
 def test_the_door_shows_exactly_what_users_need():
     assert boast_source.__all__ == sorted(boast_source.__all__, key=lambda name: (not name[0].isupper(), name))
     assert all(getattr(boast_source, name) for name in boast_source.__all__)
