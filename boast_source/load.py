@@ -125,7 +125,7 @@ def create_views(held: SqlClientBase[Any] | None, time_zone: str, on_note: Calla
             ensure_table(held)
         models.create(held, time_zone=time_zone)
     except DestinationError as error:
-        on_note(f"the views could not be created: {error.message}")
+        on_note(f"not all views could be created: {error.message}")
 
 
 def load_held(

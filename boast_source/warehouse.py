@@ -159,7 +159,7 @@ def columns_in(client: SqlClientBase[Any], name: str) -> list[str]:
     """The columns of a table or view, whose name is qualified; none when there is no such thing."""
     try:
         with client.execute_query(f"select * from {name} where 1 = 0") as cursor:
-            return [str(column[0]) for column in cursor.description or ()]
+            return [str(name) for name in cursor.columns_schema]
     except DestinationUndefinedEntity:
         return []
 

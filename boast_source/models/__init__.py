@@ -13,6 +13,7 @@ from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 
 from boast_source import warehouse
+from boast_source.errors import DestinationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -38,16 +39,28 @@ EMPTY = {
 def create(client: SqlClientBase[Any], names: Sequence[str] = tuple(NEEDS), *, time_zone: str) -> list[str]:
     """Create or replace these views, where their tables are there; returns those created.
 
-    `time_zone`: an IANA name, for the days of `enrollment_daily`. Raises DestinationError when the destination refuses.
+    `time_zone`: an IANA name, for the days of `enrollment_daily`.
+
+    Raises DestinationError when the destination refuses one, after the others are made.
     """
     made: list[str] = []
-    with warehouse.explained(), warehouse.migrating(client):
+    refused: list[DestinationError] = []
+    if client.capabilities.sqlglot_dialect == "sqlite":
+        return made  # dlt attaches a file per dataset there, and a view cannot name a table of an attached file
+    with warehouse.migrating(client):
         wanted = {*(table for name in names for table in NEEDS[name]), *EMPTY}
         there = {t for t in wanted if warehouse.columns_in(client, client.make_qualified_table_name(t))}
         for name in names:
-            if there.issuperset(NEEDS[name]):
-                client.execute_sql(statement(client, name, there, time_zone))
+            if not there.issuperset(NEEDS[name]):
+                continue
+            try:
+                with warehouse.explained():
+                    client.execute_sql(statement(client, name, there, time_zone))
                 made.append(name)
+            except DestinationError as error:
+                refused.append(error)
+    if refused:
+        raise refused[0]
     return made
 
 

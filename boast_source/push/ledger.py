@@ -100,6 +100,8 @@ class Ledger:
     def now(self) -> datetime:
         """The warehouse's clock."""
         ((moment,),) = self.client.execute_sql(f"select {self._clock()}") or ()
+        if isinstance(moment, str):  # SQLite has no times, only texts of them
+            moment = datetime.fromisoformat(moment)
         return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)  # type: ignore[no-any-return]
 
     def append(self, events: Sequence[Event]) -> None:
