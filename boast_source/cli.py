@@ -90,6 +90,8 @@ def boast() -> None:
       boast check                     is everything configured? each point with ok or what to do
       boast load                      load what is new or changed, and verify it
       boast load --json | jq .        the same for a script
+      boast nightly                   load, push and views: what a scheduler calls
+      boast status                    is all well?
       boast push --dry-run            what would be enrolled from the table of pending enrollments
 
     \b
@@ -228,6 +230,8 @@ def push(
 
     \b
     Examples:
+      boast nightly                   load, push and views: what a scheduler calls
+      boast status                    is all well?
       boast push --dry-run            what would be sent, to whom it would not be sent, and why
       boast push --new-ledger         the first push
       boast push                      every further one
@@ -249,6 +253,49 @@ def push(
             as_json=_print_json if given.as_json else None,
         )
     )
+
+
+@boast.command()
+@common
+def nightly(destination: str, dataset: str, *, as_json: bool, debug: bool) -> None:
+    """Everything a night needs, for a scheduler: load, push where there are pending enrollments, views.
+
+    \b
+    Examples:
+      boast nightly
+      0 2 * * *  cd /srv/boast && boast nightly --json >> nightly.log      a line for cron
+    """
+    given = _prepare(Common(destination, dataset, as_json, debug))
+    from boast_source.nightly import nightly_job  # noqa: PLC0415
+
+    sys.exit(nightly_job(given.destination, given.dataset, as_json=_print_json if given.as_json else None))
+
+
+@boast.command()
+@common
+@click.option("--max-age", metavar="AGE", help="Exit with 1 when the last good load is older, for example 26h.")
+def status(destination: str, dataset: str, max_age: str | None, *, as_json: bool, debug: bool) -> None:
+    """Tell in five lines whether all is well, what is old and what waits for a person.
+
+    \b
+    Examples:
+      boast status
+      boast status --max-age 26h      a health check: exits with 1 when the data is stale
+    """
+    given = _prepare(Common(destination, dataset, as_json, debug))
+    from boast_source.config import seconds, settings  # noqa: PLC0415
+    from boast_source.job import pipeline_for  # noqa: PLC0415
+    from boast_source.status import status as read_status  # noqa: PLC0415
+    from boast_source.terminal import note, show_status  # noqa: PLC0415
+
+    age = None if max_age is None else seconds("--max-age", max_age)
+    pipeline = pipeline_for(given.destination, given.dataset)
+    found = read_status(pipeline, max_age=age, patience=settings().lock_timeout, on_wait=note)
+    if given.as_json:
+        _print_json(found.as_json())
+    else:
+        show_status(found)
+    sys.exit(found.exit_code)
 
 
 @boast.group()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from boast_source.listing import ListReport
     from boast_source.load import Loaded
     from boast_source.runs import Run
+    from boast_source.status import Status
 
 _WORDS = {
     "exact": "two passes in a row agree, and the warehouse equals them",
@@ -118,6 +119,38 @@ def _stdout() -> Console:
     """Wide where nobody watches: a log has no columns."""
     console = Console(highlight=False, soft_wrap=True)
     return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
+
+
+def show_status(found: Status) -> None:
+    """In five lines: is all well, what is old, what waits."""
+    console = _stdout()
+    health = found.health
+    if health is None or found.age is None:
+        console.print("No load has succeeded yet: run `boast load`.", style="red")
+    else:
+        hours = found.age / 3600
+        stale = f" STALE: older than {found.max_age / 3600:.0f} h." if found.stale and found.max_age else ""
+        console.print(f"Fresh as of {hours:.1f} hours ago, verified: {health['verified']}.{stale}")
+        console.print(
+            f"Enrollments: {health['listed']:,} listed, {health['stored']:,} stored, {health['missing']:,} missing."
+        )
+    if health and health["last_command"]:
+        console.print(
+            f"Last run: {health['last_command']}, {health['last_status']} (exit code {health['last_exit_code']}),"
+            f" {health['last_finished_at']:%Y-%m-%d %H:%M} UTC."
+        )
+        if health["last_error"]:
+            console.print(f"! {health['last_error']}", style="red", markup=False)
+        if health["waiting"]:
+            console.print(
+                f"Waiting for a person: {health['held']} held, {health['refused']} refused,"
+                f" {health['unknown']} unknown; see `boast requests list`.",
+                style="yellow",
+            )
+        else:
+            console.print("Nothing waits for a person.")
+    if found.rows:
+        console.print("Rows: " + ", ".join(f"{name} {count:,}" for name, count in found.rows.items()) + ".")
 
 
 def show_checks(points: list[Point]) -> None:

@@ -35,11 +35,13 @@ RANKS = {
     "terminal": 7,
     "job": 8,
     "push": 9,
+    "nightly": 10,
+    "status": 6,
     "check": 9,
     "demo": 9,
-    "cli": 10,
-    "__main__": 11,
-    "__init__": 12,
+    "cli": 11,
+    "__main__": 12,
+    "__init__": 13,
 }
 
 

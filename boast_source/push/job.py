@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from boast_source import runs, stop, warehouse
@@ -16,6 +17,8 @@ from boast_source.push.run import push
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from boast_source.config import PushSettings, Settings
 
 
 def push_job(
@@ -34,16 +37,11 @@ def push_job(
     Raises BoastError when it failed as a whole, after the run is recorded (a dry run is not).
     """
     found, found_push = settings(), push_settings()
-    options = PushOptions(
-        accounts=account_ids_from(found.account_ids),
-        pending_table=pending or found_push.pending_table,
-        max_sends=max_sends or found_push.max_sends,
-        workers=found.max_concurrency,
-        request_timeout=found.request_timeout,
-        limit=limit,
-        new_ledger=new_ledger,
-        dry_run=dry_run,
-    )
+    options = replace(options_from(found, found_push), limit=limit, new_ledger=new_ledger, dry_run=dry_run)
+    if pending or max_sends:
+        options = replace(
+            options, pending_table=pending or options.pending_table, max_sends=max_sends or options.max_sends
+        )
     pipeline = pipeline_for(destination, dataset)
     run = runs.Run("push")
     with runs.lock(pipeline), client_for(found) as client:
@@ -79,6 +77,17 @@ def push_job(
     else:
         show.pushed(pushed, run)
     return pushed.exit_code
+
+
+def options_from(found: Settings, found_push: PushSettings) -> PushOptions:
+    """What the settings say of a push."""
+    return PushOptions(
+        accounts=account_ids_from(found.account_ids),
+        pending_table=found_push.pending_table,
+        max_sends=found_push.max_sends,
+        workers=found.max_concurrency,
+        request_timeout=found.request_timeout,
+    )
 
 
 def count(run: runs.Run, pushed: Pushed) -> None:

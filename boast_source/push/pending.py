@@ -25,6 +25,19 @@ _DDL = """create table {name} (
 )"""
 
 
+def is_there(client: SqlClientBase[Any], table: str) -> bool:
+    """Whether there is a table or view of that name; nobody has to push."""
+    with warehouse.explained():
+        return bool(warehouse.columns_in(client, _qualified(client, table)))
+
+
+def _qualified(client: SqlClientBase[Any], table: str) -> str:
+    parts = [part.strip().strip('"') for part in table.split(".")]
+    if len(parts) == 1:
+        return client.make_qualified_table_name(parts[0])
+    return ".".join(client.escape_column_name(part) for part in parts)
+
+
 class Pending:
     """The table or view `table`: a name in the dataset, or `schema.name`.
 
@@ -33,12 +46,7 @@ class Pending:
 
     def __init__(self, client: SqlClientBase[Any], table: str) -> None:
         self._client = client
-        parts = [part.strip().strip('"') for part in table.split(".")]
-        self._name = (
-            ".".join(client.escape_column_name(part) for part in parts)
-            if len(parts) > 1
-            else client.make_qualified_table_name(parts[0])
-        )
+        self._name = _qualified(client, table)
         with warehouse.explained():
             self._there = {column.lower(): column for column in warehouse.columns_in(client, self._name)}
         if not self._there:

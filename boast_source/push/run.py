@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from boast_source import warehouse
 from boast_source.errors import ApiError, ConfigurationError
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import dlt
-    from dlt.destinations.sql_client import SqlClientBase
 
-    from boast_source.api import BoastClient
+    from boast_source.api import BoastClient, Page
     from boast_source.config import PushSettings
+    from boast_source.listing import ListReport
     from boast_source.push.ledger import Event
     from boast_source.push.requests import Request
+
+    Load = Callable[[Options, Sequence[str]], Loaded]
 
 UNSETTLED = 600.0  # seconds in place of settle_after where it is `never`, to bound the age of a claim
 
@@ -46,13 +48,14 @@ def push(
     *,
     patience: float = 60.0,
     time_zone: str = "UTC",
-    load: Callable[[Options], Loaded] | None = None,
+    resources: Sequence[str] = (SEQUENCE_ENROLLMENTS.name,),
+    on_page: Callable[[ListReport, Page], None] | None = None,
     on_note: Callable[[str], None],
     on_progress: Callable[[Counter[str]], None],
 ) -> Pushed:
     """Make the pending requests true in Boast. The caller holds the pipeline's lock.
 
-    `load`: lists the enrollments and stores them; default: them alone.
+    `resources`: what is listed and stored first, the enrollments among them.
 
     Raises ConfigurationError (no pending table, no ledger, a warehouse that cannot exclude a second sender),
     LockedError, DestinationError. An ApiError of the listing is in the result, which then counts what was left.
@@ -74,17 +77,15 @@ def push(
             run = _Push(client, settings, options, run_id, ledger, pending, scratch, on_note, on_progress)
             if options.dry_run:
                 return run.rehearse()
-            pushed = run.carry_out(pipeline, load or _loading(held, pipeline, client, on_note))
+
+            def load(how: Options, names: Sequence[str]) -> Loaded:
+                return load_held(held, pipeline, client, how, resources=names, on_page=on_page, on_note=on_note)
+
+            pushed = run.carry_out(pipeline, load, resources)
             create_views(held, time_zone, on_note)
             return pushed
         finally:
             scratch.close()
-
-
-def _loading(
-    held: SqlClientBase[Any], pipeline: dlt.Pipeline, client: BoastClient, on_note: Callable[[str], None]
-) -> Callable[[Options], Loaded]:
-    return lambda how: load_held(held, pipeline, client, how, resources=[SEQUENCE_ENROLLMENTS.name], on_note=on_note)
 
 
 def _check_ledger(ledger: Ledger, *, start: bool) -> None:
@@ -123,11 +124,11 @@ class _Push:
         self._reenroll_after = timedelta(seconds=settings.reenroll_seconds)
         self._claim_seconds = (settings.settle_seconds or UNSETTLED) / 2
 
-    def carry_out(self, pipeline: dlt.Pipeline, load: Callable[[Options], Loaded]) -> Pushed:
+    def carry_out(self, pipeline: dlt.Pipeline, load: Load, resources: Sequence[str]) -> Pushed:
         requests.read_ledger(self.scratch, self.ledger.newest())
         began = self.ledger.now()
         try:
-            loaded = load(self._how_to_list(began))
+            loaded = load(self._how_to_list(began), resources)
         except ApiError as error:
             return self._nothing_sent(error)
         self.result.loaded = loaded
@@ -247,12 +248,13 @@ class _Push:
             self.result.count(request, verdict.state if verdict.state in {"held", "invalid"} else "deferred")
         return False
 
-    def _read_back(self, pipeline: dlt.Pipeline, load: Callable[[Options], Loaded], unknown: Sequence[Request]) -> None:
+    def _read_back(self, pipeline: dlt.Pipeline, load: Load, unknown: Sequence[Request]) -> None:
         """List once more: what the server did although it did not say so is found now, and not tomorrow."""
         self.on_note(f"reading back what became of {len(unknown)} requests without a clear answer")
         began = self.ledger.now()
         try:
-            loaded = load(Options(account_ids=self.options.accounts, workers=self.options.workers, keep_going=True))
+            how = Options(account_ids=self.options.accounts, workers=self.options.workers, keep_going=True)
+            loaded = load(how, [SEQUENCE_ENROLLMENTS.name])
         except ApiError as error:
             self.on_note(f"reading back failed, the next push does it: {error.message}")
             return

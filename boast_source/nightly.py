@@ -1,0 +1,159 @@
+"""The command a scheduler calls: everything a night needs, in order. A part that fails does not hide the others.
+
+1. Finish what a crashed run left, list everything, load what differs, verify (load.py).
+2. Where there is a table of pending enrollments: settle, claim, send, record, read back (push/).
+3. Make the views (models/).
+4. Record the run (runs.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from boast_source import runs, stop, terminal, warehouse
+from boast_source.config import account_ids_from, push_settings, settings
+from boast_source.errors import BoastError, ConfigurationError, LockedError, StoppedError
+from boast_source.job import client_for, pipeline_for
+from boast_source.listing import Options
+from boast_source.load import Loaded, load
+from boast_source.push import show
+from boast_source.push.job import count, options_from
+from boast_source.push.pending import is_there
+from boast_source.push.run import push
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import dlt
+
+    from boast_source.api import BoastClient
+    from boast_source.config import PushSettings, Settings
+    from boast_source.push.pushed import Pushed
+
+
+@dataclass
+class Night:
+    """What the parts did; None: there was nothing to do for it, or it failed (`error`)."""
+
+    loaded: Loaded | None = None
+    pushed: Pushed | None = None
+    error: BoastError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of the parts: failed, then misconfigured, then waiting for a person."""
+        codes = {
+            self.loaded.exit_code if self.loaded else runs.DONE,
+            self.pushed.exit_code if self.pushed else runs.DONE,
+        }
+        codes.add(self.error.exit_code if self.error else runs.DONE)
+        return next(code for code in (runs.FAILED, runs.USAGE, runs.ATTENTION, runs.DONE) if code in codes)
+
+    def as_json(self, run_id: str) -> dict[str, Any]:
+        """The summary of the contract (`nightly --json`)."""
+        summary = {
+            "run_id": run_id,
+            "status": runs.STATUS[self.exit_code],
+            "load": self.loaded.as_json(run_id) if self.loaded else None,
+            "push": self.pushed.as_json(run_id) if self.pushed else None,
+        }
+        return summary | ({"error": str(self.error)} if self.error else {})
+
+
+def nightly_job(destination: str, dataset: str, *, as_json: Callable[[dict[str, Any]], None] | None = None) -> int:
+    """`boast nightly`: returns the exit code. Raises BoastError when the night as a whole failed."""
+    found, found_push = settings(), push_settings()
+    pipeline = pipeline_for(destination, dataset)
+    run = runs.Run("nightly")
+    with runs.lock(pipeline), client_for(found) as client, stop.waking(client.close):
+        try:
+            night = _night(pipeline, client, found, found_push, run.run_id)
+        except BaseException as error:
+            failure = StoppedError() if stop.caused(error) else error
+            run.finish(getattr(failure, "exit_code", runs.FAILED), _gist(failure))
+            if isinstance(failure, BoastError):
+                failure.summary = Night().as_json(run.run_id) | {"status": run.status, "error": run.error}
+            if not isinstance(failure, LockedError):
+                runs.record(pipeline, run)
+            raise failure from error
+        _count(run, night)
+        runs.record(pipeline, run)
+    if as_json:
+        as_json(night.as_json(run.run_id))
+    else:
+        _show(night, pipeline, run)
+    return night.exit_code
+
+
+def _night(
+    pipeline: dlt.Pipeline, client: BoastClient, found: Settings, found_push: PushSettings, run_id: str
+) -> Night:
+    """A push lists and loads everything itself, so that it knows all that exists; without one it is a load."""
+    night = Night()
+    if _wants_push(pipeline, found, found_push):
+        try:
+            with terminal.progress() as shown:
+                night.pushed = push(
+                    pipeline,
+                    client,
+                    found_push,
+                    options_from(found, found_push),
+                    run_id,
+                    patience=found.lock_timeout,
+                    time_zone=found.time_zone,
+                    resources=(),
+                    on_page=shown.page,
+                    on_note=shown.note,
+                    on_progress=lambda _: None,
+                )
+        except ConfigurationError as error:  # raised before anything was done: the load goes on without it
+            night.error = error
+        else:
+            night.loaded, night.error = night.pushed.loaded, night.pushed.error
+            return night
+    with terminal.progress() as shown:
+        options = Options(
+            account_ids=account_ids_from(found.account_ids), workers=found.max_concurrency, keep_going=True
+        )
+        night.loaded = load(
+            pipeline,
+            client,
+            options,
+            patience=found.lock_timeout,
+            time_zone=found.time_zone,
+            on_page=shown.page,
+            on_note=shown.note,
+        )
+    return night
+
+
+def _wants_push(pipeline: dlt.Pipeline, found: Settings, found_push: PushSettings) -> bool:
+    with warehouse.held(pipeline, patience=found.lock_timeout, on_wait=terminal.note) as held:
+        return held is not None and is_there(held, found_push.pending_table)
+
+
+def _count(run: runs.Run, night: Night) -> None:
+    if night.loaded:
+        run.verified = night.loaded.verified
+        run.listed, run.loaded, run.missing = (night.loaded.total(name) for name in ("listed", "loaded", "missing"))
+    said = list(night.loaded.errors) if night.loaded else []
+    if night.pushed:
+        count(run, night.pushed)
+        said = [run.error] if run.error else []
+    elif night.error:
+        said.append(str(night.error))
+    run.finish(night.exit_code, "; ".join(said) or None)
+
+
+def _show(night: Night, pipeline: dlt.Pipeline, run: runs.Run) -> None:
+    if night.loaded:
+        terminal.show_load(night.loaded, pipeline, run)
+    if night.pushed:
+        show.pushed(night.pushed, run)
+    if night.error:
+        terminal.note(f"! {night.error}")
+
+
+def _gist(error: BaseException) -> str:
+    return str(error) if isinstance(error, BoastError) else type(error).__name__

@@ -1,0 +1,96 @@
+"""`boast status`: in a few lines whether all is well, what is old, what waits for a person. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from boast_source import warehouse
+from boast_source.errors import DestinationError
+from boast_source.runs import DONE, FAILED
+from boast_source.tables import SHAPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import dlt
+    from dlt.destinations.sql_client import SqlClientBase
+
+HEALTH = (
+    *("last_success_at", "hours_since_success", "verified", "listed", "stored", "missing"),
+    *("last_run_id", "last_command", "last_status", "last_exit_code", "last_finished_at", "last_error"),
+    *("held", "refused", "unknown", "waiting"),
+)
+RUNS = ("run_id", "command", "started_at", "finished_at", "status", "exit_code", "verified", "listed", "loaded", "sent")
+
+
+@dataclass
+class Status:
+    """`health`: the one row of `pipeline_health`, None before the first load. `stale`: older than `max_age` seconds."""
+
+    health: dict[str, Any] | None
+    last_runs: list[dict[str, Any]] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+    max_age: float | None = None
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last good listing of the enrollments."""
+        last = self.health["last_success_at"] if self.health else None
+        return None if last is None else (datetime.now(timezone.utc) - last).total_seconds()
+
+    @property
+    def stale(self) -> bool:
+        return self.max_age is not None and (self.age is None or self.age > self.max_age)
+
+    @property
+    def exit_code(self) -> int:
+        return FAILED if self.stale else DONE
+
+    def as_json(self) -> dict[str, Any]:
+        """What `boast status --json` prints."""
+        return {
+            "status": "stale" if self.stale else "ok",
+            "health": self.health,
+            "rows": self.rows,
+            "runs": self.last_runs,
+        }
+
+
+def status(pipeline: dlt.Pipeline, *, max_age: float | None, patience: float, on_wait: Callable[[str], None]) -> Status:
+    """Read it from the warehouse. `max_age`, `patience` in seconds.
+
+    Raises DestinationError when the warehouse cannot be read or has no SQL.
+    """
+    with warehouse.held(pipeline, patience=patience, on_wait=on_wait) as held:
+        if held is None:
+            raise DestinationError(
+                "The status is read by SQL, and this destination has none", hint="Look at the table runs itself."
+            )
+        with warehouse.explained():
+            health = _rows(held, "pipeline_health", HEALTH)
+            last = _rows(held, "runs", RUNS, "order by finished_at desc limit 5")
+            counts = {
+                name: held.execute_sql(f"select count(*) from {held.make_qualified_table_name(name)}")
+                for name in (*SHAPES, "sequence_enrollments_history", "push_ledger")
+                if warehouse.columns_in(held, held.make_qualified_table_name(name))
+            }
+    rows = {name: int(counted[0][0]) for name, counted in counts.items() if counted}
+    return Status(health[0] if health else None, last, rows, max_age)
+
+
+def _rows(client: SqlClientBase[Any], table: str, columns: tuple[str, ...], more: str = "") -> list[dict[str, Any]]:
+    name = client.make_qualified_table_name(table)
+    if not warehouse.columns_in(client, name):
+        return []
+    listed = ", ".join(client.escape_column_name(column) for column in columns)
+    found = client.execute_sql(f"select {listed} from {name} {more}") or ()
+    return [{column: _plain(value) for column, value in zip(columns, row, strict=True)} for row in found]
+
+
+def _plain(value: Any) -> Any:
+    """Times with their zone, numbers that JSON knows."""
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+    return float(value) if hasattr(value, "as_tuple") else value
