@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PREFIX = "boast-scratch-"
 CHUNK = 20_000  # rows per batch handed to dlt
 BULK = 40_000  # rows per insert into the index
-MEMORY = "96MB"  # a database in memory writes no log and no checkpoints, and spills like one on disk
+MEMORY = "256MB"  # a database in memory writes no log and no checkpoints, and spills like one on disk
 
 
 def quote(name: str) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from boast_source.tables import Kind
 
-TO_WRITE, TO_READ = "192MB", "48MB"  # of memory for DuckDB as destination (see `modest`)
+TO_WRITE, TO_READ = "1GB", "256MB"  # of memory for DuckDB as destination (see `modest`)
 
 _KINDS: dict[str, Kind] = {
     "text": "text",

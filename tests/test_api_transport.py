@@ -1,10 +1,12 @@
 """The transport sends a request once, in bounded time, to nobody else, and says what is known when it fails."""
 
+import gc
 import gzip
 import os
 import socket
 import threading
 import time
+import warnings
 
 import pytest
 from http_server import DROP, RESET, Reply, page, reply, serving
@@ -341,6 +343,17 @@ def test_a_forked_child_leaves_its_parents_connections_alone():
         transport.send("GET", server.url + "/parent", headers={})
         transport.close()
         assert [(r.target, r.connection) for r in server.requests] == [("/parent", 1), ("/child", 2), ("/parent", 1)]
+
+
+def test_a_transport_that_nobody_closes_leaves_no_open_socket_behind():
+    with serving(page()) as server:
+        transport = Transport(server.url, timeout=5)
+        transport.send("GET", server.url + "/", headers={})
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            del transport
+            gc.collect()
+        assert [str(warning.message) for warning in caught] == []
 
 
 def test_many_threads_share_one_transport():

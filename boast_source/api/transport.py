@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import re
 import time
+import weakref
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from urllib3.util import parse_url
@@ -42,6 +44,7 @@ class Transport:
         self._reading: set[HTTPConnection] = set()
         self._owner = os.getpid()
         self._closed = False
+        weakref.finalize(self, _close_all, self._kept)  # a client that nobody closes leaves no open socket behind
 
     def __repr__(self) -> str:
         return f"Transport(timeout={self.timeout:g})"
@@ -74,8 +77,7 @@ class Transport:
     def close(self) -> None:
         """Close what is kept and end the reads that are under way; writes are left to end."""
         self._closed = True
-        while self._kept:
-            self._kept.popleft().close()
+        _close_all(self._kept)
         for connection in list(self._reading):
             shut(connection)
 
@@ -103,6 +105,12 @@ class Transport:
             fields["Content-Length"] = str(len(body or b""))
         lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
         return "\r\n".join(lines).encode("latin-1") + (body or b"")
+
+
+def _close_all(connections: deque[HTTPConnection]) -> None:
+    while connections:
+        with suppress(IndexError):  # another thread was faster
+            connections.pop().close()
 
 
 def _send(sock: socket.socket, request: bytes, deadline: float) -> None:
