@@ -6,12 +6,13 @@ STAMP_DEV := .venv/.dev
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml
 TESTS ?= tests
+LOWEST ?= 3.10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint format bench lock build clean
+.PHONY: help demo test test-lowest soak lint format bench lock build clean
 
 help: ## print every target
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; say which: make demo PYTHON=python3.11"; exit 1; }
@@ -36,6 +37,11 @@ test: $(STAMP_DEV) ## set everything up, then lint, check types and run the test
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -q -n auto --dist worksteal $(TESTS)
 
+test-lowest: $(STAMP_DEV) ## the tests with the oldest supported dependencies, on Python 3.10 if it is installed (or LOWEST=path)
+	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python "$(LOWEST)" .venv-lowest 2>/dev/null || $(BIN)/uv venv -q --seed --clear .venv-lowest
+	@$(BIN)/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[sandbox,postgres,delta]' --group dev
+	@.venv-lowest/bin/python -m pytest -q -n auto --dist worksteal $(TESTS)
+
 soak: $(STAMP_DEV) ## 200 loads killed at random moments, 2000 random schedules of changes and crashes; takes more than an hour
 	@BOAST_KILLS=200 BOAST_SCHEDULES=2000 $(BIN)/pytest -q --timeout 14400 -n auto tests/test_kill.py tests/test_model.py
 
@@ -59,4 +65,4 @@ build: $(STAMP_DEV) ## wheel and sdist in dist/
 	@$(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .
 
 clean: ## remove what the other targets made
-	@rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache boast-demo
+	@rm -rf .venv .venv-lowest dist build .pytest_cache .mypy_cache .ruff_cache boast-demo

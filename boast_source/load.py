@@ -6,7 +6,7 @@ import contextlib
 import logging
 import shutil
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("boast_source")
 
+KEPT, KEPT_FOR = 3, timedelta(days=30)  # packages set aside
+_STAMP = "%Y%m%dT%H%M%S.%f"
 _SURENESS = ("failed", "moving", "covered", "exact")  # the weakest account speaks for the run
 
 
@@ -141,6 +143,7 @@ def load_held(
     """The same for a caller that holds the warehouse and its accounts already."""
     wanted = _known(resources)
     with _hushed():
+        _forget_old(pipeline)
         mended = _make_dropped(pipeline, on_note)
         _finish_pending(pipeline, on_note)
         listing = Listing(client, replace(options, mended=mended), on_page=on_page)
@@ -271,7 +274,7 @@ def _finish_pending(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> N
 
 def _set_aside(pipeline: dlt.Pipeline) -> Path:
     working = Path(pipeline.working_dir)
-    aside = working.parent / f"{pipeline.pipeline_name}_set_aside" / f"{datetime.now().astimezone():%Y%m%dT%H%M%S}"
+    aside = _aside(pipeline) / f"{datetime.now(timezone.utc):{_STAMP}}"
     try:
         for part in ("normalize/extracted", "load/normalized"):
             if (working / part).is_dir():
@@ -282,4 +285,19 @@ def _set_aside(pipeline: dlt.Pipeline) -> Path:
             f"A failing load package cannot be set aside: {error.strerror}",
             hint=f"Free space or permissions under {working.parent} and run again.",
         ) from None
+    _forget_old(pipeline)
     return aside
+
+
+def _aside(pipeline: dlt.Pipeline) -> Path:
+    return Path(pipeline.working_dir).parent / f"{pipeline.pipeline_name}_set_aside"
+
+
+def _forget_old(pipeline: dlt.Pipeline) -> None:
+    """Set-aside packages hold people's data: keep the newest few, and none for long."""
+    folder = _aside(pipeline)
+    oldest = f"{datetime.now(timezone.utc) - KEPT_FOR:{_STAMP}}"
+    newest_first = sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []
+    for place, package in enumerate(newest_first):
+        if place >= KEPT or package.name < oldest:
+            shutil.rmtree(package, ignore_errors=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from datetime import datetime, timedelta, timezone
+
 import pytest
 
 from tests.conftest import stored
@@ -212,3 +215,18 @@ def test_late_rows_ties_and_content_that_changes_without_updated_at_are_loaded(s
     server.control("POST", "mutate", {"update": 3, "touch": False})
     assert loaded(workplace.boast("load", "--json")) == 5
     assert stored(workplace) == server.truth()
+
+
+def test_of_the_packages_set_aside_the_newest_three_are_kept_for_thirty_days(sandbox, workplace):
+    folder = workplace.folder / "state" / "pipelines" / "boast_set_aside"
+    now = datetime.now(timezone.utc)
+    names = [f"{now - timedelta(days=days):%Y%m%dT%H%M%S.%f}" for days in (1, 2, 29, 29.5)]
+    old = f"{now - timedelta(days=31):%Y%m%dT%H%M%S}"  # as an earlier version named them
+    for name in (*names, old):
+        (folder / name / "load").mkdir(parents=True)
+    assert workplace.use(sandbox(enrollments=10)).boast("load").code == 0
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names[:3])
+    shutil.rmtree(folder / names[0])
+    (folder / old).mkdir()
+    assert workplace.boast("load").code == 0
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names[1:3])
