@@ -34,8 +34,9 @@ def decide(request: Request, known: Known, repeated: AbstractSet[str], done: Abs
     if request.fault:
         return Verdict("invalid", "invalid", request.fault)
     latest = request.latest
-    released = latest is not None and latest.state == "released"
-    if latest and request.changed and latest.attempt and latest.state not in {"deferred", "released"}:
+    released = latest is not None and latest.state == "released" and not request.changed
+    never_sent = latest is None or latest.attempt == 0 or (latest.state == "deferred" and latest.attempt == 1)
+    if request.changed and not never_sent:
         return Verdict("held", "changed", "it was sent already, and its row now says something else")
     if latest and latest.state == "held" and not request.changed:
         return Verdict("held", latest.error_code, latest.error_detail)

@@ -8,6 +8,7 @@ from boast_source.errors import ConfigurationError
 from boast_source.push import requests
 from boast_source.push.decide import Verdict
 from boast_source.push.dispatch import note
+from boast_source.push.settle import RETRIED
 from boast_source.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -22,11 +23,9 @@ ALLOWED = {
     "retry": ("unknown", "claimed", "refused", "held"),
     "drop": ("held", "refused", "unknown", "claimed", "invalid", "skipped_active", "released"),
 }
-_BECOMES = {
-    "release": Verdict("released", "released", "a person released it: the next push sends it"),
-    "retry": Verdict("released", "retried", "a person says that it did not happen: the next push sends it again"),
-    "drop": Verdict("dropped", "dropped", "a person dropped it"),
-}
+_RELEASED = Verdict("released", "released", "a person released it: the next push sends it")
+_RETRIED = Verdict("released", RETRIED, "a person says that it did not happen: the next push sends it again")
+_DROPPED = Verdict("dropped", "dropped", "a person dropped it")
 
 
 def listed(ledger: Ledger, states: Sequence[str]) -> list[Event]:
@@ -50,9 +49,15 @@ def decide_on(ledger: Ledger, action: str, keys: Sequence[str], run_id: str) -> 
                 f"The request {key} is {state}: there is nothing to {action}",
                 hint=f"This can be said of requests that are {', '.join(ALLOWED[action])}.",
             )
-    events = [note(requests.orphan(found[key]), _BECOMES[action], run_id) for key in dict.fromkeys(keys)]
+    events = [note(requests.orphan(found[key]), _verdict(action, found[key]), run_id) for key in dict.fromkeys(keys)]
     ledger.append(events)
     return events
+
+
+def _verdict(action: str, event: Event) -> Verdict:
+    if action == "drop":
+        return _DROPPED
+    return _RETRIED if event.state in {"unknown", "claimed"} else _RELEASED
 
 
 def _newest(ledger: Ledger, *, states: Sequence[str] = (), keys: Sequence[str] = ()) -> list[Event]:

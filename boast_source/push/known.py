@@ -80,7 +80,7 @@ def enrollment_of(account_id: str, record: Mapping[str, object]) -> Enrollment:
 def known(scratch: Scratch, requests: Sequence[Request], enrollments: Iterable[pa.Table]) -> Known:
     """The enrollments that these requests may be about. `enrollments`: batches of COLUMNS."""
     contacts = {r.contact_id for r in requests} | {r.latest.contact_id for r in requests if r.latest}
-    ids = {r.enrollment_id for r in requests}
+    ids = {r.enrollment_id for r in requests} | {r.latest.enrollment_id for r in requests if r.latest}
     scratch.execute("create or replace table wanted (id varchar)")
     scratch.insert("wanted", pa.table({"id": pa.array(sorted(key for key in contacts | ids if key), pa.string())}))
     scratch.execute(

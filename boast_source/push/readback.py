@@ -28,17 +28,25 @@ def is_open(request: Request) -> bool:
 
 
 def settle_all(
-    scratch: Scratch, asked: Iterable[Request], known: Known, proof: Proof, client: BoastClient, run_id: str
+    scratch: Scratch,
+    asked: Iterable[Request],
+    known: Known,
+    taken: dict[str, str],
+    proof: Proof,
+    client: BoastClient,
+    run_id: str,
 ) -> tuple[list[tuple[Request, str]], list[Request], list[Event]]:
     """(request, its state now) of the open ones that stay open or ended; the requests to decide on, those that were
     proved absent and are still asked for among them; the events.
+
+    `taken`: enrollments that this run has attributed, with the request's key; those found here come on top.
     """
     ended: list[tuple[Request, str]] = []
     ready: list[Request] = []
     events: list[Event] = []
     asked = list(asked)
     pairs = [e.id for request in asked if is_open(request) for e in known.of(claimed(request))]
-    taken = requests.attributed(scratch, pairs)
+    taken |= requests.attributed(scratch, pairs)
     for request in asked:
         if not is_open(request):
             if request.asked:
@@ -66,7 +74,9 @@ def settle_all(
     return ended, ready, events
 
 
-def late_enrollments(scratch: Scratch, watched: Sequence[Event], known: Known, run_id: str) -> list[Event]:
+def late_enrollments(
+    scratch: Scratch, watched: Sequence[Event], known: Known, taken: dict[str, str], run_id: str
+) -> list[Event]:
     """Events for enrollments that no request accounts for, of a contact and sequence whose request was sent before
     and given up: the server acted later than `settle_after`. Each is recorded once.
     """
@@ -76,9 +86,11 @@ def late_enrollments(scratch: Scratch, watched: Sequence[Event], known: Known, r
         there = [e for e in known.of(claimed(request)) if e.id != event.enrollment_id]
         before: Collection[str] = json.loads(event.known_enrollment_ids or "[]")
         late = [e.id for e in there if e.id not in before]
-        late = [key for key in late if key not in requests.attributed(scratch, late)]
+        taken |= requests.attributed(scratch, late)
+        late = [key for key in late if key not in taken]
         if not late:
             continue
+        taken |= dict.fromkeys(late, event.request_key)
         first = event.enrollment_id or late[0]
         others = [key for key in late if key != first]
         detail = (

@@ -149,7 +149,7 @@ def _make_asked(scratch: Scratch, pending: Iterable[pa.Table], accounts: Sequenc
         "create or replace table asked (request_key varchar, content_key varchar, account_id varchar, action varchar,"
         " contact_id varchar, sequence_id varchar, enrollment_id varchar, fault varchar, requested_at varchar)"
     )
-    only = f"'{accounts[0]}'" if len(accounts) == 1 else "null"
+    only = f"'{accounts[0].lower()}'" if len(accounts) == 1 else "null"
     scratch.stream("asked", pending, _asked_sql(only, accounts))
 
 
@@ -182,7 +182,7 @@ def _asked_sql(only_account: str, accounts: Sequence[str]) -> str:
         select
             case when regexp_matches(lower(given), '{_UUID}') then lower(given) else nullif(given, '') end as given,
             coalesce(account_id, {only_account}) as account_id, coalesce(action, 'enroll') as action,
-            contact_id, sequence_id, enrollment_id, requested_at
+            contact_id, sequence_id, case when action = 'remove' then enrollment_id end as enrollment_id, requested_at
         from cleaned
     ), keyed as (
         select *, md5(concat_ws('|', coalesce(account_id, ''), coalesce(contact_id, ''), coalesce(sequence_id, ''),

@@ -17,7 +17,7 @@ from boast_source.push.known import COLUMNS, Known, known
 from boast_source.push.ledger import Ledger
 from boast_source.push.pending import Pending
 from boast_source.push.pushed import Pushed, PushOptions
-from boast_source.push.settle import Proof
+from boast_source.push.settle import Proof, claimed
 from boast_source.scratch import Scratch
 from boast_source.tables import SEQUENCE_ENROLLMENTS
 
@@ -121,6 +121,7 @@ class _Push:
         self.ledger, self.pending, self.scratch = ledger, pending, scratch
         self.on_note, self.on_progress = on_note, on_progress
         self.result = Pushed(dry_run=options.dry_run)
+        self._taken: dict[str, str] = {}  # enrollments that reading back attributed, with the request's key
         self._reenroll_after = timedelta(seconds=settings.reenroll_seconds)
         self._claim_seconds = (settings.settle_seconds or UNSETTLED) / 2
 
@@ -204,14 +205,16 @@ class _Push:
         return known(self.scratch, about, warehouse.read(pipeline, SEQUENCE_ENROLLMENTS.name, COLUMNS))
 
     def _settle(self, asked: Sequence[Request], knowledge: Known, proof: Proof) -> list[Request]:
-        ended, ready, events = readback.settle_all(self.scratch, asked, knowledge, proof, self.client, self.run_id)
+        ended, ready, events = readback.settle_all(
+            self.scratch, asked, knowledge, self._taken, proof, self.client, self.run_id
+        )
         self.ledger.append(events)
         for request, state in ended:
             self.result.count(request, state)
         return ready
 
     def _record_late(self, watched: Sequence[Event], knowledge: Known) -> None:
-        events = readback.late_enrollments(self.scratch, watched, knowledge, self.run_id)
+        events = readback.late_enrollments(self.scratch, watched, knowledge, self._taken, self.run_id)
         self.ledger.append(events)
         self.result.duplicates = [event for event in events if event.error_code == "duplicate"]
 
@@ -231,9 +234,10 @@ class _Push:
             lanes.setdefault(_lane(request, knowledge), Lane(deque())).requests.append(request)
         decided = {request.request_key for request in ready}
         for request in asked:
-            lane = lanes.get(_lane(request, knowledge))
-            if lane and readback.is_open(request) and request.request_key not in decided:
-                lane.blocked = True
+            if readback.is_open(request) and request.request_key not in decided:
+                lane = lanes.get(_lane(claimed(request), knowledge))  # whatever its row says by now
+                if lane:
+                    lane.blocked = True
         return list(lanes.values())
 
     def _is_approved(self, lanes: Sequence[Lane], knowledge: Known, repeated: set[str]) -> bool:
@@ -260,7 +264,9 @@ class _Push:
             return
         knowledge = self._known(pipeline, unknown)
         proof = self._proof(began, loaded)
-        ended, _, events = readback.settle_all(self.scratch, unknown, knowledge, proof, self.client, self.run_id)
+        ended, _, events = readback.settle_all(
+            self.scratch, unknown, knowledge, self._taken, proof, self.client, self.run_id
+        )
         self.ledger.append(events)
         for _, state in ended:
             self.result.counts["unknown"] -= 1

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from boast_source.push.known import Known
     from boast_source.push.ledger import Event
 
+RETRIED = "retried"  # how a person repeats what is open, in spite of what it may still do
+
 Fate = Literal["enrolled", "removed", "absent", "open"]
 
 
@@ -67,6 +69,8 @@ def settle(request: Request, known: Known, taken: Mapping[str, str], proof: Proo
     """
     event = request.latest
     assert event is not None
+    if event.state == "released" and event.error_code != RETRIED:
+        return Settled("absent")  # it was refused or held: nothing of it is open
     if event.action == "remove":
         return _removal(event, proof, client)
     before = set(json.loads(event.known_enrollment_ids or "[]"))
