@@ -257,7 +257,8 @@ def push(
 
 @boast.command()
 @common
-def nightly(destination: str, dataset: str, *, as_json: bool, debug: bool) -> None:
+@click.option("--new-ledger", is_flag=True, help="Start a push ledger where there is none: for the first night.")
+def nightly(destination: str, dataset: str, *, as_json: bool, debug: bool, new_ledger: bool) -> None:
     """Everything a night needs, for a scheduler: load, push where there are pending enrollments, views.
 
     \b
@@ -268,7 +269,8 @@ def nightly(destination: str, dataset: str, *, as_json: bool, debug: bool) -> No
     given = _prepare(Common(destination, dataset, as_json, debug))
     from boast_source.nightly import nightly_job  # noqa: PLC0415
 
-    sys.exit(nightly_job(given.destination, given.dataset, as_json=_print_json if given.as_json else None))
+    printed = _print_json if given.as_json else None
+    sys.exit(nightly_job(given.destination, given.dataset, new_ledger=new_ledger, as_json=printed))
 
 
 @boast.command()
@@ -429,7 +431,7 @@ def _sandbox() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout.")
 @click.option("--debug", is_flag=True, help="Show tracebacks and all logs.")
 def demo(folder: str, enrollments: int, *, as_json: bool, debug: bool) -> None:
-    """Sandbox, load and a first query, in a folder of its own. Needs no account.
+    """Sandbox, load, a night with a push and a first query, in a folder of its own. Needs no account.
 
     \b
     Example:

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from boast_source import runs, stop, terminal, warehouse
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient
     from boast_source.config import PushSettings, Settings
-    from boast_source.push.pushed import Pushed
+    from boast_source.push.pushed import Pushed, PushOptions
 
 
 @dataclass
@@ -61,14 +61,21 @@ class Night:
         return summary | ({"error": str(self.error)} if self.error else {})
 
 
-def nightly_job(destination: str, dataset: str, *, as_json: Callable[[dict[str, Any]], None] | None = None) -> int:
+def nightly_job(
+    destination: str,
+    dataset: str,
+    *,
+    new_ledger: bool = False,
+    as_json: Callable[[dict[str, Any]], None] | None = None,
+) -> int:
     """`boast nightly`: returns the exit code. Raises BoastError when the night as a whole failed."""
     found, found_push = settings(), push_settings()
+    how_to_push = replace(options_from(found, found_push), new_ledger=new_ledger)
     pipeline = pipeline_for(destination, dataset)
     run = runs.Run("nightly")
     with runs.lock(pipeline), client_for(found) as client, stop.waking(client.close):
         try:
-            night = _night(pipeline, client, found, found_push, run.run_id)
+            night = _night(pipeline, client, found, found_push, how_to_push, run.run_id)
         except BaseException as error:
             failure = StoppedError() if stop.caused(error) else error
             run.finish(getattr(failure, "exit_code", runs.FAILED), _gist(failure))
@@ -87,7 +94,12 @@ def nightly_job(destination: str, dataset: str, *, as_json: Callable[[dict[str, 
 
 
 def _night(
-    pipeline: dlt.Pipeline, client: BoastClient, found: Settings, found_push: PushSettings, run_id: str
+    pipeline: dlt.Pipeline,
+    client: BoastClient,
+    found: Settings,
+    found_push: PushSettings,
+    how_to_push: PushOptions,
+    run_id: str,
 ) -> Night:
     """A push lists and loads everything itself, so that it knows all that exists; without one it is a load."""
     night = Night()
@@ -98,7 +110,7 @@ def _night(
                     pipeline,
                     client,
                     found_push,
-                    options_from(found, found_push),
+                    how_to_push,
                     run_id,
                     patience=found.lock_timeout,
                     time_zone=found.time_zone,

@@ -208,19 +208,21 @@ def test_a_port_that_is_taken_is_said_so(sandbox, workplace):
     one_line(workplace.boast("sandbox", "--port", port), 2, port, "--port")
 
 
-def test_the_demo_loads_twice_and_answers_a_query(workplace):
+def test_the_demo_loads_runs_a_night_and_answers_a_query(workplace):
     done = workplace.boast("demo", "--enrollments", "200")
     assert done.code == 0, done.err
     assert "200 enrollments loaded of 200 listed" in done.out
-    assert "response_rate" in done.out
+    assert "enrolled                  5" in done.out
+    assert "response_percent" in done.out
     again = workplace.boast("demo", "--enrollments", "200", "--json")
     assert again.code == 0
-    assert [load["accounts"][0]["loaded"] for load in again.json["loads"]] == [0]
+    (night,) = again.json["runs"]
+    assert (night["load"]["accounts"][0]["loaded"], night["push"]["enrolled"]) == (0, 5)
     assert len(again.json["query"]) == 5
 
 
 def test_help_shows_examples_for_every_command(workplace):
-    for command in ("check", "load", "login", "sandbox", "demo"):
+    for command in ("check", "load", "push", "requests", "nightly", "status", "login", "sandbox", "demo"):
         done = workplace.boast(command, "--help")
         assert done.code == 0
         assert f"boast {command}" in done.out.split("Example")[1]
