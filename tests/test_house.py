@@ -38,10 +38,10 @@ RANKS = {
     "nightly": 10,
     "status": 6,
     "check": 9,
-    "demo": 9,
-    "cli": 11,
-    "__main__": 12,
-    "__init__": 13,
+    "demo": 11,
+    "cli": 12,
+    "__main__": 13,
+    "__init__": 14,
 }
 
 
