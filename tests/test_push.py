@@ -10,6 +10,7 @@ from boast_source.errors import ConfigurationError
 from boast_source.push.job import push_job
 from tests.conftest import stored
 from tests.pushing import STATES, Pushing
+from tests.sandbox_client import client_of
 
 POST, DELETE = "POST sequence_enrollments", "DELETE sequence_enrollments"
 
@@ -440,3 +441,26 @@ def test_a_person_reads_what_to_do_about_each_request_that_waits(pushing, workpl
     assert workplace.boast("requests", "drop", "nothing").code == 2
     assert workplace.boast("requests", "retry", "bad", "--json").json["requests"][0]["state"] == "released"
     assert "\x1b" not in done.out + done.err + listed.out
+
+
+def test_who_was_enrolled_by_hand_while_the_answer_was_open_is_not_enrolled_again(pushing, monkeypatch):
+    desk = pushing()
+    (pair,) = desk.free_pairs(1)
+    desk.ask({"request_id": "r", **pair})
+    desk.server.control("POST", "faults", {"kind": "error_before_write", "method": "POST", "times": 1})
+    assert desk.push().counts == {"unknown": 1}
+    with client_of(desk.server) as client:
+        assert client.enroll(pair["contact_id"], pair["sequence_id"]).status == 201
+    monkeypatch.setenv("SOURCES__BOAST__PUSH__SETTLE_AFTER", "0")
+    assert desk.push().counts == {"enrolled": 1}
+    assert desk.writes == {POST: 1}
+
+
+def test_a_removal_whose_answer_was_lost_is_read_back_by_its_id(pushing):
+    desk = pushing()
+    desk.table("enrollment_id text, contact_id text, sequence_id text, action text")
+    active = desk.enrollment("active")
+    desk.ask({"enrollment_id": active["id"], "action": "remove"})
+    desk.server.control("POST", "faults", {"kind": "error_after_write", "method": "DELETE", "times": 1})
+    assert desk.push().counts == {"removed": 1}
+    assert desk.writes == {DELETE: 1}
