@@ -421,6 +421,16 @@ def test_an_account_that_cannot_be_listed_defers_its_requests_and_no_others(push
     assert (first.code, first.counts) == (3, {"enrolled": 1, "deferred": 1})
 
 
+def test_when_nothing_can_be_listed_the_push_fails_and_sends_nothing(pushing):
+    desk = pushing()
+    desk.ask(*desk.free_pairs(2))
+    path = "sequence_enrollments"
+    desk.server.control("POST", "faults", {"kind": "status", "status": 403, "path": path, "method": "GET"})
+    first = desk.push()
+    assert (first.code, first.counts) == (1, {"deferred": 2})
+    assert desk.writes == {}
+
+
 def test_the_run_record_counts_what_was_sent(pushing):
     desk = pushing()
     desk.ask(*desk.free_pairs(2), {"request_id": "x", **desk.free_pairs(3)[2], "contact_id": desk.account})

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from boast_source.runs import ATTENTION, DONE, STATUS
+from boast_source.runs import ATTENTION, DONE, FAILED, STATUS
 
 if TYPE_CHECKING:
     from boast_source.errors import BoastError
@@ -64,6 +64,8 @@ class Pushed:
             return self.error.exit_code
         if self.dry_run:
             return DONE
+        if self.loaded and self.loaded.exit_code == FAILED:
+            return FAILED
         waiting = any(self.counts[state] for state in ("refused", "unknown", "held")) or self.duplicates
         undone = self.stopped is not None and (self.counts["deferred"] or not self.interrupted)
         listed_badly = self.loaded is not None and self.loaded.exit_code != DONE

@@ -149,8 +149,9 @@ def _make_asked(scratch: Scratch, pending: Iterable[pa.Table], accounts: Sequenc
         "create or replace table asked (request_key varchar, content_key varchar, account_id varchar, action varchar,"
         " contact_id varchar, sequence_id varchar, enrollment_id varchar, fault varchar, requested_at varchar)"
     )
-    only = f"'{accounts[0].lower()}'" if len(accounts) == 1 else "null"
-    scratch.stream("asked", pending, _asked_sql(only, accounts))
+    seen = [account.lower().replace("'", "''") for account in accounts]
+    only = f"'{seen[0]}'" if len(seen) == 1 else "null"
+    scratch.stream("asked", pending, _asked_sql(only, seen))
 
 
 _BLANK = "' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(8203) || chr(65279)"  # zero-width ones too
@@ -166,7 +167,7 @@ def _asked_sql(only_account: str, accounts: Sequence[str]) -> str:
     cleaned = ", ".join(
         f"{_clean(c)} as {c}" for c in ("account_id", "contact_id", "sequence_id", "action", "enrollment_id")
     )
-    seen = ", ".join(f"'{account.lower()}'" for account in accounts) or "null"
+    seen = ", ".join(f"'{account}'" for account in accounts) or "null"
     malformed = " ".join(
         f"when not regexp_matches(coalesce({c}, '00000000-0000-0000-0000-000000000000'), '{_UUID}')"
         f" then '{c} is not an id'"
