@@ -44,7 +44,7 @@ test-lowest: $(STAMP_DEV) ## the tests with the oldest supported dependencies, o
 
 soak: $(STAMP_DEV) ## 200 loads and 300 pushes killed at random moments, 2000 random schedules of changes; takes hours
 	@BOAST_KILLS=200 BOAST_SCHEDULES=2000 $(BIN)/pytest -q --timeout 14400 -n auto tests/test_kill.py tests/test_model.py
-	@BOAST_KILLS=300 BOAST_REQUESTS=2000 $(BIN)/pytest -q --timeout 14400 tests/test_push_kill.py
+	@BOAST_KILLS=300 BOAST_REQUESTS=2000 BOAST_EXAMPLES=500 $(BIN)/pytest -q --timeout 14400 -n auto tests/test_push_kill.py tests/test_push_model.py
 
 lint: $(STAMP_DEV) ## ruff and mypy, both strict
 	@$(BIN)/ruff check .

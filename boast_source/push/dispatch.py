@@ -243,8 +243,14 @@ class _Dispatch:
         within = self._limits.claim_seconds - (time.monotonic() - began)
         account = request.account_id or ""
         if request.action == "remove":
-            return sender.remove(self._client, account, verdict.enrollment_id or "", within=within)
-        return sender.enroll(self._client, account, request.contact_id or "", request.sequence_id or "", within=within)
+            outcome = sender.remove(self._client, account, verdict.enrollment_id or "", within=within)
+        else:
+            contact, sequence = request.contact_id or "", request.sequence_id or ""
+            outcome = sender.enroll(self._client, account, contact, sequence, within=within)
+        if outcome.stop and not self._asked_to_stop.is_set():
+            self._result.stopped = self._result.stopped or outcome.stop  # at once: the others look before they send
+            self.sent.reachable = False
+        return outcome
 
     def _landed(self, future: Future[Outcome], lane: Lane, request: Request) -> None:
         try:
@@ -260,9 +266,6 @@ class _Dispatch:
             self._known.learn(enrollment_of(account, outcome.record))
         if outcome.state == "unknown":
             self.sent.unknown.append(request)
-        if outcome.stop and not self._asked_to_stop.is_set():
-            self._result.stopped = self._result.stopped or outcome.stop
-            self.sent.reachable = False
         self._refusals = self._refusals + 1 if outcome.state == "refused" else 0
         self._unknowns = self._unknowns + 1 if outcome.state == "unknown" else 0
         if lane.requests:
