@@ -42,7 +42,7 @@ def test_each_request_is_carried_out_once_whatever_the_network_does_and_whenever
         SOURCES__BOAST__PUSH__MAX_SENDS=str(REQUESTS),
         SOURCES__BOAST__PUSH__MAX_UNKNOWNS_IN_A_ROW="1000",
     )
-    pairs = ask(server, workplace)
+    pairs = ask(server, workplace, REQUESTS)
     rules = [{"method": "POST", "path": "sequence_enrollments", "probability": 0.2 / len(FAULTS)} | f for f in FAULTS]
     server.control("POST", "faults", rules)
     push = ("push", "--json", "--new-ledger")
@@ -72,14 +72,14 @@ def test_each_request_is_carried_out_once_whatever_the_network_does_and_whenever
     assert set(states.values()) <= FINAL
 
 
-def ask(server, workplace) -> list[tuple[str, str]]:
+def ask(server, workplace, count: int) -> list[tuple[str, str]]:
     """Fill the pending table with pairs that have no enrollment."""
     there = {(e["contact_id"], e["sequence_id"]) for e in server.truth().values()}
     with client_of(server) as client:
         contacts = [record["id"] for record in client.every("contacts")]
         sequences = [record["id"] for record in client.every("sequences")]
-    free = [(c, s) for s in sequences for c in contacts if (c, s) not in there][:REQUESTS]
-    assert len(free) == REQUESTS
+    free = [(c, s) for s in sequences for c in contacts if (c, s) not in there][:count]
+    assert len(free) == count
     with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
         connection.execute("create schema boast_data")
         connection.execute("create table boast_data.pending_enrollments (contact_id text, sequence_id text)")
@@ -93,7 +93,7 @@ def ask(server, workplace) -> list[tuple[str, str]]:
 def test_sigterm_lets_what_is_in_flight_end_and_leaves_nothing_unknown(sandbox, workplace):
     server = sandbox(enrollments=150, page_size=100)
     workplace.use(server)
-    pairs = ask(server, workplace)
+    pairs = ask(server, workplace, 150)
     rule = {"kind": "latency", "seconds": 0.2, "method": "POST", "path": "sequence_enrollments"}
     server.control("POST", "faults", rule)
     process = workplace.start("push", "--json", "--new-ledger")

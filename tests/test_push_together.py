@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import finish
-from tests.test_push_kill import REQUESTS, ask
+from tests.test_push_kill import ask
 
 pytest_plugins = ["tests.postgres"]
+
+REQUESTS = 150
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def machine(workplace, number):
 
 
 def test_on_duckdb_the_second_waits_for_the_file_and_finds_all_done(slow, workplace):
-    ask(slow, workplace)
+    ask(slow, workplace, REQUESTS)
     workplace.boast("push", "--new-ledger", "--limit", "0", **machine(workplace, 0))
     both = [workplace.start("push", "--json", **machine(workplace, number)) for number in (1, 2)]
     done = [finish(process) for process in both]
@@ -34,7 +36,7 @@ def test_on_duckdb_the_second_waits_for_the_file_and_finds_all_done(slow, workpl
 
 
 def test_on_postgres_the_second_ends_with_4_and_sends_nothing(slow, workplace, postgres):
-    pairs = ask(slow, workplace)
+    pairs = ask(slow, workplace, REQUESTS)
     workplace.env |= postgres.env
     values = ", ".join(f"('{contact}', '{sequence}')" for contact, sequence in pairs)
     postgres.sql(
