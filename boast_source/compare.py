@@ -245,13 +245,6 @@ def undelivered(scratch: Scratch, shape: Shape, accounts: list[str]) -> list[tup
     ]
 
 
-def unstored(scratch: Scratch, shape: Shape, most: int) -> list[str]:
-    """Ids that were delivered and are not in `x__stored`, `most` of them at most."""
-    x = shape.name
-    sql = f"select distinct id from {x}__listed where id not in (select id from {x}__stored) limit {most}"
-    return [str(key) for (key,) in scratch.rows(sql)]
-
-
 def other_accounts(scratch: Scratch, shape: Shape, accounts: list[str]) -> list[str]:
     """Accounts that have stored rows and are none of these."""
     return [

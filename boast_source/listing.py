@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
-from boast_source import compare, lake, warehouse
+from boast_source import compare, warehouse
 from boast_source.api import Page, Tally, path_of
 from boast_source.errors import ApiError, AuthenticationError, DestinationError, NotFoundError
 from boast_source.scratch import ListIndex, Scratch, make_listed
 from boast_source.sweep import Steadiness, sweep
 from boast_source.tables import ACCOUNTS, SEQUENCE_ENROLLMENTS
-from boast_source.warehouse import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -33,7 +32,6 @@ Verified = Literal["exact", "covered", "moving", "failed"]
 
 # More vanished rows than this, and more than this share of what is stored, is suspicious: nothing is marked.
 GONE_ROWS, GONE_SHARE = 10, 0.2
-STRANGERS = 1000  # so many ids are looked for by name, more are found by reading the whole table
 _ASKED = 1_000_000  # the "pass" of a record that was asked for by its id: later than any real pass
 
 
@@ -102,7 +100,6 @@ class Listing:
         self._scratch = Scratch()
         self._columns: dict[str, list[Column]] = {}
         self._accounts: list[str] | None = None
-        self._strange: dict[str, list[str] | None] = {}  # ids not stored under the given accounts; None: too many
 
     def close(self) -> None:
         self._scratch.close()
@@ -183,12 +180,13 @@ class Listing:
 
     def versions(self, shape: Shape, pipeline: dlt.Pipeline | None) -> Iterator[pa.Table]:
         """The versions that the history does not hold yet, in batches."""
-        columns, within = self._columns[shape.name], self.options.within(shape.cursor)
+        columns, within, history = self._columns[shape.name], self.options.within(shape.cursor), f"{shape.name}_history"
         names = ["id", "version", "version_key", "content_hash", compare.MISSING]
-        compare.make_newest(self._scratch, shape, self._history(shape, names, pipeline, ("id", "version")))
+        newest = warehouse.read(pipeline, history, names, newest_by=("id", "version")) if pipeline else None
+        compare.make_newest(self._scratch, shape, newest)
         unkept = compare.replaced(self._scratch, shape, columns, "false" if self.options.mended else within)
-        if unkept:
-            compare.drop_kept(self._scratch, shape, self._history(shape, ["id", "content_hash"], pipeline))
+        if unkept and pipeline:
+            compare.drop_kept(self._scratch, shape, warehouse.read(pipeline, history, ["id", "content_hash"]))
         sql = compare.history_rows(shape, columns, within=within)
         yield from self._handed_on(sql, {"id", *compare.HISTORY_KEYS})
 
@@ -257,43 +255,9 @@ class Listing:
         return report
 
     def _read_stored(self, shape: Shape, columns: list[Column], pipeline: dlt.Pipeline | None) -> None:
-        batches = self._stored(shape, compare.row_columns(shape, columns), pipeline) if pipeline else None
+        names = compare.row_columns(shape, columns)
+        batches = warehouse.read(pipeline, shape.name, names) if pipeline else None
         compare.make_stored(self._scratch, shape, columns, batches)
-
-    def _stored(self, shape: Shape, names: list[str], pipeline: dlt.Pipeline) -> Iterator[pa.Table]:
-        """The table's rows; for given accounts theirs, and those that other accounts have of the ids delivered."""
-        given = self._given(shape, pipeline)
-        if not given:
-            yield from warehouse.read(pipeline, shape.name, names)
-            return
-        yield from warehouse.read(pipeline, shape.name, names, only=Rows("account_id", given))
-        # by now these are compared with: an enrollment may have come from another account, whose row it replaces
-        strange = compare.unstored(self._scratch, shape, STRANGERS + 1)
-        few = len(strange) <= STRANGERS
-        self._strange[shape.name] = strange if few else None
-        if strange:
-            only = Rows("id", strange) if few else Rows("account_id", given, other=True)
-            yield from warehouse.read(pipeline, shape.name, names, only=only)
-
-    def _given(self, shape: Shape, pipeline: dlt.Pipeline) -> tuple[str, ...] | None:
-        whole = shape == ACCOUNTS or lake.is_lake(pipeline)
-        return None if whole else self.options.account_ids
-
-    def _history(
-        self, shape: Shape, names: list[str], pipeline: dlt.Pipeline | None, newest_by: tuple[str, str] | None = None
-    ) -> Iterator[pa.Table]:
-        """The versions of the ids that are compared."""
-        if not pipeline:
-            return
-        table, given = f"{shape.name}_history", self._given(shape, pipeline)
-        strange = self._strange.get(shape.name)
-        if not given or strange is None:
-            yield from warehouse.read(pipeline, table, names, newest_by=newest_by)
-            return
-        of_accounts = Rows("account_id", given, table=shape.name)
-        yield from warehouse.read(pipeline, table, names, newest_by=newest_by, only=of_accounts)
-        if strange:
-            yield from warehouse.read(pipeline, table, names, newest_by=newest_by, only=Rows("id", strange))
 
     def _ask_for_undelivered(self, shape: Shape, reports: list[ListReport]) -> list[str]:
         """The ids that are gone for good: stored, delivered by no pass, and 404 when asked for."""

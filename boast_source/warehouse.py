@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -20,7 +19,6 @@ from dlt.common.destination.exceptions import (
 )
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.pipeline.exceptions import PipelineConfigMissing
-from sqlglot import exp
 
 from boast_source import lake
 from boast_source.errors import ConfigurationError, DestinationError, LockedError
@@ -82,46 +80,13 @@ def unconfigured(pipeline: dlt.Pipeline, error: BaseException) -> ConfigurationE
     )
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Which rows to read: those whose `column` is one of `values` (letter case aside for accounts), or with `other`
-    none of them. With `table` the ids of the rows of that table for which this holds.
-    """
-
-    column: str
-    values: Sequence[str]
-    other: bool = False
-    table: str | None = None
-
-    def sql(self, client: SqlClientBase[Any]) -> str:
-        """The condition in the client's dialect."""
-        dialect = client.capabilities.sqlglot_dialect
-        fold = str.lower if self.column == "account_id" else str
-        texts = ", ".join(exp.Literal.string(fold(value)).sql(dialect=dialect) for value in self.values)
-        name = client.escape_column_name(self.column)
-        name = f"lower({name})" if self.column == "account_id" else name
-        condition = f"{name} in ({texts})"
-        if self.other:
-            condition = f"({name} is null or not {condition})"
-        if self.table:
-            key = client.escape_column_name("id")
-            condition = f"{key} in (select {key} from {client.make_qualified_table_name(self.table)} where {condition})"
-        return condition
-
-
 def read(
-    pipeline: dlt.Pipeline,
-    table: str,
-    columns: Sequence[str],
-    *,
-    newest_by: tuple[str, str] | None = None,
-    only: Rows | None = None,
+    pipeline: dlt.Pipeline, table: str, columns: Sequence[str], *, newest_by: tuple[str, str] | None = None
 ) -> Iterator[pa.Table]:
     """The table's rows, those of `columns` that it has, in batches; nothing when there is no such table.
 
-    `only` is not for Delta tables. `newest_by=(key, order)` gives only the row with the highest `order` of each `key`.
-    Where rows can only be had one by one as Python objects, a faster road is taken; it may give text instead of typed
-    values.
+    `newest_by=(key, order)` gives only the row with the highest `order` of each `key`. Where rows can only be had one
+    by one as Python objects, a faster road is taken; it may give text instead of typed values.
 
     Raises DestinationError when the connection is lost.
     """
@@ -137,13 +102,11 @@ def read(
         if not wanted:
             return
         names = ", ".join(client.escape_column_name(column) for column in wanted)
-        where = f" where {only.sql(client)}" if only else ""
-        sql = f"select {names} from {name}{where}"
+        sql = f"select {names} from {name}"
         if newest_by:
             key, order = (client.escape_column_name(column) for column in newest_by)
             ranked = (
-                f"select {names}, row_number() over (partition by {key} order by {order} desc) as place"
-                f" from {name}{where}"
+                f"select {names}, row_number() over (partition by {key} order by {order} desc) as place from {name}"
             )
             sql = f"select {names} from ({ranked}) ranked where place = 1"
         yield from batches(client, sql, wanted)
