@@ -39,7 +39,7 @@ test: $(STAMP_DEV) ## set everything up, then lint, check types and run the test
 
 test-lowest: $(STAMP_DEV) ## the tests with the oldest supported dependencies, on Python 3.10 if it is installed (or LOWEST=path)
 	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python "$(LOWEST)" .venv-lowest 2>/dev/null || $(BIN)/uv venv -q --seed --clear .venv-lowest
-	@$(BIN)/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[sandbox,postgres,delta]' --group dev
+	@$(BIN)/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[sandbox,report,postgres,delta]' --group dev
 	@.venv-lowest/bin/python -m pytest -q -n auto --dist worksteal $(TESTS)
 
 soak: $(STAMP_DEV) ## 200 loads and 300 pushes killed at random moments, 2000 random schedules of changes; takes hours
@@ -59,8 +59,8 @@ bench: $(STAMP_DEV) ## measure against what a user would pick instead
 	@$(BIN)/python -m benchmarks
 
 lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, no addresses
-	@$(LOCK) --extra sandbox --group build -o requirements.lock
-	@$(LOCK) --extra sandbox --extra postgres --extra delta --group dev -o requirements-dev.lock
+	@$(LOCK) --extra sandbox --extra report --group build -o requirements.lock
+	@$(LOCK) --extra sandbox --extra report --extra postgres --extra delta --group dev -o requirements-dev.lock
 
 build: $(STAMP_DEV) ## wheel and sdist in dist/
 	@$(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .

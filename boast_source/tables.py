@@ -102,7 +102,10 @@ SHAPES: dict[str, Shape] = {
 }
 
 # The views over them, see models/.
-VIEWS = ("enrollment_history", "enrollment_daily", "sequence_performance", "push_requests", "pipeline_health")
+VIEWS = (
+    *("enrollment_history", "enrollment_daily", "enrollment_milestones", "enrollment_cohorts", "sequence_performance"),
+    *("push_requests", "pipeline_health"),
+)
 
 
 def to_arrow(records: Sequence[Record], shape: Shape) -> pa.Table:

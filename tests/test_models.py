@@ -242,6 +242,44 @@ def test_the_performance_of_each_sequence_equals_plain_python(place, with_more):
     assert {row[:2]: tuple(float(v) if hasattr(v, "as_tuple") else v for v in row[2:]) for row in got} == expected
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Auckland"])
+def test_the_cohorts_equal_plain_python(place, zone):
+    history = random_history(11, orderly=True)
+    place.enrollments(history)
+    place.views(zone)
+    month = timedelta(days=30)
+    expected = defaultdict(lambda: [0] * 7)
+    for row in newest(history):
+        if row["missing_since"]:
+            continue
+        life = [v for v in history if v["id"] == row["id"]]
+        there = [v for v in life if not v["missing_since"]]
+        began = (row["created_at"] or life[0]["updated_at"]).astimezone(ZoneInfo(zone)).date().replace(day=1)
+        figures = expected[began, row["account_id"], row["sequence_id"]]
+        figures[0] += 1
+        for place_in, status in enumerate(("active", "completed", "removed"), 1):
+            figures[place_in] += row["status"] == status
+        figures[4] += row["response_id"] is not None
+        for place_in, then in (
+            (5, [v["updated_at"] for v in there if v["status"] == row["status"] == "completed"]),
+            (6, [v["updated_at"] for v in there if v["response_id"] and row["response_id"]]),
+        ):
+            took = min(then) - row["created_at"] if then and row["created_at"] else None
+            figures[place_in] += took is not None and timedelta(0) <= took <= month
+    got = place.rows(
+        "select month, account_id, sequence_id, enrolled, active, completed, removed, responded,"
+        " completed_in_30_days, responded_in_30_days from boast_data.enrollment_cohorts"
+    )
+    assert {row[:3]: list(row[3:]) for row in got} == expected
+    assert place.rows("select sum(enrolled), sum(responded) from boast_data.enrollment_cohorts") == place.rows(
+        "select sum(enrolled), sum(responded) from boast_data.sequence_performance"
+    )
+    rates = "select count(*) from boast_data.enrollment_cohorts where abs(response_rate_30_days * enrolled - responded_in_30_days) > 0.001"
+    assert place.rows(rates) == [(0,)]
+    young = "select had_30_days, count(*) from boast_data.enrollment_cohorts group by 1"
+    assert place.rows(young) == [(True, len(expected))]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_history_has_for_every_moment_the_version_that_had_been_seen_last(place, seed):
     history = random_history(seed, orderly=False)
@@ -271,9 +309,10 @@ def test_empty_tables_and_no_ledger_give_views_that_can_be_asked(place):
     place.table("runs", {"run_id": "text", "command": "text", "status": "text", "exit_code": "bigint",
                          "started_at": "timestamptz", "finished_at": "timestamptz", "verified": "text",
                          "listed": "bigint", "error": "text"}, [])  # fmt: skip
-    assert place.views() == ["enrollment_history", "enrollment_daily", "sequence_performance", "pipeline_health"]
+    assert place.views() == [name for name in models.NEEDS if name != "push_requests"]
     assert place.rows("select * from boast_data.enrollment_daily") == []
     assert place.rows("select * from boast_data.sequence_performance") == []
+    assert place.rows("select * from boast_data.enrollment_cohorts") == []
     ((stored, waiting, last),) = place.rows("select stored, waiting, last_run_id from boast_data.pipeline_health")
     assert (stored, waiting, last) == (0, 0, None)
 

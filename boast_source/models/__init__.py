@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     from dlt.destinations.sql_client import SqlClientBase
 
-# The tables that a view cannot do without; of those of EMPTY, an empty one does.
+# The tables that a view cannot do without; of those of EMPTY, an empty one does. A view stands below those that it reads.
 NEEDS = {
     "enrollment_history": ("sequence_enrollments_history",),
     "enrollment_daily": ("sequence_enrollments_history",),
+    "enrollment_milestones": ("sequence_enrollments", "sequence_enrollments_history"),
+    "enrollment_cohorts": ("sequence_enrollments", "sequence_enrollments_history"),
     "sequence_performance": ("sequence_enrollments", "sequence_enrollments_history"),
     "push_requests": ("push_ledger",),
     "pipeline_health": ("runs", "sequence_enrollments"),

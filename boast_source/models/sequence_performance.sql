@@ -1,37 +1,9 @@
 -- Per account and sequence, over all its enrollments: counts by status, rates, and how long things take.
 -- Counts are of enrollments that the API still has; `missing` are the others, and count nowhere else.
--- `responded`: it has a response. Rates divide by `enrolled`. Hours to complete: from `created_at` to the `updated_at` with
--- which `completed` was first seen; hours to respond: to the response's `created` where responses are loaded, else to the
--- `updated_at` with which the response was first seen. Medians are of those that did complete or respond.
-with firsts as (
-    select
-        id,
-        min(case when status = 'completed' then updated_at end) as completed_at,
-        min(case when response_id is not null then updated_at end) as responded_at
-    from sequence_enrollments_history
-    where missing_since is null
-    group by id
-),
-
-enrollments as (
-    select
-        e.account_id,
-        e.sequence_id,
-        e.status,
-        e.response_id,
-        e.missing_since,
-        e.created_at,
-        case
-            when e.status = 'completed' and f.completed_at >= e.created_at
-                then date_diff('second', e.created_at, f.completed_at) / 3600.0
-        end as hours_to_complete,
-        case
-            when e.response_id is not null and coalesce(r.created, f.responded_at) >= e.created_at
-                then date_diff('second', e.created_at, coalesce(r.created, f.responded_at)) / 3600.0
-        end as hours_to_respond
-    from sequence_enrollments as e
-    left join firsts as f on f.id = e.id
-    left join responses as r on r.id = e.response_id
+-- `responded`: it has a response. Rates divide by `enrolled`. Medians are of those that did complete or respond; what the hours
+-- count is said in `enrollment_milestones`.
+with enrollments as (
+    select * from enrollment_milestones
 ),
 
 present as (
@@ -57,8 +29,8 @@ figures as (
         cast(sum(case when response_id is not null then 1 else 0 end) as bigint) as responded,
         avg(case when place_complete * 2 between count_complete and count_complete + 2 then hours_to_complete end) as median_hours_to_complete,
         avg(case when place_respond * 2 between count_respond and count_respond + 2 then hours_to_respond end) as median_hours_to_respond,
-        min(created_at) as first_enrolled_at,
-        max(created_at) as last_enrolled_at
+        min(enrolled_at) as first_enrolled_at,
+        max(enrolled_at) as last_enrolled_at
     from present
     group by account_id, sequence_id
 ),

@@ -1,34 +1,7 @@
-WITH firsts AS (
+WITH enrollments AS (
   SELECT
-    id,
-    MIN(CASE WHEN status = 'completed' THEN updated_at END) AS completed_at,
-    MIN(CASE WHEN NOT response_id IS NULL THEN updated_at END) AS responded_at
-  FROM sequence_enrollments_history
-  WHERE
-    missing_since IS NULL
-  GROUP BY
-    id
-), enrollments AS (
-  SELECT
-    e.account_id,
-    e.sequence_id,
-    e.status,
-    e.response_id,
-    e.missing_since,
-    e.created_at,
-    CASE
-      WHEN e.status = 'completed' AND f.completed_at >= e.created_at
-      THEN DATE_DIFF(f.completed_at, e.created_at, SECOND) / 3600.0
-    END AS hours_to_complete,
-    CASE
-      WHEN NOT e.response_id IS NULL AND COALESCE(r.created, f.responded_at) >= e.created_at
-      THEN DATE_DIFF(COALESCE(r.created, f.responded_at), e.created_at, SECOND) / 3600.0
-    END AS hours_to_respond
-  FROM sequence_enrollments AS e
-  LEFT JOIN firsts AS f
-    ON f.id = e.id
-  LEFT JOIN responses AS r
-    ON r.id = e.response_id
+    *
+  FROM enrollment_milestones
 ), present AS (
   SELECT
     *,
@@ -67,8 +40,8 @@ WITH firsts AS (
         THEN hours_to_respond
       END
     ) AS median_hours_to_respond,
-    MIN(created_at) AS first_enrolled_at,
-    MAX(created_at) AS last_enrolled_at
+    MIN(enrolled_at) AS first_enrolled_at,
+    MAX(enrolled_at) AS last_enrolled_at
   FROM present
   GROUP BY
     account_id,

@@ -1,0 +1,42 @@
+WITH cohorts AS (
+  SELECT
+    CAST(DATE_TRUNC('MONTH', FROM_UTC_TIMESTAMP(enrolled_at, 'UTC')) AS DATE) AS month,
+    account_id,
+    sequence_id,
+    COUNT(*) AS enrolled,
+    CAST(SUM(CASE WHEN status = 'active' THEN 1 ELSE 0 END) AS BIGINT) AS active,
+    CAST(SUM(CASE WHEN status = 'completed' THEN 1 ELSE 0 END) AS BIGINT) AS completed,
+    CAST(SUM(CASE WHEN status = 'removed' THEN 1 ELSE 0 END) AS BIGINT) AS removed,
+    CAST(SUM(CASE WHEN status IN ('active', 'completed', 'removed') THEN 0 ELSE 1 END) AS BIGINT) AS other,
+    CAST(SUM(CASE WHEN NOT response_id IS NULL THEN 1 ELSE 0 END) AS BIGINT) AS responded,
+    CAST(SUM(CASE WHEN hours_to_complete <= 720 THEN 1 ELSE 0 END) AS BIGINT) AS completed_in_30_days,
+    CAST(SUM(CASE WHEN hours_to_respond <= 720 THEN 1 ELSE 0 END) AS BIGINT) AS responded_in_30_days
+  FROM enrollment_milestones
+  WHERE
+    missing_since IS NULL
+  GROUP BY
+    1,
+    2,
+    3
+)
+SELECT
+  c.month,
+  c.account_id,
+  c.sequence_id,
+  s.name AS sequence_name,
+  c.enrolled,
+  c.active,
+  c.completed,
+  c.removed,
+  c.other,
+  c.responded,
+  c.completed * 1.0 / c.enrolled AS completion_rate,
+  c.responded * 1.0 / c.enrolled AS response_rate,
+  c.completed_in_30_days,
+  c.responded_in_30_days,
+  c.completed_in_30_days * 1.0 / c.enrolled AS completion_rate_30_days,
+  c.responded_in_30_days * 1.0 / c.enrolled AS response_rate_30_days,
+  DATEDIFF(DAY, c.month, CAST(CURRENT_TIMESTAMP() AS DATE)) >= 61 AS had_30_days
+FROM cohorts AS c
+LEFT JOIN sequences AS s
+  ON s.id = c.sequence_id
