@@ -90,7 +90,7 @@ def boast() -> None:
       boast check                     is everything configured? each point with ok or what to do
       boast load                      load what is new or changed, and verify it
       boast load --json | jq .        the same for a script
-      boast nightly                   load, push and views: what a scheduler calls
+      boast nightly                   load, push, views, report, copy for dashboards: for a scheduler
       boast status                    is all well?
       boast push --dry-run            what would be enrolled from the table of pending enrollments
 
@@ -230,8 +230,6 @@ def push(
 
     \b
     Examples:
-      boast nightly                   load, push and views: what a scheduler calls
-      boast status                    is all well?
       boast push --dry-run            what would be sent, to whom it would not be sent, and why
       boast push --new-ledger         the first push
       boast push                      every further one
@@ -298,6 +296,34 @@ def status(destination: str, dataset: str, max_age: str | None, *, as_json: bool
     else:
         show_status(found)
     sys.exit(found.exit_code)
+
+
+@boast.command()
+@common
+@click.option(
+    "--output",
+    metavar="FILE",
+    help="Path or fsspec URL. Default: sources.boast.report_path, else boast_report.html.",
+)
+def report(destination: str, dataset: str, output: str | None, *, as_json: bool, debug: bool) -> None:
+    """Write the report: one HTML file that opens anywhere, without a network and without anybody's personal data.
+
+    Charts need the extra: pip install "boast-source[report]"; without it there are the tables.
+
+    \b
+    Examples:
+      boast report
+      boast report --output reports/enrollments.html
+      boast report --output s3://bucket/enrollments.html
+    """
+    given = _prepare(Common(destination, dataset, as_json, debug))
+    from boast_source.job import report_job  # noqa: PLC0415
+
+    written = report_job(given.destination, given.dataset, place=output)
+    if given.as_json:
+        _print_json({"status": "ok", "report": written})
+    else:
+        click.echo(f"The report is in {written}")
 
 
 @boast.group()

@@ -36,6 +36,8 @@ class Settings(ClientSettings):
     account_ids: Any | None = None
     lock_timeout: float = 60.0
     time_zone: str = "UTC"
+    report_path: str | None = "boast_report.html"
+    publish_path: str | None = None
 
 
 @configspec

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import dlt
 
-from boast_source import destinations, runs, stop, terminal
+from boast_source import destinations, runs, stop, terminal, warehouse
 from boast_source.api import BoastClient, resolve_credentials
 from boast_source.config import Settings, account_ids_from, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
 from boast_source.listing import Options
 from boast_source.load import Loaded, load
+from boast_source.outputs import make_report, outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -121,11 +122,32 @@ def load_job(
             raise failure from error
         _count(run, loaded)
         runs.record(pipeline, run)
+        unmade = [] if given else outputs(pipeline, found, loaded, terminal.note, reporting=False)
+        if unmade:
+            run.finish(unmade[0].exit_code, "; ".join([*loaded.errors, *map(str, unmade)]))
+            runs.amend(pipeline, run)
     if as_json:
-        as_json(loaded.as_json(run.run_id))
+        as_json(loaded.as_json(run.run_id) | ({"status": run.status, "error": run.error} if unmade else {}))
     else:
         terminal.show_load(loaded, pipeline, run)
-    return loaded.exit_code
+    for failed in unmade:
+        terminal.note(f"! {failed}")
+    return unmade[0].exit_code if unmade else loaded.exit_code
+
+
+def report_job(destination: str, dataset: str, *, place: str | None) -> str:
+    """`boast report`: returns where the report is.
+
+    Raises BoastError when there is nothing to report, or when it cannot be written.
+    """
+    found = settings()
+    with warehouse.held(pipeline_for(destination, dataset), patience=found.lock_timeout, on_wait=terminal.note) as held:
+        if held is None:
+            raise ConfigurationError(
+                "The report is made of SQL views, and this destination has none",
+                hint="Load into a SQL destination, for example duckdb or postgres, and report from there.",
+            )
+        return make_report(held, found, place or found.report_path or "boast_report.html")
 
 
 def login_job(*, port: int, seconds: float, open_browser: bool) -> str:

@@ -4,11 +4,12 @@
 2. Where there is a table of pending enrollments: settle, claim, send, record, read back (push/).
 3. Make the views (models/).
 4. Record the run (runs.py).
+5. Make the report and the copy for dashboards (outputs.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from boast_source import runs, stop, terminal, warehouse
@@ -17,6 +18,7 @@ from boast_source.errors import BoastError, ConfigurationError, LockedError, Sto
 from boast_source.job import client_for, pipeline_for
 from boast_source.listing import Options
 from boast_source.load import Loaded, load
+from boast_source.outputs import outputs
 from boast_source.push import show
 from boast_source.push.job import count, options_from
 from boast_source.push.pending import is_there
@@ -39,6 +41,7 @@ class Night:
     loaded: Loaded | None = None
     pushed: Pushed | None = None
     error: BoastError | None = None
+    unmade: list[BoastError] = field(default_factory=list)  # of the report and the copy for dashboards
 
     @property
     def exit_code(self) -> int:
@@ -47,8 +50,12 @@ class Night:
             self.loaded.exit_code if self.loaded else runs.DONE,
             self.pushed.exit_code if self.pushed else runs.DONE,
         }
-        codes.add(self.error.exit_code if self.error else runs.DONE)
+        codes |= {error.exit_code for error in self.errors}
         return next(code for code in (runs.FAILED, runs.USAGE, runs.ATTENTION, runs.DONE) if code in codes)
+
+    @property
+    def errors(self) -> list[BoastError]:
+        return [*([self.error] if self.error else []), *self.unmade]
 
     def as_json(self, run_id: str) -> dict[str, Any]:
         """The summary of the contract (`nightly --json`)."""
@@ -58,7 +65,7 @@ class Night:
             "load": self.loaded.as_json(run_id) if self.loaded else None,
             "push": self.pushed.as_json(run_id) if self.pushed else None,
         }
-        return summary | ({"error": str(self.error)} if self.error else {})
+        return summary | ({"error": "; ".join(map(str, self.errors))} if self.errors else {})
 
 
 def nightly_job(
@@ -85,7 +92,12 @@ def nightly_job(
                 runs.record(pipeline, run)
             raise failure from error
         _count(run, night)
-        runs.record(pipeline, run)
+        runs.record(pipeline, run)  # now, so that report and copy know of this night
+        if night.loaded:
+            night.unmade = outputs(pipeline, found, night.loaded, terminal.note, reporting=True)
+        if night.unmade:
+            _count(run, night)
+            runs.amend(pipeline, run)
     if as_json:
         as_json(night.as_json(run.run_id))
     else:
@@ -155,6 +167,7 @@ def _count(run: runs.Run, night: Night) -> None:
         said = [run.error] if run.error else []
     elif night.error:
         said.append(str(night.error))
+    said += [str(error) for error in night.unmade]
     run.finish(night.exit_code, "; ".join(said) or None)
 
 
@@ -163,8 +176,8 @@ def _show(night: Night, pipeline: dlt.Pipeline, run: runs.Run) -> None:
         terminal.show_load(night.loaded, pipeline, run)
     if night.pushed:
         show.pushed(night.pushed, run)
-    if night.error:
-        terminal.note(f"! {night.error}")
+    for error in night.errors:
+        terminal.note(f"! {error}")
 
 
 def _gist(error: BaseException) -> str:

@@ -116,6 +116,15 @@ def record(pipeline: dlt.Pipeline, run: Run) -> None:
         kept.unlink(missing_ok=True)
 
 
+def amend(pipeline: dlt.Pipeline, run: Run) -> None:
+    """Say what came after the run was recorded: status, exit code, error. Without a warehouse the record stays."""
+    with contextlib.suppress(Exception), client_of(pipeline) as client:
+        if client is not None:
+            name = client.make_qualified_table_name("runs")
+            sql = f"update {name} set status = %s, exit_code = %s, error = %s where run_id = %s"
+            client.execute_sql(sql, run.status, run.exit_code, run.error, run.run_id)
+
+
 def _insert(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> None:
     if lake.is_lake(pipeline):
         lake.append(pipeline, "runs", pa.Table.from_pylist(rows, schema=_schema()))

@@ -274,7 +274,10 @@ def test_the_cohorts_equal_plain_python(place, zone):
     assert place.rows("select sum(enrolled), sum(responded) from boast_data.enrollment_cohorts") == place.rows(
         "select sum(enrolled), sum(responded) from boast_data.sequence_performance"
     )
-    rates = "select count(*) from boast_data.enrollment_cohorts where abs(response_rate_30_days * enrolled - responded_in_30_days) > 0.001"
+    rates = (
+        "select count(*) from boast_data.enrollment_cohorts"
+        " where abs(response_rate_30_days * enrolled - responded_in_30_days) > 0.001"
+    )
     assert place.rows(rates) == [(0,)]
     young = "select had_30_days, count(*) from boast_data.enrollment_cohorts group by 1"
     assert place.rows(young) == [(True, len(expected))]

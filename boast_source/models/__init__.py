@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dlt.destinations.sql_client import SqlClientBase
 
-# The tables that a view cannot do without; of those of EMPTY, an empty one does. A view stands below those that it reads.
+# The tables that a view cannot do without (of those of EMPTY, an empty one does); a view stands below those it reads.
 NEEDS = {
     "enrollment_history": ("sequence_enrollments_history",),
     "enrollment_daily": ("sequence_enrollments_history",),
@@ -69,19 +69,27 @@ def create(client: SqlClientBase[Any], names: Sequence[str] = tuple(NEEDS), *, t
 def statement(client: SqlClientBase[Any], name: str, there: Collection[str], time_zone: str) -> str:
     """The `create or replace view` of a view, in the destination's dialect. `there`: the tables that exist."""
     view = client.make_qualified_table_name(name)
-    dialect = client.capabilities.sqlglot_dialect
+    return f"create or replace view {view} as\n{translated(client, parsed(name, there, time_zone))}"
 
-    def path(table: str) -> list[str]:
-        return client.make_qualified_table_name_path(table, quote=False)
 
-    query = parsed(name, there, time_zone)
+def ask(client: SqlClientBase[Any], sql: str) -> list[dict[str, Any]]:
+    """The rows of a query in DuckDB's dialect over tables and views of the dataset, by their bare names."""
+    query = sqlglot.parse_one(sql, read="duckdb")
+    with client.execute_query(translated(client, query)) as cursor:
+        names = [str(name).lower() for name in cursor.columns_schema]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def translated(client: SqlClientBase[Any], query: Any) -> str:
+    """A parsed query in the destination's dialect, with the names of the dataset."""
     within = {cte.alias for cte in query.find_all(exp.CTE)}
     for table in list(query.find_all(exp.Table)):
         if table.name not in within:
-            parts = [exp.to_identifier(part, quoted=True) for part in path(table.name)]
+            path = client.make_qualified_table_name_path(table.name, quote=False)
+            parts = [exp.to_identifier(part, quoted=True) for part in path]
             names = dict(zip(("this", "db", "catalog"), reversed(parts), strict=False))
             table.replace(exp.Table(**names, alias=table.args.get("alias")))
-    return f"create or replace view {view} as\n{in_dialect(query, dialect)}"
+    return in_dialect(query, client.capabilities.sqlglot_dialect)
 
 
 def parsed(name: str, there: Collection[str], time_zone: str) -> Any:

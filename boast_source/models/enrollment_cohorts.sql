@@ -1,9 +1,18 @@
 -- Per month of enrollment, account and sequence: what became of those enrolled in that month.
 -- Counts are of enrollments that the API still has; `responded`: it has a response. Rates divide by `enrolled`.
 -- A young month has had less time: compare months by what happened within 30 days of each enrollment (`completed_in_30_days`,
--- `responded_in_30_days` and their rates), and only those whose enrollments all have had their 30 days (`had_30_days`).
+-- `responded_in_30_days` and their rates), and only those whose enrollments all have had their 30 days (`had_30_days`: the newest
+-- change that was seen is as much later).
 -- Months are those of UTC unless sources.boast.time_zone says otherwise.
-with cohorts as (
+with enrollments as (
+    select * from enrollment_milestones
+),
+
+newest as (
+    select max(updated_at) as moment from enrollments where updated_at <= current_timestamp
+),
+
+cohorts as (
     select
         cast(date_trunc('month', enrolled_at at time zone 'UTC') as date) as month,
         account_id,
@@ -16,7 +25,7 @@ with cohorts as (
         cast(sum(case when response_id is not null then 1 else 0 end) as bigint) as responded,
         cast(sum(case when hours_to_complete <= 720 then 1 else 0 end) as bigint) as completed_in_30_days,
         cast(sum(case when hours_to_respond <= 720 then 1 else 0 end) as bigint) as responded_in_30_days
-    from enrollment_milestones
+    from enrollments
     where missing_since is null
     group by 1, 2, 3
 )
@@ -38,6 +47,7 @@ select
     c.responded_in_30_days,
     c.completed_in_30_days * 1.0 / c.enrolled as completion_rate_30_days,
     c.responded_in_30_days * 1.0 / c.enrolled as response_rate_30_days,
-    date_diff('day', c.month, cast(current_timestamp as date)) >= 61 as had_30_days
+    coalesce(date_diff('day', c.month, cast(n.moment as date)) >= 61, false) as had_30_days
 from cohorts as c
+cross join newest as n
 left join sequences as s on s.id = c.sequence_id

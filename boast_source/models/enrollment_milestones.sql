@@ -23,6 +23,7 @@ moments as (
         e.status,
         e.missing_since,
         e.created_at,
+        e.updated_at,
         coalesce(e.created_at, f.began) as enrolled_at,
         case when e.status = 'completed' then f.completed_at end as completed_at,
         case when e.response_id is not null then coalesce(r.created, f.responded_at) end as responded_at
@@ -39,6 +40,7 @@ select
     response_id,
     status,
     missing_since,
+    updated_at,
     enrolled_at,
     completed_at,
     responded_at,

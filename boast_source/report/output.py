@@ -1,0 +1,50 @@
+"""Writing the report where it is wanted: a local file, replaced atomically, or any fsspec URL."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import fsspec
+
+from boast_source.errors import ConfigurationError, DestinationError
+
+
+def write(text: str, place: str) -> str:
+    """Write it; returns where to, as a person would open it.
+
+    Raises ConfigurationError for a place that cannot be, DestinationError when it cannot be written.
+    """
+    if "://" in place and not place.startswith("file://"):
+        return _upload(text, place)
+    path = Path(place.removeprefix("file://")).expanduser().resolve()
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DestinationError(
+            f"The report cannot be written to {path}: {error.strerror}",
+            hint="Free space or permissions there, or choose another place with --output or sources.boast.report_path.",
+        ) from None
+    return str(path)
+
+
+def _upload(text: str, url: str) -> str:
+    try:
+        with fsspec.open(url, "wb") as file:
+            file.write(text.encode())
+    except (ImportError, ValueError) as error:
+        raise ConfigurationError(
+            f"The place of the report cannot be used: {type(error).__name__}",
+            hint="Give a path, or a URL that fsspec knows and whose package is installed, for example s3fs for s3://.",
+        ) from None
+    except Exception as error:  # noqa: BLE001 -- each file system has its own
+        raise DestinationError(
+            f"The report cannot be written to {urlsplit(url).scheme}://: {type(error).__name__}",
+            hint="Check the URL, and the rights of the credentials that fsspec finds in the environment.",
+        ) from None
+    return url
