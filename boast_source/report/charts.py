@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from boast_source.report.figures import Figures, Row
 
 KINDS = ("enrolled", "completed", "removed")
+FUNNEL = ("enrolled", "completed", "responded")
 WIDE, NARROW = 860, 340  # pixels: a desk, and a phone
 SHOWN = 15  # sequences in the funnel, the largest ones
 
@@ -50,7 +51,16 @@ def all_charts(figures: Figures, unit: str, bins: Sequence[Row]) -> dict[str, di
 
 def flows(unit: str, bins: Sequence[Row]) -> dict[str, Any]:
     """Lines: enrolled, completed and removed in each day, week, month or year."""
-    values = [{"start": _day(row["start"]), "kind": kind, "count": row[kind]} for row in bins for kind in KINDS]
+    values = [
+        {
+            "start": row["start"].isoformat(),
+            "kind": kind,
+            "count": row[kind],
+            "says": f"{_when(row['start'], unit)}: {row[kind]:,} {kind}",
+        }
+        for row in bins
+        for kind in KINDS
+    ]
     by_kind = {"field": "kind", "type": "nominal", "sort": list(KINDS), "title": None}
     return {
         "data": {"values": values},
@@ -60,7 +70,7 @@ def flows(unit: str, bins: Sequence[Row]) -> dict[str, Any]:
             "y": {"field": "count", "type": "quantitative", "title": f"per {unit}", "axis": {"tickMinStep": 1}},
             "color": by_kind | {"scale": {"domain": list(KINDS), "range": [f"var(--{kind})" for kind in KINDS]}},
             "strokeDash": by_kind | {"scale": {"domain": list(KINDS), "range": [[1, 0], [6, 3], [2, 2]]}},
-            "description": _says(f"{unit} of {{start}}: {{count}} {{kind}}"),
+            "description": {"field": "says"},
         },
     }
 
@@ -68,7 +78,16 @@ def flows(unit: str, bins: Sequence[Row]) -> dict[str, Any]:
 def active(unit: str, bins: Sequence[Row]) -> dict[str, Any]:
     """An area: active enrollments at the end of each day, week, month or year."""
     return {
-        "data": {"values": [{"start": _day(row["start"]), "active": row["active"]} for row in bins]},
+        "data": {
+            "values": [
+                {
+                    "start": row["start"].isoformat(),
+                    "active": row["active"],
+                    "says": f"{_when(row['start'], unit)}: {row['active']:,} active",
+                }
+                for row in bins
+            ]
+        },
         "mark": {
             "type": "area",
             "interpolate": "step-after" if unit == "day" else "monotone",
@@ -80,7 +99,7 @@ def active(unit: str, bins: Sequence[Row]) -> dict[str, Any]:
         "encoding": {
             "x": _time_axis(unit),
             "y": {"field": "active", "type": "quantitative", "title": "active", "axis": {"tickMinStep": 1}},
-            "description": _says("{start}: {active} active"),
+            "description": {"field": "says"},
         },
     }
 
@@ -97,10 +116,10 @@ def funnel(figures: Figures) -> dict[str, Any]:
             {
                 "label": label(row),
                 "rate": f"{100 * row['response_rate']:.1f} % respond{mark}",
-                **{kind: row[kind] for kind in ("enrolled", "completed", "responded")},
+                **{kind: row[kind] for kind in FUNNEL},
+                **{f"{kind}_says": f"{label(row)}: {row[kind]:,} {kind}" for kind in FUNNEL},
             }
         )
-    domain = ["enrolled", "completed", "responded"]
     layers: list[dict[str, Any]] = [
         {
             "mark": {"type": "bar", "height": height, "cornerRadiusEnd": 2},
@@ -110,12 +129,12 @@ def funnel(figures: Figures) -> dict[str, Any]:
                     "datum": kind,
                     "type": "nominal",
                     "title": None,
-                    "scale": {"domain": domain, "range": ["var(--faint)", "var(--completed)", "var(--responded)"]},
+                    "scale": {"domain": FUNNEL, "range": ["var(--faint)", "var(--completed)", "var(--responded)"]},
                 },
-                "description": _says(f"{{label}}: {{{kind}}} {kind}"),
+                "description": {"field": f"{kind}_says"},
             },
         }
-        for kind, height in (("enrolled", 18), ("completed", 12), ("responded", 5))
+        for kind, height in zip(FUNNEL, (18, 12, 5), strict=True)
     ]
     layers.append(
         {
@@ -153,13 +172,15 @@ def cohorts(rows: Sequence[Row]) -> dict[str, Any]:
     """Lines: of those enrolled in a month, the share that completed and that responded within 30 days."""
     values = [
         {
-            "month": _day(row["month"]),
+            "month": row["month"].isoformat(),
             "kind": kind,
             "rate": row[f"{kind}_in_30_days"] / row["enrolled"],
-            "percent": f"{100 * row[f'{kind}_in_30_days'] / row['enrolled']:.1f} %",
-            "age": "had 30 days" if row["had_30_days"] else "still young",
+            "young": not row["had_30_days"],
+            "says": f"enrolled in {_when(row['month'], 'month')}: {row[f'{kind}_in_30_days'] / row['enrolled']:.1%}"
+            f" {kind} within 30 days" + ("" if row["had_30_days"] else ", not over yet"),
         }
         for row in rows
+        if row["month"]
         for kind in ("completed", "responded")
     ]
     domain = ["completed", "responded"]
@@ -191,15 +212,15 @@ def cohorts(rows: Sequence[Row]) -> dict[str, Any]:
                 "mark": {"type": "point", "size": 45},
                 "encoding": {
                     "fillOpacity": {
-                        "condition": {"test": "datum.age == 'had 30 days'", "value": 1},
-                        "value": 0,
+                        "condition": {"test": "datum.young", "value": 0},
+                        "value": 1,
                     },
                     "fill": {
                         "field": "kind",
                         "legend": None,
                         "scale": {"domain": domain, "range": [f"var(--{kind})" for kind in domain]},
                     },
-                    "description": _says("enrolled in {month}: {percent} {kind} within 30 days ({age})"),
+                    "description": {"field": "says"},
                 },
             },
         ],
@@ -241,10 +262,11 @@ def _time_axis(unit: str) -> dict[str, Any]:
     return {"field": "start", "type": "temporal", "title": None, "axis": {"format": form}, "scale": {"type": "utc"}}
 
 
-def _says(template: str) -> dict[str, Any]:
-    """What a mark is called, for screen readers and for the tip under the pointer; `{field}` is the row's value."""
-    return {"value": {"expr": "'" + template.replace("{", "' + datum.").replace("}", " + '") + "'"}}
-
-
-def _day(day: date) -> str:
-    return day.isoformat()
+def _when(start: date, unit: str) -> str:
+    """How a point in time is called, for screen readers and for the tip under the pointer."""
+    return {
+        "day": f"{start}",
+        "week": f"week of {start}",
+        "month": f"{start:%b} {start.year}",
+        "year": f"{start.year}",
+    }[unit]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,7 +26,8 @@ def write(text: str, place: str) -> str:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise DestinationError(
             f"The report cannot be written to {path}: {error.strerror}",
             hint="Free space or permissions there, or choose another place with --output or sources.boast.report_path.",

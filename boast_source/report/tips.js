@@ -1,9 +1,9 @@
 (() => {
   const tip = document.getElementById("tip");
   const show = (event) => {
-    const mark = event.target.closest?.("svg [aria-label]");
-    tip.hidden = !mark || mark.getAttribute("role") !== "graphics-symbol";
-    if (tip.hidden) return;
+    const mark = event.target.closest?.('[aria-roledescription="point"], [aria-roledescription="bar"]');
+    tip.hidden = !mark;
+    if (!mark) return;
     tip.textContent = mark.getAttribute("aria-label");
     tip.style.left = Math.max(4, Math.min(event.pageX + 12, scrollX + innerWidth - tip.offsetWidth - 8)) + "px";
     tip.style.top = event.pageY + 16 + "px";
