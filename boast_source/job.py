@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import dlt
 
-from boast_source import destinations, runs, stop, terminal
+from boast_source import destinations, housekeeping, runs, stop, terminal
 from boast_source.api import BoastClient, resolve_credentials
 from boast_source.config import Settings, account_ids_from, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
 from boast_source.listing import Options
 from boast_source.load import Loaded, load
+from boast_source.lock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,8 +68,8 @@ def client_for(found: Settings) -> Iterator[BoastClient]:
 
 
 def load_job(
-    destination: str,
-    dataset: str,
+    destination: str = "duckdb",
+    dataset: str = "boast_data",
     *,
     accounts: Sequence[str] = (),
     resources: Sequence[str] = (),
@@ -98,7 +99,7 @@ def load_job(
         keep_going=True,
     )
     pipeline = pipeline_for(destination, dataset, given or ())
-    with runs.lock(pipeline), client_for(found) as client, stop.waking(client.close):
+    with lock(pipeline), client_for(found) as client, stop.waking(client.close):
         run = runs.Run("load")
         try:
             with terminal.progress() as shown:
@@ -121,6 +122,7 @@ def load_job(
             raise failure from error
         _count(run, loaded)
         runs.record(pipeline, run)
+        housekeeping.tidy(pipeline, found)
     if as_json:
         as_json(loaded.as_json(run.run_id))
     else:
