@@ -188,7 +188,8 @@ def _hushed() -> Iterator[None]:
 
     def passes(record: logging.LogRecord) -> bool:
         of_load = record.filename == "load.py" or record.levelno >= logging.ERROR
-        return not of_load or log.isEnabledFor(logging.DEBUG)
+        of_trace = record.funcName == "suppress_and_warn"  # a trace that could not be written, on a full disk
+        return not (of_load or of_trace) or log.isEnabledFor(logging.DEBUG)
 
     logger = logging.getLogger("dlt")
     logger.addFilter(passes)
@@ -240,6 +241,11 @@ def _cause(error: BaseException) -> BoastError:
             return link
     if isinstance(error, PipelineStepFailed) and error.step == "load":
         return warehouse.explain(last)
+    if isinstance(last, OSError) and last.strerror:
+        return BoastError(
+            f"A file of the pipeline could not be written or read: {last.strerror}",
+            hint="Free space and permissions in the working folder and in DLT_DATA_DIR; the next run does the rest.",
+        )
     return BoastError(
         f"The step {getattr(error, 'step', 'run')} failed: {type(last).__name__}: {str(last)[:200]}",
         hint="Run again with --debug to see where.",

@@ -24,9 +24,10 @@ BEAT, SILENCE = 20.0, 300.0  # seconds between two signs of life; without one fo
 
 
 @contextlib.contextmanager
-def lock(pipeline: dlt.Pipeline) -> Iterator[None]:
+def lock(pipeline: dlt.Pipeline, *, beat: float = BEAT) -> Iterator[None]:
     """Hold the pipeline's lock. The operating system frees that of a process that dies, but not every shared folder
-    carries it to other machines: there a run shows signs of life, and one that shows none is taken over.
+    carries it to other machines: there a run shows a sign of life every `beat` seconds, and one that shows none for
+    SILENCE is taken over.
 
     Raises LockedError that names the holder.
     """
@@ -50,7 +51,7 @@ def lock(pipeline: dlt.Pipeline) -> Iterator[None]:
             )
         )
         try:
-            with _showing_life(note):
+            with _showing_life(note, beat):
                 yield
         finally:
             note.unlink(missing_ok=True)
@@ -72,11 +73,11 @@ def _check_elsewhere(path: Path, note: Path) -> None:
 
 
 @contextlib.contextmanager
-def _showing_life(note: Path) -> Iterator[None]:
+def _showing_life(note: Path, beat: float) -> Iterator[None]:
     ended = threading.Event()
 
     def show() -> None:
-        while not ended.wait(BEAT):
+        while not ended.wait(beat):
             with contextlib.suppress(OSError):
                 os.utime(note)
 

@@ -131,7 +131,7 @@ def _night(
     began = time.monotonic()
     if _wants_push(pipeline, found, found_push):
         try:
-            with terminal.progress() as shown:
+            with terminal.progress() as shown, warehouse.explained():
                 night.pushed = push(
                     pipeline,
                     client,
