@@ -42,8 +42,9 @@ test-lowest: $(STAMP_DEV) ## the tests with the oldest supported dependencies, o
 	@$(BIN)/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[sandbox,report,postgres,delta]' --group dev
 	@.venv-lowest/bin/python -m pytest -q -n auto --dist worksteal $(TESTS)
 
-soak: $(STAMP_DEV) ## 200 loads and 300 pushes killed at random moments, 2000 random schedules of changes; takes hours
+soak: $(STAMP_DEV) ## 200 loads and 300 pushes killed at random moments, 2000 random schedules of changes, 1000 nights; takes hours
 	@BOAST_KILLS=200 BOAST_SCHEDULES=2000 $(BIN)/pytest -q --timeout 14400 -n auto tests/test_kill.py tests/test_model.py
+	@BOAST_NIGHTS=1000 $(BIN)/pytest -q tests/test_housekeeping.py
 	@BOAST_KILLS=300 BOAST_REQUESTS=2000 BOAST_EXAMPLES=500 $(BIN)/pytest -q --timeout 14400 -n auto tests/test_push_kill.py tests/test_push_model.py
 
 lint: $(STAMP_DEV) ## ruff and mypy, both strict

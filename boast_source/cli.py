@@ -7,6 +7,7 @@ runs, so that `boast --help` is instant and needs no extra.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import traceback
@@ -486,14 +487,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the last word of every command
         failure = StoppedError() if stop.caused(error) and not isinstance(error, BoastError) else error
-        if debug:
-            traceback.print_exception(error)
         text = str(failure) if isinstance(failure, BoastError) else _unexpected(failure)
-        click.echo(f"boast: {text}", err=True)
+        code = getattr(failure, "exit_code", 1)
+        if logs.is_json():
+            logs.say(text, level=logging.ERROR, error=error if debug else None, exit_code=code)
+        else:
+            if debug:
+                traceback.print_exception(error)
+            click.echo(f"boast: {text}", err=True)
         if "--json" in arguments:
             status = "attention" if isinstance(failure, StoppedError) else "failed"
             _print_json(getattr(failure, "summary", None) or {"status": status, "error": text})
-        stop.leave(getattr(failure, "exit_code", 1))
+        stop.leave(code)
     finally:
         stop.ignore()  # what comes after is only the interpreter's way out
 
@@ -504,6 +509,10 @@ def _unexpected(error: BaseException) -> str:
 
 def _prepare(given: Common) -> Common:
     logs.set_up(debug=given.debug)
+    from boast_source.config import wants_json_logs  # noqa: PLC0415
+
+    if wants_json_logs():
+        logs.use_json()
     return given
 
 

@@ -7,10 +7,12 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import dlt
 from dlt.common.configuration import configspec
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.typing import TSecretStrValue  # noqa: TC002 -- dlt reads the annotation when it runs
 
 from boast_source.api.settings import ClientSettings
 from boast_source.errors import ConfigurationError
@@ -38,6 +40,20 @@ class Settings(ClientSettings):
     time_zone: str = "UTC"
     report_path: str | None = "boast_report.html"
     publish_path: str | None = None
+    log_format: str = "text"
+    keep_runs_for: Any = "400 days"
+    keep_packages: int = 30
+
+    @property
+    def keep_runs_seconds(self) -> float:
+        return seconds("sources.boast.keep_runs_for", self.keep_runs_for)
+
+
+@configspec
+class NotifySettings(BaseConfiguration):
+    """`sources.boast.webhook_url`: a secret, so that no file of settings holds it and no error shows it."""
+
+    webhook_url: TSecretStrValue | None = None
 
 
 @configspec
@@ -95,7 +111,25 @@ def settings() -> Settings:
         raise ConfigurationError(
             "sources.boast.time_zone is no time zone", hint="Give an IANA name, for example Europe/Berlin."
         ) from None
+    if found.log_format not in {"text", "json"}:
+        raise ConfigurationError("sources.boast.log_format is no log format", hint="Set it to text or json.")
+    if found.keep_packages < 1:
+        raise ConfigurationError("sources.boast.keep_packages is too small", hint="Set it to 1 or more.")
+    found.keep_runs_seconds  # noqa: B018 -- checked by being read
     return found
+
+
+def wants_json_logs() -> bool:
+    """Whether `sources.boast.log_format` is json. A configuration that cannot be read is left to the command."""
+    try:
+        return bool(dlt.config.get("sources.boast.log_format") == "json")
+    except Exception:  # noqa: BLE001 -- a broken file: whoever needs it says so
+        return False
+
+
+def webhook_url() -> str | None:
+    """Where the news go. Raises ConfigurationError."""
+    return _resolved(NotifySettings(), ("sources", "boast")).webhook_url
 
 
 def _resolved(spec: T, sections: tuple[str, ...]) -> T:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import dlt
 
-from boast_source import destinations, runs, stop, terminal, warehouse
+from boast_source import destinations, housekeeping, lake, runs, stop, terminal, warehouse
 from boast_source.api import BoastClient, resolve_credentials
 from boast_source.config import Settings, account_ids_from, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
 from boast_source.listing import Options
 from boast_source.load import Loaded, load
+from boast_source.lock import lock
 from boast_source.outputs import make_report, outputs
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def client_for(found: Settings) -> Iterator[BoastClient]:
 
 
 def load_job(
-    destination: str,
-    dataset: str,
+    destination: str = "duckdb",
+    dataset: str = "boast_data",
     *,
     accounts: Sequence[str] = (),
     resources: Sequence[str] = (),
@@ -99,7 +100,7 @@ def load_job(
         keep_going=True,
     )
     pipeline = pipeline_for(destination, dataset, given or ())
-    with runs.lock(pipeline), client_for(found) as client, stop.waking(client.close):
+    with lock(pipeline), client_for(found) as client, stop.waking(client.close):
         run = runs.Run("load")
         try:
             with terminal.progress() as shown:
@@ -122,10 +123,13 @@ def load_job(
             raise failure from error
         _count(run, loaded)
         runs.record(pipeline, run)
-        unmade = [] if given else outputs(pipeline, found, loaded, terminal.note, reporting=False)
+        unmade: list[BoastError] = []
+        if not given and not lake.is_lake(pipeline):
+            unmade = outputs(pipeline, found, loaded, terminal.note, reporting=False)
         if unmade:
             run.finish(unmade[0].exit_code, "; ".join([*loaded.errors, *map(str, unmade)]))
-            runs.amend(pipeline, run)
+            runs.record(pipeline, run)
+        housekeeping.tidy(pipeline, found)
     if as_json:
         as_json(loaded.as_json(run.run_id) | ({"status": run.status, "error": run.error} if unmade else {}))
     else:

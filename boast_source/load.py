@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
+import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -41,10 +42,11 @@ _SURENESS = ("failed", "moving", "covered", "exact")  # the weakest account spea
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load did: a report per account and list, and the exit code that follows."""
+    """What a load did: a report per account and list, the exit code that follows, and how long it took."""
 
     reports: list[ListReport]
     exit_code: int
+    seconds: float = 0.0
 
     @property
     def enrollments(self) -> list[ListReport]:
@@ -142,6 +144,7 @@ def load_held(
 ) -> Loaded:
     """The same for a caller that holds the warehouse and its accounts already."""
     wanted = _known(resources)
+    began = time.monotonic()
     with _hushed():
         _forget_old(pipeline)
         mended = _make_dropped(pipeline, on_note)
@@ -160,8 +163,8 @@ def load_held(
     every = [r for r in reports if r.account_id]
     enrollments = [r for r in every if r.resource == SEQUENCE_ENROLLMENTS.name]
     if every and all(r.steadiness is None for r in enrollments or every):
-        return Loaded(reports, FAILED)  # nothing of what matters could be read
-    return Loaded(reports, ATTENTION if any(r.error for r in reports) else DONE)
+        return Loaded(reports, FAILED, time.monotonic() - began)  # nothing of what matters could be read
+    return Loaded(reports, ATTENTION if any(r.error for r in reports) else DONE, time.monotonic() - began)
 
 
 def store(pipeline: dlt.Pipeline, client: BoastClient, answers: Mapping[str, Sequence[Record]]) -> None:
@@ -185,7 +188,8 @@ def _hushed() -> Iterator[None]:
 
     def passes(record: logging.LogRecord) -> bool:
         of_load = record.filename == "load.py" or record.levelno >= logging.ERROR
-        return not of_load or log.isEnabledFor(logging.DEBUG)
+        of_trace = record.funcName == "suppress_and_warn"  # a trace that could not be written, on a full disk
+        return not (of_load or of_trace) or log.isEnabledFor(logging.DEBUG)
 
     logger = logging.getLogger("dlt")
     logger.addFilter(passes)
@@ -237,6 +241,11 @@ def _cause(error: BaseException) -> BoastError:
             return link
     if isinstance(error, PipelineStepFailed) and error.step == "load":
         return warehouse.explain(last)
+    if isinstance(last, OSError) and last.strerror:
+        return BoastError(
+            f"A file of the pipeline could not be written or read: {last.strerror}",
+            hint="Free space and permissions in the working folder and in DLT_DATA_DIR; the next run does the rest.",
+        )
     return BoastError(
         f"The step {getattr(error, 'step', 'run')} failed: {type(last).__name__}: {str(last)[:200]}",
         hint="Run again with --debug to see where.",

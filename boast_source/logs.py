@@ -1,10 +1,36 @@
-"""Logging of the commands: quiet by default, everything with --debug, never a record's content."""
+"""Logging of the commands on stderr: plain lines for people, JSON lines for machines, everything with --debug.
+
+Never a record's content. Source of the JSON form: `sources.boast.log_format = "json"`.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
+import traceback
+from datetime import datetime, timezone
+from typing import Any
+
+log = logging.getLogger("boast_source")
+
+
+class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
+    """One JSON object a line: `timestamp` (UTC), `level`, `logger`, `message`, and what a line counts or times."""
+
+    def format(self, record: logging.LogRecord) -> str:  # whatever formatter dlt sets
+        at = datetime.fromtimestamp(record.created, timezone.utc)
+        line: dict[str, Any] = {
+            "timestamp": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "facts", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        return json.dumps(line, default=str)
 
 
 def set_up(*, debug: bool) -> None:
@@ -16,6 +42,24 @@ def set_up(*, debug: bool) -> None:
         os.environ.setdefault("RUNTIME__LOG_LEVEL", "INFO")
     level = logging.DEBUG if debug else logging.WARNING
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def use_json() -> None:
+    """From now on every line is a JSON object, dlt's too, and notes are lines of level `info`."""
+    root, ours = logging.getLogger(), logging.getLogger("dlt")
+    handler = JsonLines(sys.stderr)
+    root.handlers = [handler]
+    ours.handlers = [handler]  # dlt keeps the first one that is there
+    log.setLevel(min(logging.INFO, root.level))
+
+
+def is_json() -> bool:
+    return any(isinstance(handler, JsonLines) for handler in logging.getLogger().handlers)
+
+
+def say(message: str, *, level: int = logging.INFO, error: BaseException | None = None, **facts: Any) -> None:
+    """A line for machines; `facts`: what it counts, times or names."""
+    log.log(level, "%s", message, extra={"facts": facts}, exc_info=error)
 
 
 def hush_hint_warnings() -> None:

@@ -3,25 +3,30 @@
 1. Finish what a crashed run left, list everything, load what differs, verify (load.py).
 2. Where there is a table of pending enrollments: settle, claim, send, record, read back (push/).
 3. Make the views (models/).
-4. Record the run (runs.py).
-5. Make the report and the copy for dashboards (outputs.py).
+4. Make the report and the copy for dashboards (outputs.py).
+5. Tell people what is news (notify.py), record the run (runs.py), forget what is old (housekeeping.py).
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from boast_source import runs, stop, terminal, warehouse
+from boast_source import housekeeping, lake, notify, runs, status, stop, terminal, warehouse
 from boast_source.config import account_ids_from, push_settings, settings
-from boast_source.errors import BoastError, ConfigurationError, LockedError, StoppedError
+from boast_source.errors import BoastError, LockedError, StoppedError
 from boast_source.job import client_for, pipeline_for
 from boast_source.listing import Options
 from boast_source.load import Loaded, load
+from boast_source.lock import lock
 from boast_source.outputs import outputs
 from boast_source.push import show
 from boast_source.push.job import count, options_from
 from boast_source.push.pending import is_there
+from boast_source.push.pushed import STATES
 from boast_source.push.run import push
 
 if TYPE_CHECKING:
@@ -32,6 +37,9 @@ if TYPE_CHECKING:
     from boast_source.api import BoastClient
     from boast_source.config import PushSettings, Settings
     from boast_source.push.pushed import Pushed, PushOptions
+
+
+log = logging.getLogger("boast_source")
 
 
 @dataclass
@@ -69,40 +77,56 @@ class Night:
 
 
 def nightly_job(
-    destination: str,
-    dataset: str,
+    destination: str = "duckdb",
+    dataset: str = "boast_data",
     *,
     new_ledger: bool = False,
     as_json: Callable[[dict[str, Any]], None] | None = None,
 ) -> int:
-    """`boast nightly`: returns the exit code. Raises BoastError when the night as a whole failed."""
-    found, found_push = settings(), push_settings()
-    how_to_push = replace(options_from(found, found_push), new_ledger=new_ledger)
-    pipeline = pipeline_for(destination, dataset)
+    """`boast nightly`: returns the exit code. Raises BoastError when the night as a whole failed.
+
+    However it ends, the run is recorded, and people are told what is news (notify.py).
+    """
     run = runs.Run("nightly")
-    with runs.lock(pipeline), client_for(found) as client, stop.waking(client.close):
-        try:
+    pipeline: dlt.Pipeline | None = None
+    try:
+        found, found_push = settings(), push_settings()
+        how_to_push = replace(options_from(found, found_push), new_ledger=new_ledger)
+        pipeline = pipeline_for(destination, dataset)
+        with lock(pipeline), client_for(found) as client, stop.waking(client.close):
             night = _night(pipeline, client, found, found_push, how_to_push, run.run_id)
-        except BaseException as error:
-            failure = StoppedError() if stop.caused(error) else error
-            run.finish(getattr(failure, "exit_code", runs.FAILED), _gist(failure))
-            if isinstance(failure, BoastError):
-                failure.summary = Night().as_json(run.run_id) | {"status": run.status, "error": run.error}
-            if not isinstance(failure, LockedError):
-                runs.record(pipeline, run)
-            raise failure from error
-        _count(run, night)
-        runs.record(pipeline, run)  # now, so that report and copy know of this night
-        if night.loaded:
-            night.unmade = outputs(pipeline, found, night.loaded, terminal.note, reporting=True)
-        if night.unmade:
             _count(run, night)
-            runs.amend(pipeline, run)
+            if night.loaded and not lake.is_lake(pipeline):
+                runs.record(pipeline, run)  # now, so that report and copy know of this night
+                night.unmade = outputs(pipeline, found, night.loaded, terminal.note, reporting=True)
+                _count(run, night)
+            _end(pipeline, run)
+            housekeeping.tidy(pipeline, found)
+    except BaseException as error:
+        if run.finished_at:  # the night itself was over, and is recorded
+            raise
+        failure = StoppedError() if stop.caused(error) else error
+        run.finish(getattr(failure, "exit_code", runs.FAILED), _gist(failure))
+        if isinstance(failure, BoastError):
+            failure.summary = Night().as_json(run.run_id) | {"status": run.status, "error": run.error}
+        _end(pipeline, run)
+        raise failure from error
     if as_json:
         as_json(night.as_json(run.run_id))
     else:
         _show(night, pipeline, run)
     return night.exit_code
+
+
+def _end(pipeline: dlt.Pipeline | None, run: runs.Run) -> None:
+    """Tell people what is news, then record the run and what they know."""
+    waiting = None
+    with contextlib.suppress(Exception):  # a warehouse that cannot be read is told in its own words
+        waiting = status.waiting(pipeline) if pipeline and run.exit_code != runs.LOCKED else None
+    notify.tell(pipeline, run, waiting, terminal.note)
+    runs.record(pipeline, run)
+    seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0.0
+    terminal.stage("nightly", seconds, run.run_id, status=run.status, exit_code=run.exit_code, error=run.error)
 
 
 def _night(
@@ -115,9 +139,10 @@ def _night(
 ) -> Night:
     """A push lists and loads everything itself, so that it knows all that exists; without one it is a load."""
     night = Night()
+    began = time.monotonic()
     if _wants_push(pipeline, found, found_push):
         try:
-            with terminal.progress() as shown:
+            with terminal.progress() as shown, warehouse.explained():
                 night.pushed = push(
                     pipeline,
                     client,
@@ -131,10 +156,19 @@ def _night(
                     on_note=shown.note,
                     on_progress=lambda _: None,
                 )
-        except ConfigurationError as error:  # raised before anything was done: the load goes on without it
-            night.error = error
+        except LockedError:
+            raise
+        except Exception as error:
+            if stop.caused(error):
+                raise
+            night.error = error if isinstance(error, BoastError) else _unforeseen(error)
+            terminal.note(f"push: failed, the load goes on without it. {night.error}")
         else:
             night.loaded, night.error = night.pushed.loaded, night.pushed.error
+            _tell_load(night.loaded, run_id)
+            counts = {state: night.pushed.counts[state] for state in STATES if night.pushed.counts[state]}
+            seconds = time.monotonic() - began - (night.loaded.seconds if night.loaded else 0.0)
+            terminal.stage("push", seconds, run_id, **counts)
             return night
     with terminal.progress() as shown:
         options = Options(
@@ -149,7 +183,20 @@ def _night(
             on_page=shown.page,
             on_note=shown.note,
         )
+    _tell_load(night.loaded, run_id)
     return night
+
+
+def _tell_load(loaded: Loaded | None, run_id: str) -> None:
+    if loaded:
+        counts = {name: loaded.total(name) for name in ("listed", "loaded", "missing")}
+        terminal.stage("load", loaded.seconds, run_id, **counts, verified=loaded.verified)
+
+
+def _unforeseen(error: Exception) -> BoastError:
+    """The details may hold anybody's data: they are for --debug."""
+    log.debug("the push failed in an unforeseen way", exc_info=error)
+    return BoastError(f"The push failed: {type(error).__name__}", hint="Run `boast push --debug` to see where.")
 
 
 def _wants_push(pipeline: dlt.Pipeline, found: Settings, found_push: PushSettings) -> bool:

@@ -1,11 +1,10 @@
-"""A run: its lock, its record in the table `runs`, its exit code."""
+"""A run's record in the table `runs`, and its exit code."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import socket
+import logging
 import uuid
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import sqlglot
-from filelock import FileLock, Timeout
+from dlt.common.pipeline import get_dlt_pipelines_dir
+from filelock import FileLock
 
 from boast_source import lake
-from boast_source.errors import LockedError
-from boast_source.warehouse import client_of, migrating
+from boast_source.destinations import PIPELINE
+from boast_source.warehouse import client_of, columns_in, migrating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,14 +27,25 @@ if TYPE_CHECKING:
     import dlt
     from dlt.destinations.sql_client import SqlClientBase
 
+log = logging.getLogger("boast_source")
+
 DONE, FAILED, USAGE, ATTENTION, LOCKED = 0, 1, 2, 3, 4
 STATUS = {DONE: "ok", FAILED: "failed", USAGE: "failed", ATTENTION: "attention", LOCKED: "locked"}
+MOST_KEPT = 1000  # records beside the pipeline while the warehouse cannot be reached
 
-_TABLE = """create table if not exists {name} (
-    run_id text, command text, started_at timestamptz, finished_at timestamptz, status text, exit_code bigint,
-    verified text, listed bigint, loaded bigint, missing bigint, sent bigint, refused bigint, unknown bigint,
-    held bigint, version text, error text
-)"""
+_TYPES = {
+    "run_id": "text",
+    "command": "text",
+    "started_at": "timestamptz",
+    "finished_at": "timestamptz",
+    "status": "text",
+    "exit_code": "bigint",
+    "verified": "text",
+    **dict.fromkeys(("listed", "loaded", "missing", "sent", "refused", "unknown", "held"), "bigint"),
+    "version": "text",
+    "error": "text",
+    "told": "text",
+}
 
 
 def now() -> datetime:
@@ -43,7 +54,10 @@ def now() -> datetime:
 
 @dataclass
 class Run:
-    """One row of `runs`. Counts are null where the command does not count them; times are UTC."""
+    """One row of `runs`. Counts are null where the command does not count them; times are UTC.
+
+    `told`: what people know of the pipeline's state since this run told them (see notify.py).
+    """
 
     command: str
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -61,6 +75,7 @@ class Run:
     held: int | None = None
     version: str = field(default_factory=lambda: version("boast-source"))
     error: str | None = None
+    told: str | None = None
 
     def finish(self, exit_code: int, error: str | None = None) -> None:
         self.finished_at = now()
@@ -69,60 +84,77 @@ class Run:
         self.error = error
 
 
-@contextlib.contextmanager
-def lock(pipeline: dlt.Pipeline) -> Iterator[None]:
-    """One run per pipeline at a time. The operating system frees the lock of a process that dies.
+def record(pipeline: dlt.Pipeline | None, run: Run) -> None:
+    """Write the run's row in the warehouse, anew if it is there; what cannot reach it is kept beside the pipeline and recorded next time.
 
-    Raises LockedError that names the holder.
+    A run that found another alive, or no usable configuration (`pipeline` None), is only kept.
     """
-    folder = Path(pipeline.pipelines_dir)
+    try:
+        with _keeping(pipeline) as path:
+            rows = [row for row in _rows_in(path) if row.get("run_id") != run.run_id]
+            rows.append(json.loads(json.dumps(asdict(run), default=datetime.isoformat)))
+            if pipeline is not None and run.exit_code != LOCKED and _inserted(pipeline, rows):
+                path.unlink(missing_ok=True)
+            else:
+                path.write_text("".join(json.dumps(row) + "\n" for row in rows[-MOST_KEPT:]))
+    except OSError as error:  # a full disk, say: the run itself is over, and its own message matters more
+        log.warning("the run could not be recorded: %s", error.strerror)
+
+
+def kept(pipeline: dlt.Pipeline | None) -> list[dict[str, Any]]:
+    """The records that did not reach the warehouse yet, oldest first."""
+    with contextlib.suppress(OSError), _keeping(pipeline) as path:
+        return _rows_in(path)
+    return []
+
+
+def told_before(pipeline: dlt.Pipeline | None, moment: datetime) -> str | None:
+    """What the last nightly run that told people something left in `told`, before `moment`; None if none did.
+
+    Raises what the destination raises.
+    """
+    here = [row["told"] for row in kept(pipeline) if row.get("told")]
+    if here or pipeline is None:
+        return here[-1] if here else None
+    if lake.is_lake(pipeline):
+        batches = lake.read(pipeline, "runs", ("finished_at", "told"))
+        there = [row for batch in batches for row in batch.to_pylist()]
+        found = [(row["finished_at"], row["told"]) for row in there if row.get("told")]
+        return max((row for row in found if row[0] <= moment.isoformat()), default=(None, None))[1]
+    with client_of(pipeline) as client:
+        name = client.make_qualified_table_name("runs") if client else ""
+        if client is None or "told" not in {column.lower() for column in columns_in(client, name)}:
+            return None
+        sql = f"select told from {name} where told is not null and finished_at <= %s order by finished_at desc limit 1"
+        rows = client.execute_sql(sql, moment) or ()
+        return str(rows[0][0]) if rows else None
+
+
+@contextlib.contextmanager
+def _keeping(pipeline: dlt.Pipeline | None) -> Iterator[Path]:
+    """The file of records that did not reach the warehouse, for one process at a time."""
+    folder = Path(pipeline.pipelines_dir if pipeline else get_dlt_pipelines_dir())
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{pipeline.pipeline_name}.lock"
-    note = folder / f"{pipeline.pipeline_name}.lock.json"
-    guard = FileLock(path, timeout=0)
-    try:
-        guard.acquire()
-    except Timeout:
-        raise LockedError(
-            f"Another run of the pipeline {pipeline.pipeline_name} is alive ({_holder(note)})",
-            hint="Wait until it ends; a scheduler may simply skip this run.",
-        ) from None
-    try:
-        note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now().isoformat()}))
-        yield
-    finally:
-        note.unlink(missing_ok=True)
-        guard.release()
+    path = folder / f"{pipeline.pipeline_name if pipeline else PIPELINE}.runs.jsonl"
+    with FileLock(path.with_suffix(".lock"), timeout=30):  # its Timeout is an OSError
+        yield path
 
 
-def _holder(note: Path) -> str:
-    try:
-        known = json.loads(note.read_text())
-    except (OSError, ValueError):
-        return "it has just begun"
-    return f"process {known.get('pid')} on {known.get('host')}, since {known.get('since')}"
+def _rows_in(path: Path) -> list[dict[str, Any]]:
+    """What a power cut left of a line is no record."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError):
+            rows.append(json.loads(line))
+    return rows
 
 
-def record(pipeline: dlt.Pipeline, run: Run) -> None:
-    """Append the run to the warehouse; what cannot reach it is kept beside the pipeline and recorded next time."""
-    kept = Path(pipeline.pipelines_dir) / f"{pipeline.pipeline_name}.runs.jsonl"
-    rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-    rows.append(json.loads(json.dumps(asdict(run), default=datetime.isoformat)))
+def _inserted(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> bool:
     try:
         _insert(pipeline, rows)
     except Exception:  # noqa: BLE001 -- whatever the driver raises, the record is kept for the next run
-        kept.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        kept.unlink(missing_ok=True)
-
-
-def amend(pipeline: dlt.Pipeline, run: Run) -> None:
-    """Say what came after the run was recorded: status, exit code, error. Without a warehouse the record stays."""
-    with contextlib.suppress(Exception), client_of(pipeline) as client:
-        if client is not None:
-            name = client.make_qualified_table_name("runs")
-            sql = f"update {name} set status = %s, exit_code = %s, error = %s where run_id = %s"
-            client.execute_sql(sql, run.status, run.exit_code, run.error, run.run_id)
+        return False
+    return True
 
 
 def _insert(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> None:
@@ -133,27 +165,32 @@ def _insert(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> None:
         if client is None:
             return
         name = ensure_table(client)
-        columns = list(Run.__dataclass_fields__)
-        names = ", ".join(client.escape_column_name(column) for column in columns)
-        marks = ", ".join(["%s"] * len(columns))
-        for row in rows:
-            client.execute_sql(f"insert into {name} ({names}) values ({marks})", *[row.get(c) for c in columns])
+        names = ", ".join(client.escape_column_name(column) for column in _TYPES)
+        marks = ", ".join(["%s"] * len(_TYPES))
+        with client.begin_transaction():
+            for row in rows:
+                client.execute_sql(f"delete from {name} where run_id = %s", row.get("run_id"))
+                client.execute_sql(f"insert into {name} ({names}) values ({marks})", *[row.get(c) for c in _TYPES])
 
 
 def ensure_table(client: SqlClientBase[Any]) -> str:
-    """Make the table `runs` if it is not there; returns its qualified name."""
+    """Make the table `runs`, or the columns that an older version did not have; returns its qualified name."""
     name = client.make_qualified_table_name("runs")
     dialect = client.capabilities.sqlglot_dialect
+
+    def execute(sql: str) -> None:
+        client.execute_sql(sqlglot.transpile(sql, read="duckdb", write=dialect)[0].replace("runs_", name))
+
     with migrating(client):
         if not client.has_dataset():
             client.create_dataset()
-        client.execute_sql(
-            sqlglot.transpile(_TABLE.format(name="runs_"), read="duckdb", write=dialect)[0].replace("runs_", name)
-        )
+        execute(f"create table if not exists runs_ ({', '.join(f'{c} {kind}' for c, kind in _TYPES.items())})")
+        there = {column.lower() for column in columns_in(client, name)}
+        for column in _TYPES.keys() - there:
+            execute(f"alter table runs_ add column {column} {_TYPES[column]}")
     return name
 
 
 def _schema() -> pa.Schema:
     """The columns of `runs` for Delta tables; times arrive as ISO 8601 text."""
-    numbers = {"exit_code", "listed", "loaded", "missing", "sent", "refused", "unknown", "held"}
-    return pa.schema([(name, pa.int64() if name in numbers else pa.string()) for name in Run.__dataclass_fields__])
+    return pa.schema([(c, pa.int64() if kind == "bigint" else pa.string()) for c, kind in _TYPES.items()])

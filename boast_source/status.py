@@ -22,12 +22,32 @@ HEALTH = (
     *("last_run_id", "last_command", "last_status", "last_exit_code", "last_finished_at", "last_error"),
     *("held", "refused", "unknown", "waiting"),
 )
+AHEAD = 3600.0  # seconds that the clock of another machine may run ahead
 RUNS = ("run_id", "command", "started_at", "finished_at", "status", "exit_code", "verified", "listed", "loaded", "sent")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Requests that wait for a person, and when the newest of them began to (ISO 8601, UTC; empty: none)."""
+
+    held: int = 0
+    refused: int = 0
+    unknown: int = 0
+    newest: str = ""
+
+    @property
+    def total(self) -> int:
+        return self.held + self.refused + self.unknown
+
+    def __str__(self) -> str:
+        return f"{self.held} held, {self.refused} refused, {self.unknown} unknown"
 
 
 @dataclass
 class Status:
-    """`health`: the one row of `pipeline_health`, None before the first load. `stale`: older than `max_age` seconds."""
+    """`health`: the one row of `pipeline_health`, None before the first load. `stale`: older than `max_age` seconds,
+    or from a clock that ran ahead.
+    """
 
     health: dict[str, Any] | None
     last_runs: list[dict[str, Any]] = field(default_factory=list)
@@ -42,7 +62,7 @@ class Status:
 
     @property
     def stale(self) -> bool:
-        return self.max_age is not None and (self.age is None or self.age > self.max_age)
+        return self.max_age is not None and (self.age is None or not -AHEAD <= self.age <= self.max_age)
 
     @property
     def exit_code(self) -> int:
@@ -78,6 +98,22 @@ def status(pipeline: dlt.Pipeline, *, max_age: float | None, patience: float, on
             }
     rows = {name: int(counted[0][0]) for name, counted in counts.items() if counted}
     return Status(health[0] if health else None, last, rows, max_age)
+
+
+def waiting(pipeline: dlt.Pipeline) -> Waiting | None:
+    """What waits for a person by now; None where nobody can look. Raises what the destination raises."""
+    with warehouse.client_of(pipeline) as client:
+        if client is None:
+            return None
+        name = client.make_qualified_table_name("push_requests")
+        if not warehouse.columns_in(client, name):
+            return Waiting()
+        sql = f"select state, count(*), max(since) from {name} group by state"
+        rows = {state: (int(count), _plain(since)) for state, count, since in client.execute_sql(sql) or ()}
+    of = {"held": ("held",), "refused": ("refused",), "unknown": ("unknown", "claimed")}
+    counts = {kind: sum(rows[s][0] for s in states if s in rows) for kind, states in of.items()}
+    times = [rows[s][1].astimezone(timezone.utc) for states in of.values() for s in states if s in rows]
+    return Waiting(**counts, newest=max(times).isoformat() if times else "")
 
 
 def _rows(client: SqlClientBase[Any], table: str, columns: tuple[str, ...], more: str = "") -> list[dict[str, Any]]:

@@ -1,9 +1,12 @@
-"""What a person sees: progress on a terminal, summaries, checks. Quiet in a log; colours only on a terminal."""
+"""What a person sees: progress on a terminal, notes, stages, summaries, checks. Colours only on a terminal.
+
+With JSON logs, notes and stages are log lines (logs.py).
+"""
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -16,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from boast_source import destinations
+from boast_source import destinations, logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +45,20 @@ _COLOURS = {"exact": "green", "covered": "green", "moving": "yellow", "failed": 
 
 def note(text: str) -> None:
     """A line beside the result."""
-    Console(stderr=True, highlight=False).print(text, soft_wrap=True, markup=False)
+    if logs.is_json():
+        logs.say(text)
+    else:
+        Console(stderr=True, highlight=False).print(text, soft_wrap=True, markup=False)
+
+
+def stage(name: str, seconds: float, run_id: str, **counts: Any) -> None:
+    """One line when a stage of a run is over: what it counted, and how long it took."""
+    counts = {what: count for what, count in counts.items() if count is not None}
+    if logs.is_json():
+        logs.say(f"{name} done", stage=name, run_id=run_id, seconds=round(seconds, 3), **counts)
+        return
+    parts = [f"{count:,} {what}" if isinstance(count, int) else f"{what} {count}" for what, count in counts.items()]
+    note(f"{name}: {', '.join([*parts, f'{seconds:.1f} s'])}")
 
 
 class Shown:
@@ -61,15 +77,17 @@ class Shown:
         self._bars.update(self._tasks[id(report)], advance=1, total=max(page.pages or 1, page.number))
 
     def note(self, text: str) -> None:
-        console = self._bars.console if self._bars else Console(stderr=True)
-        console.print(text, soft_wrap=True, markup=False, highlight=False)
+        if self._bars is None:
+            note(text)
+        else:
+            self._bars.console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 @contextlib.contextmanager
 def progress() -> Iterator[Shown]:
     """Bars while a terminal watches, nothing otherwise."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if logs.is_json() or not console.is_terminal:
         yield Shown(None)
         return
     bars = Progress(

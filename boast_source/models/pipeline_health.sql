@@ -1,9 +1,14 @@
 -- One row: is all well? Freshness, the last run, listed against stored, what waits for a person.
 -- `last_success_at`: the end of the last run that listed the enrollments and did not fail. `listed` is what it counted in the
 -- API, `stored` what is here now and not missing. `waiting`: requests that are held, refused or unknown.
-with last_run as (
+-- What a clock that ran ahead recorded in the future is left out until then.
+with past as (
+    select * from runs where finished_at <= current_timestamp + interval '1' hour
+),
+
+last_run as (
     select run_id, command, status, exit_code, finished_at, error
-    from (select *, row_number() over (order by finished_at desc, started_at desc) as place from runs) as ranked
+    from (select *, row_number() over (order by finished_at desc, started_at desc) as place from past) as ranked
     where place = 1
 ),
 
@@ -11,7 +16,7 @@ last_success as (
     select run_id, finished_at, verified, listed
     from (
         select *, row_number() over (order by finished_at desc, started_at desc) as place
-        from runs
+        from past
         where listed is not null and exit_code in (0, 3)
     ) as ranked
     where place = 1

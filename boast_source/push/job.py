@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from boast_source import runs, stop, warehouse
+from boast_source import housekeeping, runs, stop, warehouse
 from boast_source.config import account_ids_from, push_settings, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
 from boast_source.job import client_for, pipeline_for
+from boast_source.lock import lock
 from boast_source.push import show
 from boast_source.push.desk import decide_on, listed
 from boast_source.push.ledger import Ledger
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 
 def push_job(
-    destination: str,
-    dataset: str,
+    destination: str = "duckdb",
+    dataset: str = "boast_data",
     *,
     pending: str | None = None,
     limit: int | None = None,
@@ -44,7 +45,7 @@ def push_job(
         )
     pipeline = pipeline_for(destination, dataset)
     run = runs.Run("push")
-    with runs.lock(pipeline), client_for(found) as client:
+    with lock(pipeline), client_for(found) as client:
         try:
             with show.progress() as shown, stop.waking(client.close):
                 pushed = push(
@@ -69,6 +70,7 @@ def push_job(
         count(run, pushed)
         if not dry_run:
             runs.record(pipeline, run)
+            housekeeping.tidy(pipeline, found)
     if pushed.error:
         pushed.error.summary = pushed.as_json(run.run_id) | {"error": str(pushed.error)}
         raise pushed.error
@@ -119,7 +121,7 @@ def requests_job(
     found = settings()
     pipeline = pipeline_for(destination, dataset)
     run = runs.Run(f"requests {action}")
-    with runs.lock(pipeline), warehouse.held(pipeline, patience=found.lock_timeout) as held:
+    with lock(pipeline), warehouse.held(pipeline, patience=found.lock_timeout) as held:
         ledger = Ledger(held) if held else None
         if ledger is None or not ledger.exists():
             raise ConfigurationError(

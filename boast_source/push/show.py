@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from boast_source import logs, terminal
 from boast_source.push.pushed import STATES
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ _COLOURS = {"enrolled": "green", "removed": "green", "refused": "red", "unknown"
 class Shown:
     """Notes, and on a terminal a line that counts."""
 
-    def __init__(self, console: Console, status: Any | None) -> None:
-        self._console, self._status = console, status
+    def __init__(self, status: Any | None) -> None:
+        self._status = status
 
     def note(self, text: str) -> None:
         if self._status is not None:
             self._status.update(text)
         else:
-            self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+            terminal.note(text)
 
     def counts(self, counts: Counter[str]) -> None:
         if self._status is not None:
@@ -53,11 +54,11 @@ class Shown:
 def progress() -> Iterator[Shown]:
     """A status line while a terminal watches, plain notes otherwise."""
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield Shown(console, None)
+    if logs.is_json() or not console.is_terminal:
+        yield Shown(None)
         return
     with console.status("looking at the requests") as status:
-        yield Shown(console, status)
+        yield Shown(status)
 
 
 def pushed(result: Pushed, run: Run) -> None:

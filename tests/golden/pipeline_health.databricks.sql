@@ -1,4 +1,10 @@
-WITH last_run AS (
+WITH past AS (
+  SELECT
+    *
+  FROM runs
+  WHERE
+    finished_at <= CURRENT_TIMESTAMP() + INTERVAL '1' HOUR
+), last_run AS (
   SELECT
     run_id,
     command,
@@ -10,7 +16,7 @@ WITH last_run AS (
     SELECT
       *,
       ROW_NUMBER() OVER (ORDER BY finished_at DESC, started_at DESC) AS place
-    FROM runs
+    FROM past
   ) AS ranked
   WHERE
     place = 1
@@ -24,7 +30,7 @@ WITH last_run AS (
     SELECT
       *,
       ROW_NUMBER() OVER (ORDER BY finished_at DESC, started_at DESC) AS place
-    FROM runs
+    FROM past
     WHERE
       NOT listed IS NULL AND exit_code IN (0, 3)
   ) AS ranked

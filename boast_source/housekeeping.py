@@ -1,0 +1,70 @@
+"""What would grow for ever on a machine that keeps its disk: dlt's packages that are loaded, and old rows of `runs`.
+
+The ledger and the history are never touched. Of `runs` the rows that others rest on stay whatever their age: the newest
+that sent something (push/ledger.py tells a lost ledger by it) and the newest good listing (the view `pipeline_health`).
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boast_source import lake, runs, warehouse
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import dlt
+    from dlt.destinations.sql_client import SqlClientBase
+
+    from boast_source.config import Settings
+
+log = logging.getLogger("boast_source")
+
+
+def tidy(pipeline: dlt.Pipeline, found: Settings) -> None:
+    """Forget what is older than the settings say. What cannot be done now is done by a later run."""
+    forget_packages(Path(pipeline.working_dir), found.keep_packages)
+    if lake.is_lake(pipeline):
+        return
+    try:
+        with warehouse.client_of(pipeline) as client:
+            if client is not None:
+                forget_runs(client, runs.now() - timedelta(seconds=found.keep_runs_seconds))
+    except Exception as error:  # noqa: BLE001 -- no run fails for it
+        log.warning("old rows of runs are still there: %s", type(error).__name__)
+
+
+def forget_packages(working: Path, keep: int) -> None:
+    """Remove all but the newest packages that dlt has loaded; what waits to be loaded lies elsewhere."""
+    folder = working / "load" / "loaded"
+    packages = sorted((p for p in folder.iterdir() if p.is_dir()), key=_moment) if folder.is_dir() else []
+    for package in packages[:-keep]:
+        shutil.rmtree(package, ignore_errors=True)
+
+
+def forget_runs(client: SqlClientBase[Any], before: datetime) -> None:
+    """Delete the rows of runs that began before a moment, those apart that others rest on."""
+    name = client.make_qualified_table_name("runs")
+    if not warehouse.columns_in(client, name):
+        return
+    newest = "select run_id from {name} where {what} order by finished_at desc limit 1"
+    good = f"listed is not null and exit_code in ({runs.DONE}, {runs.ATTENTION})"
+    kept = [
+        row[0]
+        for what in ("sent > 0", good, "told is not null")
+        for row in client.execute_sql(newest.format(name=name, what=what)) or ()
+    ]
+    marks = f" and run_id not in ({', '.join(['%s'] * len(kept))})" if kept else ""
+    client.execute_sql(f"delete from {name} where started_at < %s{marks}", before, *kept)
+
+
+def _moment(package: Path) -> float:
+    """Dlt names a package after the second in which it was made."""
+    try:
+        return float(package.name)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,104 @@
+"""One run per pipeline at a time, also where two machines share the pipeline's folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from boast_source.errors import LockedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import dlt
+
+BEAT, SILENCE = 20.0, 300.0  # seconds between two signs of life; without one for so long, another machine's run is dead
+
+
+@contextlib.contextmanager
+def lock(pipeline: dlt.Pipeline, *, beat: float = BEAT) -> Iterator[None]:
+    """Hold the pipeline's lock. The operating system frees that of a process that dies, but not every shared folder
+    carries it to other machines: there a run shows a sign of life every `beat` seconds, and one that shows none for
+    SILENCE is taken over.
+
+    Raises LockedError that names the holder.
+    """
+    folder = Path(pipeline.pipelines_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{pipeline.pipeline_name}.lock"
+    note = folder / f"{pipeline.pipeline_name}.lock.json"
+    guard = FileLock(path, timeout=0)
+    try:
+        guard.acquire()
+    except Timeout:
+        raise LockedError(
+            f"Another run of the pipeline {pipeline.pipeline_name} is alive ({_holder(_known(note))})",
+            hint="Wait until it ends; a scheduler may simply skip this run.",
+        ) from None
+    try:
+        _check_elsewhere(path, note)
+        note.write_text(
+            json.dumps(
+                {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(timezone.utc).isoformat()}
+            )
+        )
+        try:
+            with _showing_life(note, beat):
+                yield
+        finally:
+            note.unlink(missing_ok=True)
+    finally:
+        guard.release()
+
+
+def _check_elsewhere(path: Path, note: Path) -> None:
+    """Refuse while a run of another machine shows signs of life, by the clock of the file system alone."""
+    known = _known(note)
+    if not known or known.get("host") == socket.gethostname():
+        return
+    os.utime(path)
+    if abs(path.stat().st_mtime - note.stat().st_mtime) < SILENCE:
+        raise LockedError(
+            f"A run on another machine holds the lock ({_holder(known)})",
+            hint=f"Wait until it ends; if it is dead, any run after {SILENCE / 60:.0f} minutes takes over.",
+        )
+
+
+@contextlib.contextmanager
+def _showing_life(note: Path, beat: float) -> Iterator[None]:
+    ended = threading.Event()
+
+    def show() -> None:
+        while not ended.wait(beat):
+            with contextlib.suppress(OSError):
+                os.utime(note)
+
+    thread = threading.Thread(target=show, name="boast-life", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _known(note: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(note.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _holder(known: dict[str, Any]) -> str:
+    if not known:
+        return "it has just begun"
+    return f"process {known.get('pid')} on {known.get('host')}, since {known.get('since')}"

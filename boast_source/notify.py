@@ -1,0 +1,142 @@
+"""News to a webhook (Slack's form, `{"text": ...}`): what failed, what waits for a person, what is well again.
+
+Each is told once and not every night. What people know stands in the column `told` of `runs`, so that machines that
+forget everything know it too. A webhook that cannot be reached never changes how a run ends: the next run tells it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import orjson
+
+from boast_source import runs
+from boast_source.api.address import is_loopback
+from boast_source.api.reader import TransportFailure
+from boast_source.api.transport import Transport
+from boast_source.config import webhook_url
+from boast_source.errors import BoastError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import dlt
+
+    from boast_source.runs import Run
+    from boast_source.status import Waiting
+
+TIMEOUT = 10.0  # seconds
+FAILING = (runs.FAILED, runs.USAGE)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What people were told. `exit_code`: 0 when all was well; `about`: hashes of the troubles told since then;
+    `newest`: when the newest request that they know of began to wait (ISO 8601).
+    """
+
+    exit_code: int = runs.DONE
+    about: tuple[str, ...] = ()
+    newest: str = ""
+
+
+def tell(pipeline: dlt.Pipeline | None, run: Run, waiting: Waiting | None, on_note: Callable[[str], None]) -> None:
+    """Send what is news in a finished run that is not recorded yet, and note in it what people know by now.
+
+    `waiting` None: nobody could look.
+    """
+    try:
+        url = webhook_url()
+        if not url:
+            return
+        if run.exit_code == runs.LOCKED:
+            text = _stuck(runs.kept(pipeline), run)
+        else:
+            before = _known(pipeline, run)
+            now, text = news(before, run, waiting)
+        if text:
+            send(url, f"{_head(pipeline)}: {text}")
+        if run.exit_code != runs.LOCKED:
+            run.told = orjson.dumps(asdict(now)).decode()
+    except BoastError as error:
+        on_note(f"the webhook was not told: {error.message}")
+    except Exception as error:  # noqa: BLE001 -- news are news; the night is what matters
+        on_note(f"the webhook was not told: {type(error).__name__}")
+
+
+def news(before: Known, run: Run, waiting: Waiting | None) -> tuple[Known, str | None]:
+    """What people know after this run, and what to tell them, None if nothing."""
+    code = run.exit_code or runs.DONE
+    newest = max(before.newest, waiting.newest if waiting else "")
+    if code == runs.DONE and waiting and waiting.total:
+        code = before.exit_code if before.exit_code == runs.ATTENTION else code  # it still waits
+    was_failing, fails = before.exit_code in FAILING, code in FAILING
+    well_again = (was_failing and not fails) or (before.exit_code == runs.ATTENTION and code == runs.DONE)
+    about = () if well_again or code == runs.DONE else before.about
+    lines = []
+    if well_again:
+        lines.append(f"well again, {run.listed or 0:,} enrollments listed, verified: {run.verified}.")
+    trouble = _gist(run.error or run.status) if code != runs.DONE and (run.error or fails) else None
+    if trouble and trouble not in about:
+        about = (*about, trouble)
+        lines.append(f"{'failed' if fails else 'needs a person'}: {run.error or 'see its log'}")
+    if waiting and waiting.total and (newest > before.newest or well_again):
+        lines.append(f"waiting for a person: {waiting}; see `boast requests list`.")
+    if not fails and lines and waiting and newest > before.newest:
+        code = runs.ATTENTION
+    return Known(code, about, newest), "\n".join(lines) or None
+
+
+def send(url: str, text: str) -> None:
+    """POST it once. Raises BoastError, which never shows the address: it is a secret."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if not (parts.scheme == "https" and host) and not (parts.scheme == "http" and is_loopback(host)):
+        raise ConfigurationError(
+            "sources.boast.webhook_url is no https:// address", hint="Copy it from the chat's own settings."
+        )
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # as Slack asks for
+    transport = Transport(url, timeout=TIMEOUT)
+    try:
+        answer = transport.send(
+            "POST", url, headers={"Content-Type": "application/json"}, body=orjson.dumps({"text": escaped})
+        )
+    except TransportFailure as failure:
+        raise BoastError(f"It did not answer ({failure.kind})", hint="The next run tells it again.") from None
+    finally:
+        transport.close()
+    if not 200 <= answer.status < 300:
+        raise BoastError(f"It answered with HTTP {answer.status}", hint="The next run tells it again.")
+
+
+def _known(pipeline: dlt.Pipeline | None, run: Run) -> Known:
+    """What people know already; nothing if the warehouse is away and this machine remembers nothing."""
+    try:
+        told = runs.told_before(pipeline, run.started_at)
+        known = orjson.loads(told or "{}")
+        return Known(known.get("exit_code", runs.DONE), tuple(known.get("about", ())), known.get("newest", ""))
+    except Exception:  # noqa: BLE001 -- rather told twice than not at all
+        return Known()
+
+
+def _stuck(kept: list[dict[str, object]], run: Run) -> str | None:
+    """One night that finds another run alive is no news; the second in a row is."""
+    ended = [row.get("exit_code") for row in kept if row.get("command") == run.command]
+    in_a_row = next((n for n, code in enumerate(reversed(ended)) if code != runs.LOCKED), len(ended))
+    return f"did not run, the second time in a row: {run.error}" if in_a_row == 1 else None
+
+
+def _gist(text: str) -> str:
+    """The same for two errors that differ only in ids and numbers."""
+    plain = re.sub(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\d+", "#", text.lower())
+    return hashlib.sha256(plain.encode()).hexdigest()[:12]
+
+
+def _head(pipeline: dlt.Pipeline | None) -> str:
+    where = f" ({pipeline.destination.destination_name}, {pipeline.dataset_name})" if pipeline else ""
+    return f"boast nightly on {socket.gethostname()}{where}"
