@@ -87,7 +87,8 @@ class Run:
 def record(pipeline: dlt.Pipeline | None, run: Run) -> None:
     """Write the run's row in the warehouse, anew if it is there.
 
-    What cannot reach it is kept beside the pipeline and recorded next time. A run that found another alive, or no usable configuration (`pipeline` None), is only kept.
+    What cannot reach it is kept beside the pipeline and recorded next time. A run that found another alive, or no
+    usable configuration (`pipeline` None), is only kept.
     """
     try:
         with _keeping(pipeline) as path:
