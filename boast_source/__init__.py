@@ -1,7 +1,8 @@
-"""The Boast connector's one door: a dlt source, a typed client, and their errors."""
+"""The Boast connector's one door: a dlt source, a typed client, the commands as functions, and their errors."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from boast_source.errors import (
@@ -21,6 +22,9 @@ from boast_source.errors import (
 
 if TYPE_CHECKING:
     from boast_source.api import BoastClient
+    from boast_source.job import load_job
+    from boast_source.nightly import nightly_job
+    from boast_source.push.job import push_job
     from boast_source.source import boast_source
 
 __all__ = [
@@ -38,17 +42,22 @@ __all__ = [
     "UnavailableError",
     "UnreadableError",
     "boast_source",
+    "load_job",
+    "nightly_job",
+    "push_job",
 ]
+
+_LAZY = {
+    "BoastClient": "api",
+    "boast_source": "source",
+    "load_job": "job",
+    "nightly_job": "nightly",
+    "push_job": "push.job",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import dlt and the client when they are first asked for: `boast --help` needs neither."""
-    if name == "boast_source":
-        from boast_source.source import boast_source  # noqa: PLC0415
-
-        return boast_source
-    if name == "BoastClient":
-        from boast_source.api import BoastClient  # noqa: PLC0415
-
-        return BoastClient
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

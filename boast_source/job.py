@@ -100,8 +100,13 @@ def load_job(
         keep_going=True,
     )
     pipeline = pipeline_for(destination, dataset, given or ())
-    with lock(pipeline), client_for(found) as client, stop.waking(client.close):
-        run = runs.Run("load")
+    run = runs.Run("load")
+    with (
+        lock(pipeline, run_id=run.run_id, command=run.command) as left,
+        client_for(found) as client,
+        stop.waking(client.close),
+    ):
+        runs.keep_died(pipeline, left)
         try:
             with terminal.progress() as shown:
                 loaded = load(

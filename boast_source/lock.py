@@ -24,10 +24,15 @@ BEAT, SILENCE = 20.0, 300.0  # seconds between two signs of life; without one fo
 
 
 @contextlib.contextmanager
-def lock(pipeline: dlt.Pipeline, *, beat: float = BEAT) -> Iterator[None]:
+def lock(
+    pipeline: dlt.Pipeline, *, run_id: str = "", command: str = "", beat: float = BEAT
+) -> Iterator[dict[str, Any]]:
     """Hold the pipeline's lock. The operating system frees that of a process that dies, but not every shared folder
     carries it to other machines: there a run shows a sign of life every `beat` seconds, and one that shows none for
     SILENCE is taken over.
+
+    Yields what a run that died while it held the lock left: its `run_id` and `command`, and `since` and `until`
+    (ISO 8601), between which it lived; nothing if none did.
 
     Raises LockedError that names the holder.
     """
@@ -45,14 +50,14 @@ def lock(pipeline: dlt.Pipeline, *, beat: float = BEAT) -> Iterator[None]:
         ) from None
     try:
         _check_elsewhere(path, note)
-        note.write_text(
-            json.dumps(
-                {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(timezone.utc).isoformat()}
-            )
-        )
+        left = _known(note)
+        if left:
+            left["until"] = datetime.fromtimestamp(note.stat().st_mtime, timezone.utc).isoformat()
+        mine = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(timezone.utc).isoformat()}
+        note.write_text(json.dumps(mine | {"run_id": run_id, "command": command}))
         try:
             with _showing_life(note, beat):
-                yield
+                yield left
         finally:
             note.unlink(missing_ok=True)
     finally:

@@ -93,7 +93,13 @@ def nightly_job(
         found, found_push = settings(), push_settings()
         how_to_push = replace(options_from(found, found_push), new_ledger=new_ledger)
         pipeline = pipeline_for(destination, dataset)
-        with lock(pipeline), client_for(found) as client, stop.waking(client.close):
+        with (
+            lock(pipeline, run_id=run.run_id, command=run.command) as left,
+            client_for(found) as client,
+            stop.waking(client.close),
+        ):
+            if runs.keep_died(pipeline, left):
+                notify.tell_death(pipeline, left, terminal.note)
             night = _night(pipeline, client, found, found_push, how_to_push, run.run_id)
             _count(run, night)
             if night.loaded and not lake.is_lake(pipeline):

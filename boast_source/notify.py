@@ -69,6 +69,17 @@ def tell(pipeline: dlt.Pipeline | None, run: Run, waiting: Waiting | None, on_no
         on_note(f"the webhook was not told: {type(error).__name__}")
 
 
+def tell_death(pipeline: dlt.Pipeline, left: dict[str, str], on_note: Callable[[str], None]) -> None:
+    """Tell people of a run that died, as the lock has it, when the next one begins."""
+    try:
+        if url := webhook_url():
+            when = f"{left['since'][:16].replace('T', ' ')} UTC"
+            text = f"the run of {when} ended without a word: killed, or the machine went down. The next one has begun."
+            send(url, f"{_head(pipeline)}: {text}")
+    except BoastError as error:
+        on_note(f"the webhook was not told: {error.message}")
+
+
 def news(before: Known, run: Run, waiting: Waiting | None) -> tuple[Known, str | None]:
     """What people know after this run, and what to tell them, None if nothing."""
     code = run.exit_code or runs.DONE

@@ -93,13 +93,30 @@ def record(pipeline: dlt.Pipeline | None, run: Run) -> None:
     try:
         with _keeping(pipeline) as path:
             rows = [row for row in _rows_in(path) if row.get("run_id") != run.run_id]
-            rows.append(json.loads(json.dumps(asdict(run), default=datetime.isoformat)))
+            rows.append(_as_row(run))
             if pipeline is not None and run.exit_code != LOCKED and _inserted(pipeline, rows):
                 path.unlink(missing_ok=True)
             else:
-                path.write_text("".join(json.dumps(row) + "\n" for row in rows[-MOST_KEPT:]))
+                _write(path, rows)
     except OSError as error:  # a full disk, say: the run itself is over, and its own message matters more
         log.warning("the run could not be recorded: %s", error.strerror)
+
+
+def keep_died(pipeline: dlt.Pipeline, left: dict[str, Any]) -> bool:
+    """Keep a record of a run that died and left only this in the lock (lock.py); the run that found it records both.
+
+    Returns whether that is news: not if it was found before by a run that then died too.
+    """
+    if not left.get("run_id"):
+        return False
+    error = "It ended without a word: killed, or the machine went down. What it left undone is done by the next run."
+    began, ended = (datetime.fromisoformat(left[name]) for name in ("since", "until"))
+    died = Run(left["command"], left["run_id"], began, ended, "failed", error=error)
+    with contextlib.suppress(OSError), _keeping(pipeline) as path:
+        rows = _rows_in(path)
+        _write(path, [*rows, _as_row(died)])
+        return not any(row.get("error") == error for row in rows)
+    return False
 
 
 def kept(pipeline: dlt.Pipeline | None) -> list[dict[str, Any]]:
@@ -139,6 +156,15 @@ def _keeping(pipeline: dlt.Pipeline | None) -> Iterator[Path]:
     path = folder / f"{pipeline.pipeline_name if pipeline else PIPELINE}.runs.jsonl"
     with FileLock(path.with_suffix(".lock"), timeout=30):  # its Timeout is an OSError
         yield path
+
+
+def _as_row(run: Run) -> dict[str, Any]:
+    row: dict[str, Any] = json.loads(json.dumps(asdict(run), default=datetime.isoformat))
+    return row
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows[-MOST_KEPT:]))
 
 
 def _rows_in(path: Path) -> list[dict[str, Any]]:

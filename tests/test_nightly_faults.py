@@ -124,6 +124,9 @@ def test_a_lock_left_by_a_process_that_died_is_taken_over(night):
     assert (workplace.folder / "state" / "pipelines" / "boast.lock.json").exists()
     server.control("DELETE", "faults")
     assert workplace.boast("nightly").code == 0
+    story = "select status, exit_code, error like 'It ended without a word%', finished_at >= started_at"
+    story += " from boast_data.runs order by started_at"
+    assert workplace.sql(story) == [("failed", None, True, True), ("ok", 0, None, True)]
 
 
 def test_a_lock_of_another_machine_counts_while_it_shows_life(night):

@@ -45,7 +45,8 @@ def push_job(
         )
     pipeline = pipeline_for(destination, dataset)
     run = runs.Run("push")
-    with lock(pipeline), client_for(found) as client:
+    with lock(pipeline, run_id=run.run_id, command=run.command) as left, client_for(found) as client:
+        runs.keep_died(pipeline, left)
         try:
             with show.progress() as shown, stop.waking(client.close):
                 pushed = push(

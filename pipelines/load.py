@@ -1,0 +1,10 @@
+"""Boast's sequence enrollments into DuckDB, as a dlt script to copy and edit: `python pipelines/load.py`."""
+
+import dlt
+
+from boast_source import boast_source
+
+if __name__ == "__main__":
+    pipeline = dlt.pipeline("boast_copy", destination="duckdb", dataset_name="boast_data")
+    source = boast_source().with_resources("sequence_enrollments", "sequence_enrollments_history", "sequences")
+    print(pipeline.run(source))

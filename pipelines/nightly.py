@@ -1,0 +1,12 @@
+"""The night (load, push, views) as a script to copy and edit: `python pipelines/nightly.py`."""
+
+import sys
+
+from boast_source import BoastError, nightly_job
+
+if __name__ == "__main__":
+    try:
+        sys.exit(nightly_job("duckdb", "boast_data"))
+    except BoastError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
