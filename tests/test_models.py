@@ -14,6 +14,8 @@ import pytest
 
 from boast_source import boast_source, models, warehouse
 from boast_source.job import pipeline_for
+from boast_source.models import comments
+from boast_source.nightly import nightly_job
 from boast_source.tables import VIEWS
 
 pytest_plugins = ["tests.postgres"]
@@ -366,3 +368,26 @@ def test_a_refresh_drops_the_tables_under_the_views_and_loads_them_again(place, 
     pipeline.run(boast_source().with_resources("sequence_enrollments"), refresh="drop_sources")
     place.views()
     assert place.rows("select sum(enrolled) from boast_data.sequence_performance") == [(30,)]
+
+
+def test_everything_says_what_it_is_where_the_destination_can_keep_it(place, sandbox, monkeypatch):
+    server = sandbox(enrollments=30)
+    for name, value in server.info["env"].items():
+        monkeypatch.setenv(name, value)
+    place.client.execute_sql("create table boast_data.pending_enrollments (contact_id text, sequence_id text)")
+    dialect = str(place.client.capabilities.sqlglot_dialect)
+    nightly_job("postgres" if dialect == "postgres" else "duckdb", "boast_data", new_ledger=True)
+    found = {
+        (table, column): said
+        for table, column, said in place.client.execute_sql(comments._CATALOG[dialect], *["boast_data"] * 3)
+    }
+    for (table, column), said in found.items():
+        if table in VIEWS or table in {"runs", "push_ledger", "sequence_enrollments", "sequence_enrollments_history"}:
+            assert column in {"_dlt_id", "_dlt_load_id"} or said, (table, column)
+    assert {table for table, column in found if column is None and found[table, None]} == set(comments.TABLES)
+    for table, column in comments.SPECIAL:
+        assert found[table, column] == comments.SPECIAL[table, column]
+    assert set(comments.COLUMNS) <= {column for (table, column), said in found.items() if said}
+    before = len(found)
+    comments.comment(place.client)
+    assert len(list(place.client.execute_sql(comments._CATALOG[dialect], *["boast_data"] * 3))) == before

@@ -14,6 +14,7 @@ from sqlglot.dialects.dialect import Dialect
 
 from boast_source import warehouse
 from boast_source.errors import DestinationError
+from boast_source.models.comments import comment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -39,7 +40,7 @@ EMPTY = {
 
 
 def create(client: SqlClientBase[Any], names: Sequence[str] = tuple(NEEDS), *, time_zone: str) -> list[str]:
-    """Create or replace these views, where their tables are there; returns those created.
+    """Create or replace these views, where their tables are there, and say what everything is; returns those created.
 
     `time_zone`: an IANA name, for the days of `enrollment_daily`.
 
@@ -61,6 +62,7 @@ def create(client: SqlClientBase[Any], names: Sequence[str] = tuple(NEEDS), *, t
                 made.append(name)
             except DestinationError as error:
                 refused.append(error)
+        comment(client)
     if refused:
         raise refused[0]
     return made
