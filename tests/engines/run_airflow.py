@@ -25,7 +25,8 @@ def main() -> None:
     with create_session() as session:
         events = [event.extra for event in session.scalars(select(AssetEvent).order_by(AssetEvent.id))]
     tasks = sorted((one.task_id, one.map_index, one.state, one.try_number) for one in run.get_task_instances())
-    print(json.dumps({"state": run.state, "tasks": tasks, "events": events}))
+    names = sorted(one.rendered_map_index for one in run.get_task_instances() if one.rendered_map_index)
+    print(json.dumps({"state": run.state, "tasks": tasks, "names": names, "events": events}))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ def test_a_night_prepares_loads_each_account_in_its_task_and_tells_once(sandbox,
     assert told["state"] == "success"
     loads = [("load", place, "success") for place in range(3)]
     assert states(told) == [*loads, ("loaded", -1, "success"), ("prepare", -1, "success")]
+    assert told["names"] == sorted(server.account_ids)
     assert told["events"] == [{"accounts": 3, "listed": 90, "loaded": 90, "missing": 0}]
     assert stored(postgres) == listed(server)
     server.control("POST", "mutate", {"update": 7, "insert": 2})
