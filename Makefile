@@ -4,15 +4,18 @@ BIN := .venv/bin
 STAMP_DEMO := .venv/.demo
 STAMP_DEV := .venv/.dev
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
-LOCK := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml
+RESOLVE := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header
+LOCK := $(RESOLVE) pyproject.toml
 TESTS ?= tests
 LOWEST ?= 3.10
+HIGHEST ?= 3.13
+ENGINE_PYTHON ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest soak lint format bench lock build clean
+.PHONY: help demo test test-lowest test-airflow test-dagster test-kubernetes test-wheel soak lint format bench lock build clean
 
 help: ## print every target
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; say which: make demo PYTHON=python3.11"; exit 1; }
@@ -42,6 +45,22 @@ test-lowest: $(STAMP_DEV) ## the tests with the oldest supported dependencies, o
 	@$(BIN)/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[sandbox,report,postgres,delta]' --group dev
 	@.venv-lowest/bin/python -m pytest -q -n auto --dist worksteal $(TESTS)
 
+test-airflow: ## the shipped DAG on Airflow 3 itself, in an environment of its own
+test-dagster: ## the shipped assets on Dagster itself, in an environment of its own
+test-kubernetes: ## the steps of the Dockerfile without Docker, the job against the schema of Kubernetes
+test-airflow test-dagster test-kubernetes: test-%: $(STAMP_DEV) .venv-%/.made
+	@BOAST_ENGINE=$* BOAST_ENGINE_PYTHON=$(CURDIR)/.venv-$*/bin/python $(BIN)/pytest -q tests/engines
+
+.venv-%/.made: pipelines/%/requirements.lock | $(STAMP_DEV)
+	@echo "installing $* into .venv-$* ..."
+	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python "$(ENGINE_PYTHON)" .venv-$*
+	@.venv-$*/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+test-wheel: build ## the tests without the sources: the built wheel on LOWEST, the sdist on HIGHEST (versions or paths)
+	@$(BIN)/python -m tests.installed $(LOWEST) dist/*.whl dist/*.tar.gz $(TESTS)
+	@$(BIN)/python -m tests.installed $(HIGHEST) dist/*.tar.gz dist/*.tar.gz $(TESTS)
+
 soak: $(STAMP_DEV) ## 200 loads and 300 pushes killed at random moments, 2000 random schedules of changes, 1000 nights; takes hours
 	@BOAST_KILLS=200 BOAST_SCHEDULES=2000 $(BIN)/pytest -q --timeout 14400 -n auto tests/test_kill.py tests/test_model.py
 	@BOAST_NIGHTS=1000 $(BIN)/pytest -q tests/test_housekeeping.py
@@ -62,9 +81,11 @@ bench: $(STAMP_DEV) ## measure against what a user would pick instead
 lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, no addresses
 	@$(LOCK) --extra sandbox --extra report --group build -o requirements.lock
 	@$(LOCK) --extra sandbox --extra report --extra postgres --extra delta --group dev -o requirements-dev.lock
+	@for engine in airflow dagster kubernetes; do $(RESOLVE) pipelines/$$engine/requirements.in -o pipelines/$$engine/requirements.lock; done
 
 build: $(STAMP_DEV) ## wheel and sdist in dist/
-	@$(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .
+	@rm -rf dist
+	@$(BIN)/hatchling build -d dist
 
 clean: ## remove what the other targets made
-	@rm -rf .venv .venv-lowest dist build .pytest_cache .mypy_cache .ruff_cache boast-demo
+	@rm -rf .venv .venv-* dist build .pytest_cache .mypy_cache .ruff_cache boast-demo

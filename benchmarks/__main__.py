@@ -11,18 +11,18 @@ import os
 import platform
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from importlib.metadata import version
 from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.contenders import CONTENDERS
-from benchmarks.measure import PYTHON, ROOT, Folder
+from benchmarks.measure import PYTHON, ROOT, Folder, serving
 from benchmarks.postgres import database, server
 from benchmarks.works import WORKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from benchmarks.measure import Run
     from benchmarks.works import Work
@@ -49,7 +49,7 @@ def _work(name: str, work: Work, rows: int, runs: int | None, chosen: list[str] 
     print(
         f"\n{rows:,} enrollments {work.title}; {work.workers} workers. Repeat: `python -m benchmarks --only {name}`\n"
     )
-    with _serving(work, rows) as base_url:
+    with serving(rows, work.per_page, work.latency) as base_url:
         _print_table(_measured(contenders, base_url, work.workers, rows))
         print(f"\nThe server hands out {_raw_rate(base_url, -(-rows // work.per_page)):,.0f} pages/s.", flush=True)
 
@@ -92,18 +92,6 @@ def _print_table(runs: Mapping[str, list[Run]]) -> None:
         spread = f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
         seconds, cpu, peak = (median(getattr(run, fact) for run in mine) for fact in ("seconds", "cpu", "peak"))
         print(f"| {CONTENDERS[who].title} | {seconds:.1f} | {spread} | {cpu:.1f} | {peak:.0f} | {len(mine)} |")
-
-
-@contextmanager
-def _serving(work: Work, rows: int) -> Iterator[str]:
-    size = ["--rows", str(rows), "--per-page", str(work.per_page), "--latency", str(work.latency)]
-    with subprocess.Popen(
-        [*PYTHON, "benchmarks.server", *size], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdout
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
-        assert server.stdin
-        server.stdin.close()
 
 
 def _raw_rate(base_url: str, pages: int) -> float:

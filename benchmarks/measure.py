@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from typing_extensions import Self
 
@@ -89,3 +90,16 @@ class Folder:
             "SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN": os.environ.get(TOKEN, "x"),
             **self._more,
         }
+
+
+@contextmanager
+def serving(rows: int, per_page: int, latency: float) -> Iterator[str]:
+    """The server of pages in a process of its own; yields its base URL. `latency` in ms a page."""
+    size = ["--rows", str(rows), "--per-page", str(per_page), "--latency", str(latency)]
+    with subprocess.Popen(
+        [*PYTHON, "benchmarks.server", *size], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
+        assert server.stdin
+        server.stdin.close()

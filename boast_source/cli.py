@@ -199,6 +199,26 @@ def load(
 
 @boast.command()
 @common
+def prepare(destination: str, dataset: str, *, as_json: bool, debug: bool) -> None:
+    """Make and migrate all tables and views, and print the account ids: before one `load --account` each, side by side.
+
+    \b
+    Examples:
+      boast prepare --destination postgres
+      boast prepare --destination postgres | xargs -P 4 -n 1 boast load --destination postgres --account
+    """
+    given = _prepare(Common(destination, dataset, as_json, debug))
+    from boast_source.job import prepare_job  # noqa: PLC0415
+
+    accounts = prepare_job(given.destination, given.dataset)
+    if given.as_json:
+        _print_json({"status": "ok", "accounts": accounts})
+    else:
+        click.echo("\n".join(accounts))
+
+
+@boast.command()
+@common
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, and what would not and why; sends nothing.")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Send at most N; the rest waits for the next run.")
 @click.option(

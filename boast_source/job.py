@@ -13,7 +13,7 @@ from boast_source.api import BoastClient, resolve_credentials
 from boast_source.config import Settings, account_ids_from, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
 from boast_source.listing import Options
-from boast_source.load import Loaded, load
+from boast_source.load import Loaded, load, make_tables
 from boast_source.lock import lock
 from boast_source.outputs import make_report, outputs
 
@@ -157,6 +157,19 @@ def report_job(destination: str, dataset: str, *, place: str | None) -> str:
                 hint="Load into a SQL destination, for example duckdb or postgres, and report from there.",
             )
         return make_report(held, found, place or found.report_path or "boast_report.html")
+
+
+def prepare_job(destination: str, dataset: str) -> list[str]:
+    """`boast prepare`: returns the ids of the configured accounts, or of all that the token sees.
+
+    Raises BoastError when the tables cannot be made or the accounts cannot be listed.
+    """
+    found = settings()
+    pipeline = pipeline_for(destination, dataset)
+    with lock(pipeline), client_for(found) as client, stop.waking(client.close):
+        make_tables(pipeline, client, patience=found.lock_timeout, time_zone=found.time_zone, on_note=terminal.note)
+        ids = account_ids_from(found.account_ids) or [str(account["id"]) for account in client.accounts()]
+    return list(dict.fromkeys(ids))
 
 
 def login_job(*, port: int, seconds: float, open_browser: bool) -> str:

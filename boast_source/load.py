@@ -182,6 +182,29 @@ def store(pipeline: dlt.Pipeline, client: BoastClient, answers: Mapping[str, Seq
             listing.close()
 
 
+def make_tables(
+    pipeline: dlt.Pipeline,
+    client: BoastClient,
+    *,
+    patience: float = 60.0,
+    time_zone: str = "UTC",
+    on_note: Callable[[str], None] = log.info,
+) -> None:
+    """Make and migrate all tables and views without listing anything, before runs side by side.
+
+    Raises BoastError when the warehouse cannot be written.
+    """
+    with warehouse.held(pipeline, patience=patience, on_wait=on_note) as held, _hushed():
+        _make_dropped(pipeline, on_note)
+        _finish_pending(pipeline, on_note)
+        listing = Listing(client, Options(account_ids=()), answers={})
+        try:
+            _run(pipeline, source_of(listing))
+        finally:
+            listing.close()
+        create_views(held, time_zone, on_note)
+
+
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
     """Dlt logs every failing job with its traceback; the run ends with one line that says it (all with --debug)."""

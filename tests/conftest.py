@@ -18,6 +18,7 @@ os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 
 from boast_source.sandbox import SandboxOptions
 from boast_source.sandbox.server import running
+from tests.wheel import built
 
 
 @pytest.fixture
@@ -90,6 +91,11 @@ def finish(process: subprocess.Popen, timeout: float = 120) -> Done:
             process.kill()
             raise
     return Done(process.returncode, out, err)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> Path:
+    return built(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture

@@ -6,37 +6,18 @@ import os
 import re
 import subprocess
 import sys
-import venv
-from pathlib import Path
 
-import pytest
+from tests.wheel import ROOT, environment
 
-ROOT = Path(__file__).parent.parent
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The built wheel."""
-    place = tmp_path_factory.mktemp("dist")
-    subprocess.run(
-        [*PIP, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(place), str(ROOT)], check=True
-    )
-    return next(place.glob("*.whl"))
 
 
 def test_the_wheel_alone_shows_its_help_and_imports_without_the_extras(wheel, tmp_path):
     """Its dependencies come from this environment, the extras (aiohttp, psycopg2) are made unreachable."""
-    venv.create(tmp_path / "env", with_pip=False)
-    python = tmp_path / "env" / "bin" / "python"
-    site = next((tmp_path / "env" / "lib").glob("python*")) / "site-packages"
-    subprocess.run(
-        [*PIP, "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)],
-        check=True,
-    )
-    dependencies = next(path for path in sys.path if path.endswith("site-packages"))
+    python, site = environment(tmp_path / "env")
     hidden = "import sys; sys.modules['aiohttp'] = sys.modules['psycopg2'] = sys.modules['deltalake'] = None"
-    (site / "dependencies.pth").write_text(f"{dependencies}\n{hidden}\n")
+    (site / "hidden.pth").write_text(hidden)
+    subprocess.run([*PIP, "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)], check=True)
 
     def run(*arguments):
         return subprocess.run(
@@ -63,12 +44,11 @@ def test_the_wheel_alone_shows_its_help_and_imports_without_the_extras(wheel, tm
 
 
 def test_the_locks_name_versions_and_hashes_and_no_address():
-    for name in ("requirements.lock", "requirements-dev.lock"):
-        text = (ROOT / name).read_text()
+    for path in [*ROOT.glob("*.lock"), *ROOT.glob("pipelines/*/*.lock")]:
+        text = path.read_text()
         assert "://" not in text
-        assert text.count("==") > 40
         pinned = re.findall(r"^[a-z0-9._-]+==\S+.*\\$", text, re.MULTILINE)
-        assert len(pinned) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE))
+        assert 5 < len(pinned) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE))
 
 
 def test_the_readme_shows_the_two_commands_and_every_setting():

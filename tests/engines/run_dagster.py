@@ -1,0 +1,57 @@
+"""Run by Dagster's Python, in the folder with `boast_assets.py`: a night, in this process.
+
+`run_dagster.py FOLDER` evaluates the nightly schedule and does all runs that it asks for, then the freshness check;
+`run_dagster.py FOLDER ASSET [PARTITION]` materializes one. Prints what was materialized and what the checks said, as
+one line of JSON. Events of several calls add up in FOLDER.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime, timezone
+
+import dagster as dg
+
+sys.path.insert(0, ".")
+import boast_assets as boast  # the copy in the working folder
+
+
+def main() -> None:
+    folder, *chosen = sys.argv[1:]
+    dg.Definitions.validate_loadable(boast.defs)
+    with dg.DagsterInstance.local_temp(folder) as instance:
+        print(json.dumps(one(instance, *chosen) if chosen else night(instance)))
+
+
+def one(instance: dg.DagsterInstance, name: str, partition: str | None = None) -> dict:
+    return told(
+        dg.materialize([getattr(boast, name)], instance=instance, partition_key=partition, raise_on_error=False)
+    )
+
+
+def night(instance: dg.DagsterInstance) -> dict:
+    now = datetime(2026, 6, 1, 2, tzinfo=timezone.utc)
+    asked = boast.boast_nightly(dg.build_schedule_context(instance=instance, scheduled_execution_time=now))
+    runs = [one(instance, "boast_tables", run.partition_key) for run in asked]
+    fresh = boast.defs.resolve_job_def("boast_fresh").execute_in_process(instance=instance, raise_on_error=False)
+    return {"keys": [run.run_key for run in asked], "runs": runs, "fresh": told(fresh)["checks"]["fresh"]}
+
+
+def told(run: dg.ExecuteInProcessResult) -> dict:
+    return {
+        "success": run.success,
+        "retries": sum(event.is_step_up_for_retry for event in run.all_events),
+        "materialized": {
+            event.asset_key.path[-1]: {name: value.value for name, value in event.materialization.metadata.items()}
+            for event in run.get_asset_materialization_events()
+        },
+        "checks": {
+            check.check_name: [check.passed, {name: value.value for name, value in check.metadata.items()}]
+            for check in run.get_asset_check_evaluations()
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()
