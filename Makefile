@@ -12,7 +12,7 @@ HIGHEST ?= 3.13
 ENGINE_PYTHON ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-airflow test-dagster test-kubernetes test-wheel soak lint format bench lock build clean
+.PHONY: help demo test test-lowest test-airflow test-dagster test-dbt test-kubernetes test-wheel soak lint format bench lock build clean
 
 help: ## print every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,8 +47,9 @@ test-lowest: $(STAMP_DEV) ## the tests with the oldest supported dependencies, o
 
 test-airflow: ## the shipped DAG on Airflow 3 itself, in an environment of its own
 test-dagster: ## the shipped assets on Dagster itself, in an environment of its own
+test-dbt: ## the dbt sources on dbt itself, in an environment of its own
 test-kubernetes: ## the steps of the Dockerfile without Docker, the job against the schema of Kubernetes
-test-airflow test-dagster test-kubernetes: test-%: $(STAMP_DEV) .venv-%/.made
+test-airflow test-dagster test-dbt test-kubernetes: test-%: $(STAMP_DEV) .venv-%/.made
 	@BOAST_ENGINE=$* BOAST_ENGINE_PYTHON=$(CURDIR)/.venv-$*/bin/python $(BIN)/pytest -q tests/engines
 
 .venv-%/.made: pipelines/%/requirements.lock | $(STAMP_DEV)
@@ -81,7 +82,7 @@ bench: $(STAMP_DEV) ## measure against what a user would pick instead
 lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, no addresses
 	@$(LOCK) --extra sandbox --extra report --group build -o requirements.lock
 	@$(LOCK) --extra sandbox --extra report --extra postgres --extra delta --group dev -o requirements-dev.lock
-	@for engine in airflow dagster kubernetes; do $(RESOLVE) pipelines/$$engine/requirements.in -o pipelines/$$engine/requirements.lock; done
+	@for engine in airflow dagster dbt kubernetes; do $(RESOLVE) pipelines/$$engine/requirements.in -o pipelines/$$engine/requirements.lock; done
 
 build: $(STAMP_DEV) ## wheel and sdist in dist/
 	@rm -rf dist

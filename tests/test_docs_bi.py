@@ -1,4 +1,4 @@
-"""docs/model.md, docs/dashboards.md and docs/dbt: what they name is there, what they configure works."""
+"""docs/model.md, docs/dashboards.md and the dbt sources: what they name is there, what they configure works."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytest_plugins = ["tests.postgres"]
 DOCS = Path(__file__).parent.parent / "docs"
 MODEL = (DOCS / "model.md").read_text(encoding="utf-8")
 BI = (DOCS / "dashboards.md").read_text(encoding="utf-8")
-DBT = yaml.safe_load((DOCS / "dbt" / "sources.yml").read_text(encoding="utf-8"))["sources"][0]
+DBT = yaml.safe_load((DOCS.parent / "pipelines" / "dbt" / "sources.yml").read_text(encoding="utf-8"))["sources"][0]
 
 
 def blocks(text: str, language: str) -> list[str]:
