@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from boast_source import destinations, warehouse
+from boast_source import destinations, notify, warehouse
 from boast_source.api import path_of
 from boast_source.config import account_ids_from, settings
 from boast_source.errors import BoastError
@@ -40,6 +40,8 @@ def check(destination: str, dataset: str) -> list[Point]:
     if found is not None:
         _point(points, "credentials", lambda: _with_client(found, points), None)
     _point(points, "destination", lambda: _reach(destination, dataset), lambda where: where)
+    if _point(points, "webhook", notify.address, None):
+        points.append(Point("webhook", ok=True, detail="the address is usable; nothing was sent"))
     return points
 
 

@@ -284,6 +284,10 @@ def nightly(destination: str, dataset: str, *, as_json: bool, debug: bool, new_l
     Examples:
       boast nightly
       0 2 * * *  cd /srv/boast && boast nightly --json >> nightly.log      a line for cron
+      SOURCES__BOAST__LOG_FORMAT=json boast nightly                        JSON lines on stderr
+
+    \b
+    sources.boast.webhook_url: who is told, once, what failed, what waits for a person and what is well again.
     """
     given = _prepare(Common(destination, dataset, as_json, debug))
     from boast_source.nightly import nightly_job  # noqa: PLC0415

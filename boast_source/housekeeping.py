@@ -1,4 +1,5 @@
-"""What would grow for ever on a machine that keeps its disk: dlt's packages that are loaded, and old rows of `runs`.
+"""What would grow for ever on a machine that keeps its disk: dlt's packages that are loaded or were never finished, and
+old rows of `runs`.
 
 The ledger and the history are never touched. Of `runs` the rows that others rest on stay whatever their age: the newest
 that sent something (push/ledger.py tells a lost ledger by it) and the newest good listing (the view `pipeline_health`).
@@ -28,6 +29,7 @@ log = logging.getLogger("boast_source")
 def tidy(pipeline: dlt.Pipeline, found: Settings) -> None:
     """Forget what is older than the settings say. What cannot be done now is done by a later run."""
     forget_packages(Path(pipeline.working_dir), found.keep_packages)
+    forget_unfinished(Path(pipeline.working_dir))
     if lake.is_lake(pipeline):
         return
     try:
@@ -40,10 +42,17 @@ def tidy(pipeline: dlt.Pipeline, found: Settings) -> None:
 
 def forget_packages(working: Path, keep: int) -> None:
     """Remove all but the newest packages that dlt has loaded; what waits to be loaded lies elsewhere."""
-    folder = working / "load" / "loaded"
-    packages = sorted((p for p in folder.iterdir() if p.is_dir()), key=_moment) if folder.is_dir() else []
-    for package in packages[:-keep]:
+    for package in sorted(_folders(working / "load" / "loaded"), key=_moment)[:-keep]:
         shutil.rmtree(package, ignore_errors=True)
+
+
+def forget_unfinished(working: Path) -> None:
+    """Remove what a run that was killed left of packages it had not finished: dlt never looks at them again, and they
+    hold people's data. Only for a run that has the lock and is done; complete packages lie elsewhere.
+    """
+    left = [*_folders(working / "load" / "new"), *(f for f in _folders(working / "normalize") if f.name != "extracted")]
+    for folder in left:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget_runs(client: SqlClientBase[Any], before: datetime) -> None:
@@ -60,6 +69,10 @@ def forget_runs(client: SqlClientBase[Any], before: datetime) -> None:
     ]
     marks = f" and run_id not in ({', '.join(['%s'] * len(kept))})" if kept else ""
     client.execute_sql(f"delete from {name} where started_at < %s{marks}", before, *kept)
+
+
+def _folders(parent: Path) -> list[Path]:
+    return [path for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
 
 
 def _moment(package: Path) -> float:

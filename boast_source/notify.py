@@ -51,7 +51,7 @@ def tell(pipeline: dlt.Pipeline | None, run: Run, waiting: Waiting | None, on_no
     `waiting` None: nobody could look.
     """
     try:
-        url = webhook_url()
+        url = address()
         if not url:
             return
         if run.exit_code == runs.LOCKED:
@@ -72,7 +72,7 @@ def tell(pipeline: dlt.Pipeline | None, run: Run, waiting: Waiting | None, on_no
 def tell_death(pipeline: dlt.Pipeline, left: dict[str, str], on_note: Callable[[str], None]) -> None:
     """Tell people of a run that died, as the lock has it, when the next one begins."""
     try:
-        if url := webhook_url():
+        if url := address():
             when = f"{left['since'][:16].replace('T', ' ')} UTC"
             text = f"the run of {when} ended without a word: killed, or the machine went down. The next one has begun."
             send(url, f"{_head(pipeline)}: {text}")
@@ -103,14 +103,23 @@ def news(before: Known, run: Run, waiting: Waiting | None) -> tuple[Known, str |
     return Known(code, about, newest), "\n".join(lines) or None
 
 
-def send(url: str, text: str) -> None:
-    """POST it once. Raises BoastError, which never shows the address: it is a secret."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if not (parts.scheme == "https" and host) and not (parts.scheme == "http" and is_loopback(host)):
+def address() -> str | None:
+    """Where the news go. Raises ConfigurationError, which never shows it: it is a secret."""
+    url = (webhook_url() or "").strip()
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        parts, host = urlsplit(""), ""
+    if url and not (parts.scheme == "https" and host) and not (parts.scheme == "http" and is_loopback(host)):
         raise ConfigurationError(
             "sources.boast.webhook_url is no https:// address", hint="Copy it from the chat's own settings."
         )
+    return url or None
+
+
+def send(url: str, text: str) -> None:
+    """POST it once. Raises BoastError, which never shows the address."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # as Slack asks for
     transport = Transport(url, timeout=TIMEOUT)
     try:

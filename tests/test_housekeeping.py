@@ -81,6 +81,22 @@ def test_the_rows_of_runs_that_others_rest_on_are_kept_and_the_ledger_for_ever(h
     assert nightly_job(as_json=lambda _: None) == 2  # the ledger is lost, and the runs say so after 5,000 days
 
 
+def test_what_a_killed_run_left_of_its_packages_goes_with_the_next_good_run(house):
+    _, folder = house
+    assert nightly_job(as_json=lambda _: None) == 0
+    working = folder / "state" / "pipelines" / "boast"
+    here = sorted(path for path in working.rglob("*") if path.is_dir() and "loaded" not in path.parts)
+    left = [
+        working / "load" / "new" / "1795418212.5620205",
+        working / "normalize" / "0a1b2c3d" / "new" / "1795418212.5",
+    ]
+    for package in left:
+        (package / "new_jobs").mkdir(parents=True)
+        (package / "new_jobs" / "contacts.e0f2a997ab.0.parquet").write_text("jane@example.com")
+    assert nightly_job(as_json=lambda _: None) == 0
+    assert sorted(path for path in working.rglob("*") if path.is_dir() and "loaded" not in path.parts) == here
+
+
 def test_a_run_survives_a_table_of_an_older_version(house):
     _, folder = house
     assert nightly_job(as_json=lambda _: None) == 0

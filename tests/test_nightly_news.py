@@ -139,6 +139,34 @@ def test_a_machine_that_forgets_knows_from_the_warehouse_what_was_told(night, ho
     assert "well again" in hook.news()[0]
 
 
+def test_with_delta_tables_too_each_thing_is_told_once(sandbox, workplace, hook):
+    pytest.importorskip("deltalake")
+    server = sandbox(enrollments=20)
+    lake = {"DESTINATION__FILESYSTEM__BUCKET_URL": (workplace.folder / "lake").as_uri()}
+    workplace.use(server, SOURCES__BOAST__WEBHOOK_URL=hook.url, **lake)
+    assert workplace.boast("nightly", "--destination", "filesystem").code == 0
+    server.control("POST", "faults", OUTAGE)
+    for told in (1, 0):
+        assert workplace.boast("nightly", "--destination", "filesystem").code == 1
+        assert len(hook.news()) == told
+        shutil.rmtree(workplace.folder / "state")
+    server.control("DELETE", "faults")
+    assert workplace.boast("nightly", "--destination", "filesystem").code == 0
+    assert "well again, 20 enrollments listed" in hook.news()[0]
+
+
+def test_check_says_whether_the_webhook_can_be_told_and_tells_it_nothing(night, hook):
+    _, workplace, _ = night
+    done = workplace.boast("check")
+    assert done.code == 0
+    assert "webhook: the address is usable" in done.out
+    assert hook.news() == []
+    done = workplace.boast("check", SOURCES__BOAST__WEBHOOK_URL=f"ftp://example.com/{SECRET}")
+    assert done.code == 2
+    assert "webhook_url is no https:// address" in done.out
+    assert SECRET not in done.out + done.err
+
+
 def test_a_warehouse_that_is_away_is_told_once_and_its_runs_are_recorded_later(night, hook):
     _, workplace, _ = night
     path = workplace.folder / "boast.duckdb"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import sys
 import threading
@@ -244,12 +245,14 @@ def everything_is_true(month):
     assert enrolled == {key: (c, s) for key, c, s in month.asked if key in enrolled}
     ids = [enrollment for _, state, enrollment, *_ in made if state == "enrolled"]
     assert len(set(ids)) == len(ids)
-    assert month.server.control("GET", "counters")["writes"][SENT] == len(ids)
+    writes = month.server.control("GET", "counters")["writes"]
+    assert writes[SENT] == len(ids)
     removed = {enrollment for _, state, enrollment, *_ in made if state == "removed"}
     assert removed <= set(month.removed)
-    assert all(truth[key]["status"] == "removed" for key in removed if key in truth)
+    assert 3 <= writes["DELETE sequence_enrollments"] <= len(removed)  # chance may have removed one before
+    refused = sum(state == "refused" for _, state, *_ in made)  # what chance had ended before it was to be removed
     ((stored_now, waiting),) = month.execute("select stored, waiting from boast_data.pipeline_health")
-    assert (stored_now, waiting) == (len(truth), 0)
+    assert (stored_now, waiting) == (len(truth), refused)
 
 
 def the_runs_tell_the_story(month):
@@ -282,9 +285,9 @@ def nothing_leaked(month):
     words = {SECRET, month.server.info["client_secret"], month.server.info["refresh_token"], *tokens.codes}
     for grant in [*tokens.by_refresh.values(), *tokens.by_access.values()]:
         words |= {grant.access, grant.refresh}
-    people = world.rows(0, "contacts", 0, world.contacts_count)
-    words |= {person["email"] for person in people} | {p["mobile_phone"] for p in people if p["mobile_phone"]}
-    assert len(words) > 100
+    persons = world.rows(0, "contacts", 0, world.contacts_count)
+    people = {person["email"] for person in persons} | {p["mobile_phone"] for p in persons if p["mobile_phone"]}
+    assert min(len(words), len(people)) > 30
     places = {f"log {n}": text for n, text in enumerate(month.logs)}
     data = {"boast.duckdb", "boast.duckdb.wal", "tokens.json"}  # the tables are looked at one by one
     for path in month.folder.rglob("*"):
@@ -294,7 +297,10 @@ def nothing_leaked(month):
         "select table_schema, table_name from information_schema.tables where table_schema like 'boast_data%'"
     )
     for schema, table in tables:
-        if table not in {"contacts", "responses"}:  # which are about people
-            places[table] = json.dumps(month.execute(f'select * from {schema}."{table}"'), default=str)
+        places[f"{schema}.{table}"] = json.dumps(month.execute(f'select * from {schema}."{table}"'), default=str)
     assert len(places) > 50
     assert [(place, word) for place, text in places.items() for word in words if word in text] == []
+    # which are about people; a package that failed twice is set aside with its data, for 30 days
+    about = re.compile(r"boast_data(_staging)?\.(contacts|responses)$|boast_set_aside")
+    others = {place: text for place, text in places.items() if not about.search(place)}
+    assert [(place, word) for place, text in others.items() for word in people if word in text] == []
