@@ -299,8 +299,14 @@ def history_rows(shape: Shape, columns: list[Column], within: str = "true") -> s
     names = ", ".join(f"r.{quote(name)}" for name in row_columns(shape, columns))
     x = shape.name
     hashed = _hash(columns)
-    return (
-        f"with seen as (select r.*, 1 as step from {x}__now r where {within}"
+    # most ids have one version at most: no window over all rows for the few that have more
+    single = (
+        f"select r.*, n.version as before, n.version_key as before_key, coalesce(n.version, 0) + 1 as version, 1 as place"
+        f" from {x}__now r left join {x}__newest n using (id) anti join {x}__unkept u on u.id = r.id"
+        f" where r._hash is distinct from n.content_hash and ({within})"
+    )
+    several = (
+        f"with seen as (select r.*, 1 as step from {x}__now r semi join {x}__unkept using (id) where {within}"
         # stored, about to be replaced, and not in the history: a crash kept it out
         f" union all by name select r.*, 0 as step from {x}__stored r semi join {x}__unkept using (id)"
         # stored, not listed, and not in the history as it is stored: a crash kept it out
@@ -312,12 +318,14 @@ def history_rows(shape: Shape, columns: list[Column], within: str = "true") -> s
         f" (select * replace ({SEEN_AT} as {MISSING}) from {x}__stored semi join {x}__gone using (id))),"
         " fresh as (select r.*, n.version as before, n.version_key as before_key from seen r"
         f" left join {x}__newest n using (id) qualify r._hash is distinct from"
-        " coalesce(lag(r._hash) over (partition by id order by step), n.content_hash)),"
-        " numbered as (select *, coalesce(before, 0) + row_number() over (partition by id order by step) as version,"
-        " row_number() over (partition by id order by step) as place from fresh),"
-        " keyed as (select *, md5(concat_ws('|', id, _hash, coalesce(before_key, ''), place)) as version_key"
-        " from numbered)"
-        f" select {names}, r.version_key, r.version, r._hash as content_hash, {SEEN_AT} as observed_at from keyed r"
+        " coalesce(lag(r._hash) over (partition by id order by step), n.content_hash))"
+        " select * exclude (step), coalesce(before, 0) + row_number() over (partition by id order by step) as version,"
+        " row_number() over (partition by id order by step) as place from fresh"
+    )
+    return (
+        f"select {names}, md5(concat_ws('|', r.id, r._hash, coalesce(r.before_key, ''), r.place)) as version_key,"
+        f" r.version, r._hash as content_hash, {SEEN_AT} as observed_at"
+        f" from (({single}) union all by name ({several})) r"
     )
 
 
