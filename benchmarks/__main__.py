@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from benchmarks.contenders import CONTENDERS
 from benchmarks.measure import PYTHON, ROOT, Folder, serving
 from benchmarks.postgres import database, server
-from benchmarks.works import WORKS
+from benchmarks.works import PROMISES, WORKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,19 +39,21 @@ def main() -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     print(f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {versions}.")
     print("Medians; process start included; one process and one fresh folder a run; run in turns.")
-    for name in given.only or WORKS:
-        _work(name, WORKS[name], given.rows, given.runs, given.contender)
+    measured = {name: _work(name, WORKS[name], given.rows, given.runs, given.contender) for name in given.only or WORKS}
+    _print_summary(measured)
 
 
-def _work(name: str, work: Work, rows: int, runs: int | None, chosen: list[str] | None) -> None:
+def _work(name: str, work: Work, rows: int, runs: int | None, chosen: list[str] | None) -> dict[str, list[Run]]:
     rows *= work.scale
     contenders = {who: runs or times for who, times in work.contenders.items() if not chosen or who in chosen}
     print(
         f"\n{rows:,} enrollments {work.title}; {work.workers} workers. Repeat: `python -m benchmarks --only {name}`\n"
     )
     with serving(rows, work.per_page, work.latency) as base_url:
-        _print_table(_measured(contenders, base_url, work.workers, rows))
+        measured = _measured(contenders, base_url, work.workers, rows)
+        _print_table(measured)
         print(f"\nThe server hands out {_raw_rate(base_url, -(-rows // work.per_page)):,.0f} pages/s.", flush=True)
+    return measured
 
 
 def _measured(contenders: Mapping[str, int], base_url: str, workers: int, rows: int) -> dict[str, list[Run]]:
@@ -81,6 +83,24 @@ def _measured(contenders: Mapping[str, int], base_url: str, workers: int, rows: 
 
 def _folder(stack: ExitStack, port: int | None) -> Folder:
     return stack.enter_context(Folder(stack.enter_context(database(port)) if port else None))
+
+
+def _print_summary(measured: Mapping[str, Mapping[str, list[Run]]]) -> None:
+    """One line per promise: the ratio of two contenders, turn by turn where they ran in one work."""
+    print("\n| work | measured | runs |\n|---|--:|--:|")
+    for promise in PROMISES:
+        mine = measured.get(promise.work, {}).get(promise.who, [])
+        theirs = measured.get(promise.than_work or promise.work, {}).get(promise.than, [])
+        pairs = list(zip(mine, theirs, strict=False))
+        if pairs:
+            ratios = [a.seconds / b.seconds for a, b in pairs]
+            spread = f"{median(ratios):.2f} x ({min(ratios):.2f}-{max(ratios):.2f})"
+            print(f"| {promise.title} | {spread} | {len(pairs)} |")
+    for who, runs in measured.get("extract-million", {}).items():
+        print(
+            f"| peak memory, five times the rows: {CONTENDERS[who].title} | {max(r.peak for r in runs):.0f} MB |"
+            f" {len(runs)} |"
+        )
 
 
 def _print_table(runs: Mapping[str, list[Run]]) -> None:

@@ -43,6 +43,9 @@ CONTENDERS = {
     ),
     "ours": Contender("**boast load**, with history, compared and verified", lambda *_: OURS),
     "ours-again": Contender("**boast load** again, nothing changed", lambda *_: OURS, again=True),
+    "ours-whole": Contender(
+        "**boast load --full-refresh** over all rows", lambda *_: [*OURS, "--full-refresh"], again=True
+    ),
     "ours-postgres": Contender(
         "**boast load** into a local Postgres", lambda *_: [*OURS, "--destination", "postgres"], postgres=True
     ),

@@ -61,7 +61,33 @@ WORKS = {
         per_page=100,
         latency=0,
         workers=4,
-        contenders={"floor": 2, "ours": 2},
+        contenders={"floor": 2, "ours": 2, "ours-again": 1, "ours-whole": 1},
         scale=5,
     ),
 }
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A line of the summary: the time of `who` in `work` by that of `than`, in the same work or in `than_work`."""
+
+    title: str
+    work: str
+    who: str
+    than: str
+    than_work: str | None = None
+
+
+PROMISES = (
+    Promise("100 a page, no latency: load / bare floor", "extract-100", "ours", "floor"),
+    Promise("100 a page, no latency: dlt `rest_api` with defaults / load", "extract-100", "rest-api", "ours"),
+    Promise("100 a page, no latency: dlt `rest_api` with Parquet / load", "extract-100", "rest-api-parquet", "ours"),
+    Promise("100 a page, 20 ms a page: load / bare floor", "extract-20ms", "ours", "floor"),
+    Promise("100 a page, 20 ms a page: dlt `rest_api` with defaults / load", "extract-20ms", "rest-api", "ours"),
+    Promise("100 a page, 20 ms a page: dlt `rest_api` with Parquet / load", "extract-20ms", "rest-api-parquet", "ours"),
+    Promise("20 a page, no latency: load / bare floor", "extract-20", "ours", "floor"),
+    Promise("nothing changed: load / fetch and parse alone (requests)", "again-100", "ours-again", "fetch-requests"),
+    Promise("nothing changed: load / fetch and parse alone (our client)", "again-100", "ours-again", "fetch-ours"),
+    Promise("into a local Postgres / into DuckDB", "postgres-100", "ours-postgres", "ours"),
+    Promise("five times the rows: load / load of the rows", "extract-million", "ours", "ours", "extract-100"),
+)

@@ -29,6 +29,8 @@ _STAMP = [
     "%Y-%m-%dT%H:%M:%SZ",
     "%Y-%m-%dT%H:%M:%S.%fZ",
     "%Y-%m-%dT%H:%M:%S%z",
+    "%Y-%m-%dT%H:%M:%S.%f",
+    "%Y-%m-%dT%H:%M:%S.%f%z",
 ]
 
 
@@ -478,7 +480,13 @@ def _sandbox() -> None:
     type=click.Path(file_okay=False),
     help="Where the demo keeps its DuckDB file and state.",
 )
-@click.option("--enrollments", default=2000, show_default=True, help="How many enrollments the sandbox holds.")
+@click.option(
+    "--enrollments",
+    type=click.IntRange(min=0),
+    default=2000,
+    show_default=True,
+    help="How many enrollments the sandbox holds.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout.")
 @click.option("--debug", is_flag=True, help="Show tracebacks and all logs.")
 def demo(folder: str, enrollments: int, *, as_json: bool, debug: bool) -> None:

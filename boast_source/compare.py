@@ -168,18 +168,55 @@ def make_now(scratch: Scratch, shape: Shape, columns: list[Column]) -> None:
 
 def make_stored(scratch: Scratch, shape: Shape, columns: list[Column], batches: Iterable[pa.Table] | None) -> None:
     """`x__stored` from the warehouse's rows (None: there is no table yet)."""
-    kinds: dict[str, Kind] = {c.name: c.kind for c in columns} | {ACCOUNT: "text", MISSING: "timestamp"}
+    kinds = _kinds(columns)
     stored = f"{shape.name}__stored"
     definitions = ", ".join(f"{quote(name)} {_SQL_TYPES[kind]}" for name, kind in kinds.items())
     scratch.execute(f"create or replace table {stored} ({definitions}, _hash varchar)")
     for batch in in_bulk(batches or ()):
-        there = set(batch.column_names)
-        typed = ", ".join(
-            f"{_as_kind(quote(name), kind) if name in there else 'null'} as {quote(name)}"
-            for name, kind in kinds.items()
-        )
-        select = f"with typed as (select {typed} from incoming) select *, {_hash(columns)} as _hash from typed"
+        select = f"select *, {_hash(columns)} as _hash from ({typed(columns, batch.column_names)})"
         scratch.append(stored, _canonical(batch, kinds), select)
+
+
+def make_reread(scratch: Scratch, shape: Shape, columns: list[Column], batches: Iterable[pa.Table]) -> None:
+    """`x__stored` again, after the load: `id` and `_hash` only. The batches have them, or the rows to make them of."""
+    stored = f"{shape.name}__stored"
+    scratch.execute(f"create or replace table {stored} (id varchar, _hash varchar)")
+    for batch in in_bulk(batches):
+        select = "from incoming"
+        if "_hash" not in batch.column_names:
+            select = f"select id, {_hash(columns)} as _hash from ({typed(columns, batch.column_names)})"
+        scratch.append(stored, _canonical(batch, _kinds(columns)), select)
+
+
+def hashed(columns: list[Column], table: str, there: Collection[str]) -> str | None:
+    """SQL for a DuckDB that holds the table: `id` and `_hash` of every row; None where JSON must be spelled first."""
+    kinds = _kinds(columns)
+    if any(kinds[name] == "json" for name in there):
+        return None
+    return f"select id, {_hash(columns)} as _hash from ({typed(columns, there, table)})"
+
+
+def typed(columns: list[Column], there: Collection[str], table: str = "incoming") -> str:
+    """SQL: the columns of a row in their kinds, null for those that are not there."""
+    values = (
+        f"{_as_kind(quote(name), kind) if name in there else 'null'} as {quote(name)}"
+        for name, kind in _kinds(columns).items()
+    )
+    return f"select {', '.join(values)} from {table}"
+
+
+def keep_to_verify(scratch: Scratch, shape: Shape) -> None:
+    """Of all that was made, leave what `unequal` compares: the rest has been handed on."""
+    x = shape.name
+    cursor = f", {quote(shape.cursor)}" if shape.cursor else ""
+    scratch.execute(f"create or replace table {x}__kept as select id, _hash, {ACCOUNT}{cursor} from {x}__now")
+    for name in ("now", "newest", "unkept", "stored"):
+        scratch.execute(f"drop table if exists {x}__{name}")
+    scratch.execute(f"alter table {x}__kept rename to {x}__now")
+
+
+def _kinds(columns: list[Column]) -> dict[str, Kind]:
+    return {c.name: c.kind for c in columns} | {ACCOUNT: "text", MISSING: "timestamp"}
 
 
 def _as_kind(sql: str, kind: Kind) -> str:
@@ -214,10 +251,10 @@ def replaced(scratch: Scratch, shape: Shape, columns: list[Column], within: str 
     # with a column that was not compared, the hash does not speak for the whole row
     whole = " and ".join(["true", *(f"s.{quote(c.name)} is null" for c in columns if not c.compared)])
     scratch.execute(
-        f"create or replace table {x}__unkept as select s.id, s._hash as hash from {x}__stored s"
-        f" left join {x}__now r using (id) left join {x}__newest n on n.id = s.id where {whole}"
-        " and n.content_hash is distinct from s._hash"
-        f" and ((r._hash <> s._hash and ({within})) or s.id in (select id from {x}__gone))"
+        f"create or replace table {x}__unkept as select s.id, s._hash as hash from (select s.* from {x}__stored s"
+        f" anti join {x}__newest n on n.id = s.id and n.content_hash = s._hash where {whole}) s"
+        f" left join {x}__now r using (id)"
+        f" where (r._hash <> s._hash and ({within})) or s.id in (select id from {x}__gone)"
     )
     return int(scratch.value(f"select count(*) from {x}__unkept"))
 
@@ -275,11 +312,8 @@ def changed_rows(shape: Shape, columns: list[Column], *, everything: bool, withi
     """SQL: the rows to load into `x`: new, changed, or gone (with `missing_since` set to now)."""
     names = ", ".join(f"r.{quote(name)}" for name in row_columns(shape, columns) if name != MISSING)
     x = shape.name
-    differs = "true" if everything else "s.id is null or s._hash <> r._hash"
-    sql = (
-        f"select {names}, r.{MISSING} from {x}__now r left join {x}__stored s using (id)"
-        f" where ({differs}) and ({within})"
-    )
+    equal = "" if everything else f" anti join {x}__stored s on s.id = r.id and s._hash = r._hash"
+    sql = f"select {names}, r.{MISSING} from {x}__now r{equal} where ({within})"
     if MISSING in row_columns(shape, columns):
         sql += (
             f" union all by name select {names}, {SEEN_AT} as {MISSING}"
@@ -299,25 +333,34 @@ def history_rows(shape: Shape, columns: list[Column], within: str = "true") -> s
     names = ", ".join(f"r.{quote(name)}" for name in row_columns(shape, columns))
     x = shape.name
     hashed = _hash(columns)
-    return (
-        f"with seen as (select r.*, 1 as step from {x}__now r where {within}"
+    # most ids have one version at most: no window over all rows for the few that have more
+    single = (
+        "select r.*, n.version as before, n.version_key as before_key,"
+        " coalesce(n.version, 0) + 1 as version, 1 as place"
+        f" from (select r.* from {x}__now r anti join {x}__newest n on n.id = r.id and n.content_hash = r._hash"
+        f" where {within}) r left join {x}__newest n using (id) anti join {x}__unkept u on u.id = r.id"
+    )
+    several = (
+        f"with seen as (select r.*, 1 as step from {x}__now r semi join {x}__unkept using (id) where {within}"
         # stored, about to be replaced, and not in the history: a crash kept it out
         f" union all by name select r.*, 0 as step from {x}__stored r semi join {x}__unkept using (id)"
         # stored, not listed, and not in the history as it is stored: a crash kept it out
-        f" union all by name select r.*, 1 as step from {x}__stored r left join {x}__newest n using (id)"
-        f" where r.id not in (select id from {x}__now) and (n.id is null or"
-        f" (r.id not in (select id from {x}__gone) and n.missing != (r.{MISSING} is not null)))"
+        f" union all by name select r.*, 1 as step from (from {x}__stored s anti join {x}__now using (id)) r"
+        f" left join {x}__newest n using (id) where n.id is null or"
+        f" (r.id not in (select id from {x}__gone) and n.missing != (r.{MISSING} is not null))"
         # what is gone by now
         f" union all by name select * exclude (_hash), {hashed} as _hash, 2 as step from"
         f" (select * replace ({SEEN_AT} as {MISSING}) from {x}__stored semi join {x}__gone using (id))),"
         " fresh as (select r.*, n.version as before, n.version_key as before_key from seen r"
         f" left join {x}__newest n using (id) qualify r._hash is distinct from"
-        " coalesce(lag(r._hash) over (partition by id order by step), n.content_hash)),"
-        " numbered as (select *, coalesce(before, 0) + row_number() over (partition by id order by step) as version,"
-        " row_number() over (partition by id order by step) as place from fresh),"
-        " keyed as (select *, md5(concat_ws('|', id, _hash, coalesce(before_key, ''), place)) as version_key"
-        " from numbered)"
-        f" select {names}, r.version_key, r.version, r._hash as content_hash, {SEEN_AT} as observed_at from keyed r"
+        " coalesce(lag(r._hash) over (partition by id order by step), n.content_hash))"
+        " select * exclude (step), coalesce(before, 0) + row_number() over (partition by id order by step) as version,"
+        " row_number() over (partition by id order by step) as place from fresh"
+    )
+    return (
+        f"select {names}, md5(concat_ws('|', r.id, r._hash, coalesce(r.before_key, ''), r.place)) as version_key,"
+        f" r.version, r._hash as content_hash, {SEEN_AT} as observed_at"
+        f" from (({single}) union all by name ({several})) r"
     )
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+# the API lists its ids in lower case, and takes them in any
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
 T = TypeVar("T", bound=BaseConfiguration)
 
 _UNITS = {
@@ -157,7 +160,7 @@ def account_ids_from(given: Sequence[str] | str | None) -> tuple[str, ...] | Non
             "sources.boast.account_ids is not a list of account ids",
             hint='Give it as ["id", "id"] or as id,id; leave it out for all accounts. `boast check` lists them.',
         )
-    return ids
+    return tuple(dict.fromkeys(one.lower() if _UUID.fullmatch(one) else one for one in ids))
 
 
 def _gist(error: Exception) -> str:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from boast_source import compare, warehouse
 from boast_source.api import Page, Tally, path_of
 from boast_source.errors import ApiError, AuthenticationError, DestinationError, NotFoundError
-from boast_source.scratch import ListIndex, Scratch, make_listed
+from boast_source.scratch import AT_REST, MEMORY, ListIndex, Scratch, make_listed
 from boast_source.sweep import Steadiness, sweep
 from boast_source.tables import ACCOUNTS, SEQUENCE_ENROLLMENTS
 
@@ -100,6 +100,8 @@ class Listing:
         self._scratch = Scratch()
         self._columns: dict[str, list[Column]] = {}
         self._accounts: list[str] | None = None
+        self._streams: dict[str, int] = {}  # lists that are being handed on: how many tables still want rows
+        self._written: set[str] = set()  # lists of which something was handed on
 
     def close(self) -> None:
         self._scratch.close()
@@ -130,6 +132,7 @@ class Listing:
         """
         if shape.name in self._columns:
             return
+        self._scratch.limit(MEMORY)
         make_listed(self._scratch, shape)
         reports = [self._sweep(shape, account) for account in self.accounts()] if shape != ACCOUNTS else []
         if shape == ACCOUNTS:
@@ -154,6 +157,7 @@ class Listing:
         if shape != ACCOUNTS:  # whose ids say what else to list
             self._scratch.execute(f"drop table {shape.name}__listed")
         self._columns[shape.name] = columns
+        self._streams[shape.name] = 2 if compare.keeps_history(shape) else 1
         self._count(shape, reports)
 
     def rows(self, shape: Shape) -> Iterator[pa.Table]:
@@ -164,7 +168,7 @@ class Listing:
             everything=self.options.everything,
             within=self.options.within(shape.cursor),
         )
-        yield from self._handed_on(sql, {"id"})
+        yield from self._handed_on(shape, sql, {"id"})
 
     def enrollments(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """What was listed of the enrollments, for those who store nothing; call `prepare` first."""
@@ -188,13 +192,14 @@ class Listing:
         if unkept and pipeline:
             compare.drop_kept(self._scratch, shape, warehouse.read(pipeline, history, ["id", "content_hash"]))
         sql = compare.history_rows(shape, columns, within=within)
-        yield from self._handed_on(sql, {"id", *compare.HISTORY_KEYS})
+        yield from self._handed_on(shape, sql, {"id", *compare.HISTORY_KEYS})
 
     def verify(self, shape: Shape, pipeline: dlt.Pipeline) -> None:
         """Compare again after the load, and say in each report how sure it is."""
         if shape.name not in self._columns:
             return
-        self._read_stored(shape, self._columns[shape.name], pipeline)
+        if shape.name in self._written:  # else the first comparison stands: nothing was written since
+            self._reread_stored(shape, self._columns[shape.name], pipeline)
         repeated = compare.repeated_ids(self._scratch, shape)
         within = self.options.within(shape.cursor)
         for report in self.reports:
@@ -259,6 +264,15 @@ class Listing:
         batches = warehouse.read(pipeline, shape.name, names) if pipeline else None
         compare.make_stored(self._scratch, shape, columns, batches)
 
+    def _reread_stored(self, shape: Shape, columns: list[Column], pipeline: dlt.Pipeline) -> None:
+        def hashed(table: str, there: Collection[str]) -> str | None:
+            return compare.hashed(columns, table, there)
+
+        self._scratch.limit(MEMORY)
+        names = compare.row_columns(shape, columns)
+        stored = warehouse.read(pipeline, shape.name, names, in_duckdb=hashed)
+        compare.make_reread(self._scratch, shape, columns, stored)
+
     def _ask_for_undelivered(self, shape: Shape, reports: list[ListReport]) -> list[str]:
         """The ids that are gone for good: stored, delivered by no pass, and 404 when asked for."""
         ranged = self.options.since or self.options.until
@@ -320,13 +334,18 @@ class Listing:
             report.listed = listed.get(report.account_id, 0)
             report.loaded, report.missing = counts.get(report.account_id, (0, 0))
 
-    def _handed_on(self, sql: str, keys: set[str]) -> Iterator[pa.Table]:
+    def _handed_on(self, shape: Shape, sql: str, keys: set[str]) -> Iterator[pa.Table]:
         handed = False
         for batch in self._scratch.batches(sql):
             handed = True
+            self._written.add(shape.name)
             yield _with_keys(batch, keys)
         if not handed:
             yield _with_keys(self._scratch.empty(sql), keys)
+        self._streams[shape.name] -= 1
+        if not self._streams[shape.name] and shape.name in self._written:
+            compare.keep_to_verify(self._scratch, shape)
+            self._scratch.limit(AT_REST)
 
 
 def _with_keys(rows: pa.Table, keys: set[str]) -> pa.Table:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination import exceptions
 from dlt.common.destination.exceptions import DestinationException
@@ -31,12 +32,13 @@ if TYPE_CHECKING:
     from dlt.destinations.sql_client import SqlClientBase
 
     from boast_source.api import BoastClient, Page
-    from boast_source.tables import Record
+    from boast_source.tables import Record, Shape
 
 log = logging.getLogger("boast_source")
 
 KEPT, KEPT_FOR = 3, timedelta(days=30)  # packages set aside
 _STAMP = "%Y%m%dT%H%M%S.%f"
+_OUT = "Out of Memory Error"  # of a job that failed earlier in the package, dlt keeps the text only
 _SURENESS = ("failed", "moving", "covered", "exact")  # the weakest account speaks for the run
 
 
@@ -151,12 +153,12 @@ def load_held(
         _finish_pending(pipeline, on_note)
         listing = Listing(client, replace(options, mended=mended), on_page=on_page)
         try:
-            with warehouse.modest(held, warehouse.TO_WRITE):
-                _run(pipeline, source_of(listing).with_resources(*wanted))
-            with warehouse.modest(held, warehouse.TO_READ):
-                for name in wanted:
-                    if name in SHAPES:
-                        listing.verify(SHAPES[name], pipeline)
+            with warehouse.modest(held) as bound:
+                bound(warehouse.TO_WRITE)
+                _run(pipeline, source_of(listing).with_resources(*wanted), lambda: bound(None))
+                bound(warehouse.TO_READ)
+                for shape in [SHAPES[name] for name in wanted if name in SHAPES]:
+                    _verify(listing, shape, pipeline, lambda: bound(None))
             reports = listing.reports
         finally:
             listing.close()
@@ -232,14 +234,17 @@ def _known(resources: Sequence[str]) -> list[str]:
     return [*names, HISTORY] if SEQUENCE_ENROLLMENTS.name in names else names
 
 
-def _run(pipeline: dlt.Pipeline, source: Any) -> None:
+def _run(pipeline: dlt.Pipeline, source: Any, unbound: Callable[[], None] = lambda: None) -> None:
+    """`unbound` takes away the bound on the destination's memory, for rows that need more."""
     try:
         try:
             pipeline.run(source)
         except PipelineStepFailed as error:
-            if not _is_race(error):
+            if error.step == "load" and _lacks_memory(error):
+                unbound()
+            elif not _is_race(error):
                 raise
-            # another run altered the tables at the same time: the package is complete, only load it again
+            # or another run altered the tables at the same time: the package is complete, only load it again
             Retrying(
                 stop=stop_after_attempt(5), wait=wait_random(0.1, 1), retry=retry_if_exception(_is_race), reraise=True
             )(pipeline.load)
@@ -250,9 +255,24 @@ def _run(pipeline: dlt.Pipeline, source: Any) -> None:
         raise warehouse.explain(error) from error
 
 
+def _verify(listing: Listing, shape: Shape, pipeline: dlt.Pipeline, unbound: Callable[[], None]) -> None:
+    try:
+        listing.verify(shape, pipeline)
+    except DestinationError as error:
+        if not _lacks_memory(error):
+            raise
+        unbound()
+        listing.verify(shape, pipeline)
+
+
 def _is_race(error: BaseException) -> bool:
     """Whether the tables could not be migrated, as happens when two runs do it at once (dlt 1.31 says so)."""
     return any(isinstance(link, getattr(exceptions, "SchemaUpdateError", ())) for link in stop.chain(error))
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether DuckDB as destination could not do with what it was allowed."""
+    return any(isinstance(link, duckdb.OutOfMemoryException) for link in stop.chain(error)) or _OUT in str(error)
 
 
 def _cause(error: BaseException) -> BoastError:

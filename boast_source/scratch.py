@@ -1,7 +1,7 @@
 """The scratch index: a private DuckDB database that holds one run's listings while they are compared.
 
-It lives in memory up to `MEMORY`, spills beyond that into a folder of its own and disappears with the run. For a
-list `x`:
+It lives in memory up to `MEMORY`, spills beyond that into a folder of its own and disappears with the run. A statement
+that cannot do with so little is repeated with more. For a list `x`:
 
 - `x__listed`: every record that any pass delivered, as text, with `_pass`, `_seq` (order of arrival), `_account`;
 - `x__stored`: what the warehouse holds;
@@ -18,7 +18,7 @@ import threading
 import weakref
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -26,12 +26,16 @@ import pyarrow as pa
 from boast_source.tables import EXTRA, Record, Shape, to_arrow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
 
 PREFIX = "boast-scratch-"
 CHUNK = 20_000  # rows per batch handed to dlt
 BULK = 40_000  # rows per insert into the index
-MEMORY = "256MB"  # a database in memory writes no log and no checkpoints, and spills like one on disk
+MEMORY = 96  # MB; a database in memory writes no log and no checkpoints, and spills like one on disk
+MOST = 4096  # MB, for statements over values of many MB
+AT_REST = 32  # MB, while nothing is asked of it
 
 
 def quote(name: str) -> str:
@@ -47,8 +51,9 @@ class Scratch:
         folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         self.connection = duckdb.connect(
             ":memory:",
-            config={"memory_limit": MEMORY, "temp_directory": str(folder), "threads": 2},
+            config={"memory_limit": f"{MEMORY}MB", "temp_directory": str(folder), "threads": 2},
         )
+        self._memory = MEMORY
         self.connection.execute("set global TimeZone = 'UTC'")
         seen_at = datetime.now(timezone.utc).isoformat()
         self.connection.execute(f"create macro seen_at() as timestamptz '{seen_at}'")  # one moment for the whole run
@@ -65,11 +70,29 @@ class Scratch:
 
     def execute(self, sql: str, parameters: list[Any] | None = None) -> None:
         with self.lock:
-            self.connection.execute(sql, parameters)
+            self._repeatedly(lambda: self.connection.execute(sql, parameters))
 
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         with self.lock:
-            return self.connection.execute(sql, parameters).fetchall()
+            return self._repeatedly(lambda: self.connection.execute(sql, parameters).fetchall())
+
+    def limit(self, megabytes: int) -> None:
+        """How much memory it may use from now on; what is above it moves to the disk."""
+        with self.lock:
+            self._memory = megabytes
+            self.connection.execute(f"set memory_limit = '{megabytes}MB'")
+        if megabytes <= AT_REST:
+            give_back()
+
+    def _repeatedly(self, attempt: Callable[[], T]) -> T:
+        """Do it, with more and more memory as long as that is what it lacks."""
+        try:
+            return attempt()
+        except duckdb.OutOfMemoryException:
+            if self._memory >= MOST:
+                raise
+            self.limit(self._memory * 2)
+        return self._repeatedly(attempt)
 
     def value(self, sql: str, parameters: list[Any] | None = None) -> Any:
         return self.rows(sql, parameters)[0][0]
@@ -85,7 +108,7 @@ class Scratch:
                 for name, kind, *_ in cursor.execute("describe incoming").fetchall():
                     if name not in known:
                         cursor.execute(f"alter table {quote(table)} add column {quote(name)} {kind}")
-                cursor.execute(f"insert into {quote(table)} by name from incoming")
+                self._repeatedly(lambda: cursor.execute(f"insert into {quote(table)} by name from incoming"))
             finally:
                 cursor.unregister("incoming")
 
@@ -93,8 +116,12 @@ class Scratch:
         """Append what `select` makes of `incoming`, which is `rows`; the table is there and has these columns."""
         with self.lock:
             self.connection.register("incoming", rows)
+            insert = f"insert into {quote(table)} by name {select}"
             try:
-                self.connection.execute(f"insert into {quote(table)} by name {select}")
+                if isinstance(rows, pa.Table):
+                    self._repeatedly(lambda: self.connection.execute(insert))
+                else:  # what was read cannot be read again
+                    self.connection.execute(insert)
             finally:
                 self.connection.unregister("incoming")
 
@@ -104,15 +131,18 @@ class Scratch:
         first = next(parts, None)
         if first is None:
             return
+        self.limit(max(self._memory, 2 * MEMORY))
         records = (batch for part in itertools.chain([first], parts) for batch in part.to_batches())
         self.append(table, pa.RecordBatchReader.from_batches(first.schema, records), select)
 
     def batches(self, sql: str) -> Iterator[pa.Table]:
         """The rows of a query, at most CHUNK at a time."""
         with self.connection.cursor() as cursor:  # an open result occupies its connection
-            for batch in reader_of(cursor.sql(sql), CHUNK):
+            reader, batch = self._repeatedly(lambda: _begun(cursor, sql))
+            while batch is not None:
                 if batch.num_rows:
                     yield pa.Table.from_batches([batch])
+                batch = next(reader, None)
 
     def empty(self, sql: str) -> pa.Table:
         """No rows, but the columns of a query."""
@@ -121,6 +151,18 @@ class Scratch:
 
     def close(self) -> None:
         self._finalizer()
+
+
+def _begun(cursor: duckdb.DuckDBPyConnection, sql: str) -> tuple[pa.RecordBatchReader, pa.RecordBatch | None]:
+    """A query's reader and its first batch, which is where sorts and joins take their memory."""
+    reader = reader_of(cursor.sql(sql), CHUNK)
+    return reader, next(reader, None)
+
+
+def give_back() -> None:
+    """Return what DuckDB and Arrow have freed to the operating system; their allocators would keep it."""
+    pa.default_memory_pool().release_unused()
+    pa.system_memory_pool().release_unused()
 
 
 def in_bulk(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -7,9 +7,11 @@ cursor loses late rows, ties and content that changed without it (hence the lag 
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import dlt
 from dlt.common.configuration.container import Container
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 
 HISTORY = "sequence_enrollments_history"
 EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
+P = ParamSpec("P")
+T = TypeVar("T")
+_END = object()
+_turn = threading.Lock()
 CENTURY = 100 * 365 * 86400.0  # seconds
 
 
@@ -97,7 +103,26 @@ class _Renewed:
         return self._listing
 
 
+def _in_turn(items: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
+    """One resource at a time, also where dlt runs them in threads (`parallelize`): they share a listing, which is
+    concurrent in itself, and dlt's configuration contexts do not bear threads.
+    """
+
+    @functools.wraps(items)
+    def in_turn(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        iterator = items(*args, **kwargs)
+        while True:
+            with _turn:
+                item = next(iterator, _END)
+            if item is _END:
+                return
+            yield item  # type: ignore[misc]
+
+    return in_turn
+
+
 def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltResource:
+    @_in_turn
     def rows() -> Iterator[pa.Table]:
         _protect_history()
         listing = listing_for(shape.name)
@@ -126,6 +151,7 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
 def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
     shape = SHAPES["sequence_enrollments"]
 
+    @_in_turn
     def versions() -> Iterator[pa.Table]:
         _protect_history()
         listing = listing_for(HISTORY)

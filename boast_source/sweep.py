@@ -41,8 +41,9 @@ class Index(Protocol):
 class Sweep:
     """How a listing went: passes made, pages read, and how sure it is.
 
-    `exact`: two passes in a row delivered the same records; `covered`: one pass in which nothing moved;
-    `moving`: the list did not hold still within the bound.
+    `exact`: two passes in a row delivered the same records, as many as the list counted all the while; `covered`: one
+    pass in which nothing moved, or passes that agree with each other and not with the count; `moving`: the list did
+    not hold still within the bound.
     """
 
     passes: int
@@ -81,7 +82,7 @@ def sweep(
     """
     bound = MAX_PASSES_TO_PROVE if prove else MAX_PASSES
     result = Sweep(0, 0, "moving")
-    circled = False
+    circled = agreed = counted = False
     pool = ThreadPoolExecutor(workers, thread_name_prefix="boast-sweep")
     try:
         for number in range(1, bound + 1):
@@ -94,18 +95,19 @@ def sweep(
                 raise _endless(facts)
             circled = facts.circles
             result = replace(result, passes=number, pages=result.pages + facts.pages)
-            if not circled and number > 1 and index.same_as_before(number):
+            distinct = index.distinct(number)
+            # one row that leaves and comes back can hide another from two passes alike: the count tells
+            counted_before, counted = counted, not facts.moved and facts.count in {None, distinct}
+            agreed_before, agreed = agreed, not circled and number > 1 and index.same_as_before(number)
+            if agreed and counted and counted_before:
                 return replace(result, steadiness="exact")
-            if not circled and not prove and _clean(facts, index.distinct(number)):
+            if agreed and (agreed_before or not prove):
+                return replace(result, steadiness="covered")
+            if not circled and not prove and counted and distinct == facts.rows:
                 return replace(result, steadiness="covered")
         return result
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # whoever stops does not wait for what is in flight
-
-
-def _clean(facts: _Pass, distinct: int) -> bool:
-    """Nothing shows that the list moved: one count, no id twice, and as many ids as counted."""
-    return not facts.moved and distinct == facts.rows and facts.count in {None, distinct}
 
 
 def _pages(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: _Pass, *, window: int) -> Iterator[Page]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,10 +122,23 @@ def to_arrow(records: Sequence[Record], shape: Shape) -> pa.Table:
             pass  # a value of another type than text: the general way below keeps it
         else:
             table = pa.Table.from_batches([pa.RecordBatch.from_struct_array(rows)])
-            return table.append_column(EXTRA, pa.nulls(table.num_rows, pa.string()))
+            return _without_nul(table.append_column(EXTRA, pa.nulls(table.num_rows, pa.string())))
     flat = [_flatten(record, shape) for record in records]
     schema = pa.schema([(name, pa.string()) for name in [*names, EXTRA]])
-    return pa.Table.from_pylist(flat, schema=schema)
+    return _without_nul(pa.Table.from_pylist(flat, schema=schema))
+
+
+def _without_nul(texts: pa.Table) -> pa.Table:
+    """The character NUL, which Postgres cannot store, becomes the replacement character."""
+    for place, column in enumerate(texts.columns):
+        if any(_has_nul(chunk) for chunk in column.chunks):
+            texts = texts.set_column(place, texts.field(place), pc.replace_substring(column, "\0", "\ufffd"))
+    return texts
+
+
+def _has_nul(chunk: pa.Array) -> bool:
+    data = chunk.buffers()[2]
+    return data is not None and b"\0" in memoryview(data).tobytes()
 
 
 def _flatten(record: Record, shape: Shape) -> dict[str, str | None]:
@@ -150,5 +164,18 @@ def _flatten_into(record: Record, prefix: str, shape: Shape, row: dict[str, str 
 
 
 def to_json(value: Any) -> str:
-    """Canonical JSON text: keys sorted, no spaces, so that equal values are equal texts."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    """Canonical JSON text: keys sorted, no spaces, so that equal values are equal texts; without NUL."""
+    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    if r"\u0000" in text and (mended := _without_nul_in(value)) != value:
+        return to_json(mended)
+    return text
+
+
+def _without_nul_in(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, list):
+        return [_without_nul_in(inner) for inner in value]
+    if isinstance(value, dict):
+        return {_without_nul_in(key): _without_nul_in(inner) for key, inner in value.items()}
+    return value

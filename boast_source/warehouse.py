@@ -22,7 +22,7 @@ from dlt.pipeline.exceptions import PipelineConfigMissing
 
 from boast_source import lake
 from boast_source.errors import ConfigurationError, DestinationError, LockedError
-from boast_source.scratch import CHUNK, reader_of
+from boast_source.scratch import CHUNK, give_back, reader_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from boast_source.tables import Kind
 
-TO_WRITE, TO_READ = "1GB", "256MB"  # of memory for DuckDB as destination (see `modest`)
+TO_WRITE, TO_READ = "160MB", "64MB"  # of memory for DuckDB as destination (see `modest`)
 
 _KINDS: dict[str, Kind] = {
     "text": "text",
@@ -81,12 +81,18 @@ def unconfigured(pipeline: dlt.Pipeline, error: BaseException) -> ConfigurationE
 
 
 def read(
-    pipeline: dlt.Pipeline, table: str, columns: Sequence[str], *, newest_by: tuple[str, str] | None = None
+    pipeline: dlt.Pipeline,
+    table: str,
+    columns: Sequence[str],
+    *,
+    newest_by: tuple[str, str] | None = None,
+    in_duckdb: Callable[[str, Sequence[str]], str | None] | None = None,
 ) -> Iterator[pa.Table]:
     """The table's rows, those of `columns` that it has, in batches; nothing when there is no such table.
 
     `newest_by=(key, order)` gives only the row with the highest `order` of each `key`. Where rows can only be had one
-    by one as Python objects, a faster road is taken; it may give text instead of typed values.
+    by one as Python objects, a faster road is taken; it may give text instead of typed values. `in_duckdb(name,
+    columns)` may give another query, for a DuckDB only, whose rows then are what comes.
 
     Raises DestinationError when the connection is lost.
     """
@@ -109,6 +115,8 @@ def read(
                 f"select {names}, row_number() over (partition by {key} order by {order} desc) as place from {name}"
             )
             sql = f"select {names} from ({ranked}) ranked where place = 1"
+        if in_duckdb and isinstance(client.native_connection, duckdb.DuckDBPyConnection):
+            sql = in_duckdb(name, wanted) or sql
         yield from batches(client, sql, wanted)
 
 
@@ -196,29 +204,31 @@ def held(
 
 
 @contextlib.contextmanager
-def modest(client: SqlClientBase[Any] | None, memory: str) -> Iterator[None]:
-    """Bound what DuckDB as destination keeps in memory: its own bound is 80 % of the machine; a user's one stays.
+def modest(client: SqlClientBase[Any] | None) -> Iterator[Callable[[str | None], None]]:
+    """Yields what bounds how much DuckDB as destination keeps in memory (`TO_WRITE`, `TO_READ`; None: its own bound).
 
-    What does not fit spills into `<file>.tmp`.
+    Its own bound is 80 % of the machine; one that the user has set stays. What does not fit spills into `<file>.tmp`.
     """
     connection = client.native_connection if client else None
     if not isinstance(connection, duckdb.DuckDBPyConnection):
-        yield
+        yield lambda _: None
         return
     setting = "select current_setting('memory_limit')"
     with duckdb.connect() as fresh:
         usual = fresh.execute(setting).fetchone()
-    before = connection.execute(setting).fetchone()
-    if before is None or before != usual:
-        yield
+    if connection.execute(setting).fetchone() != usual:
+        yield lambda _: None
         return
-    connection.execute(f"set memory_limit = '{memory}'")
-    pa.system_memory_pool().release_unused()  # what DuckDB freed goes back to the system
+
+    def bound(memory: str | None) -> None:
+        connection.execute(f"set memory_limit = '{memory}'" if memory else "reset memory_limit")
+        give_back()
+
     try:
-        yield
+        yield bound
     finally:
         with contextlib.suppress(duckdb.Error):  # a connection that failed has nothing to give back
-            connection.execute(f"set memory_limit = '{before[0]}'")
+            bound(None)
 
 
 @contextlib.contextmanager

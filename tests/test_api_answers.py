@@ -68,8 +68,8 @@ def test_pagination_may_come_as_numbers_or_numeric_strings_or_not_at_all():
 @pytest.mark.parametrize(
     "meta",
     [
-        {"pagination": []},
-        [],
+        {"pagination": [1]},
+        [{}],
         {"pagination": {"count": "many"}},
         {"pagination": {"pages": -1}},
         {"pagination": {"pages": True}},
@@ -129,3 +129,16 @@ def test_masking_a_huge_detail_is_quick():
     assert len(masked("a" * 10**6)) <= LONGEST
     assert len(masked("1 " * 10**6)) <= LONGEST
     assert "b.c" not in masked("x " * 990 + "a" * 30 + "@" + "b.c")
+
+
+@pytest.mark.parametrize("meta", ["[]", '{"pagination": []}', "null", "{}"])
+def test_an_empty_meta_however_it_is_written_is_no_meta(meta):
+    page = page_of(b'{"data": [], "meta": %b}' % meta.encode(), 1)
+    assert (page.paginated, page.pages) == (False, None)
+
+
+def test_nan_and_half_a_surrogate_pair_do_not_lose_the_page():
+    body = rb'{"data": [{"id": "a", "rate": NaN, "low": -Infinity, "name": "x\ud83d", "whole": "\ud83d\ude00"}]}'
+    (record,) = page_of(body, 1).records
+    assert record == {"id": "a", "rate": "NaN", "low": "-Infinity", "name": "x\ufffd", "whole": "\U0001f600"}
+    assert orjson.dumps(record)

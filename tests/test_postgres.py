@@ -123,6 +123,8 @@ def test_every_awkward_value_arrives_as_it_is_and_is_not_loaded_again(sandbox, j
         server.control("POST", "mutate", {"edits": [{"id": others[3], "set": {name: long}}]})
     server.control("POST", "mutate", {"edits": texts})
     server.control("POST", "mutate", {"edits": [{"id": k, "set": v} for k, v in zip(others, kinds, strict=False)]})
+    nul = {"status": "n\0ul", "note": "\0", "deep": {"\0": "\0"}}
+    server.control("POST", "mutate", {"edits": [{"id": others[4], "set": nul}]})
     only = ("--resources", "sequence_enrollments", "--json")
     assert loaded(job.boast(*INTO, *only)) == 40
     table = "boast_data.sequence_enrollments"
@@ -138,6 +140,8 @@ def test_every_awkward_value_arrives_as_it_is_and_is_not_loaded_again(sandbox, j
     ]
     assert postgres.sql(f"select {', '.join(LONG)} from {table} where id = '{others[3]}'") == [(long,) * 3]
     assert (rows[0][3], rows[1][3], rows[2][4]) == ("-62135596800.000000", "253402300799.999000", "1774744200.123456")
+    replaced = postgres.sql(f"select status, note, deep from {table} where id = '{others[4]}'")
+    assert replaced == [("n\ufffdul", "\ufffd", {"\ufffd": "\ufffd"})]  # Postgres stores no NUL
     assert loaded(job.boast(*INTO, *only)) == 0  # read back as they were written
 
     server.control("POST", "mutate", {"edits": [{"id": ids[1], "set": {"status": None, "note": "", "late": "x"}}]})

@@ -130,3 +130,29 @@ def test_a_killed_run_leaves_no_scratch_behind_for_long(sandbox, workplace):
     finish(process)
     assert workplace.boast("load").code == 0
     assert list(temporary.glob("boast-scratch-*")) == []
+
+
+def test_an_account_given_in_capitals_is_the_same_account(sandbox, workplace):
+    server = sandbox(enrollments=20)
+    workplace.use(server)
+    assert workplace.boast("load").code == 0
+    done = workplace.boast("load", "--json", "--account", server.account_ids[0].upper())
+    assert done.code == 0, done.err
+    assert [account["loaded"] for account in done.json["accounts"]] == [0]
+    assert stored(workplace) == server.truth()
+
+
+def test_a_range_may_have_fractions_and_an_offset(sandbox, workplace):
+    server = sandbox(enrollments=100)
+    workplace.use(server)
+    since, until = "2025-01-01T02:00:00.500+02:00", "2026-01-01T00:00:00.5"
+    done = workplace.boast("load", "--since", since, "--until", until, "--resources", "sequence_enrollments")
+    assert done.code == 0, done.err
+    inside = {k for k, v in server.truth().items() if "2025-01-01T00:00:00.500Z" <= v["updated_at"] < f"{until}00Z"}
+    assert set(stored(workplace)) == inside
+
+
+def test_fewer_than_no_enrollments_are_wrong_usage(workplace):
+    for command in ("sandbox", "demo"):
+        done = workplace.boast(command, "--enrollments", "-5")
+        assert (done.code, "-5" in done.err) == (2, True)

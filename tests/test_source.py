@@ -143,3 +143,22 @@ def test_a_frozen_schema_contract_refuses_a_new_field(sandbox, pipeline, source_
 def test_a_list_can_be_looked_at_without_a_pipeline(sandbox, source_for):
     batches = list(source_for(sandbox(enrollments=25)).sequence_enrollments)
     assert sum(batch.num_rows for batch in batches) == 25
+
+
+def test_resources_that_run_in_threads_load_the_same(sandbox, pipeline, source_for):
+    server = sandbox(enrollments=50)
+    mine = pipeline()
+    for _ in range(2):
+        mine.run(source_for(server).parallelize())
+    assert ask(mine, "select count(*), count(distinct id) from sequence_enrollments") == [(50, 50)]
+    assert ask(mine, "select count(*) from sequence_enrollments_history") == [(50,)]
+    assert rows_of(mine).get("sequence_enrollments", 0) == 0
+
+
+def test_credentials_may_be_the_token_itself(sandbox, pipeline, source_for, monkeypatch):
+    server = sandbox(enrollments=20)
+    token = server.info["env"]["SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN"]
+    monkeypatch.setenv("SOURCES__BOAST__BASE_URL", server.base_url)
+    mine = pipeline()
+    mine.run(boast_source(credentials=token).with_resources("sequence_enrollments"))
+    assert ask(mine, "select count(*) from sequence_enrollments") == [(20,)]

@@ -5,6 +5,7 @@ Source: "Answers" and "Pagination" of the API.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -100,15 +101,35 @@ def _envelope(body: bytes) -> dict[str, Any]:
     try:
         envelope = orjson.loads(body)
     except orjson.JSONDecodeError:
-        what = "empty" if not body.strip() else "a web page" if body.lstrip()[:1] == b"<" else "not JSON"
-        raise BadAnswerError(f"the body is {what}") from None
+        envelope = _lenient(body)
     if not isinstance(envelope, dict):
         raise BadAnswerError("the body is not a JSON object")
     return envelope
 
 
+def _lenient(body: bytes) -> Any:
+    """JSON with NaN or infinity, which become text, or half a surrogate pair, which becomes U+FFFD."""
+    try:
+        return _mended(json.loads(body, parse_constant=str))
+    except (ValueError, RecursionError):
+        what = "empty" if not body.strip() else "a web page" if body.lstrip()[:1] == b"<" else "not JSON"
+        raise BadAnswerError(f"the body is {what}") from None
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_mended(inner) for inner in value]
+    if isinstance(value, dict):
+        return {_mended(key): _mended(inner) for key, inner in value.items()}
+    return value
+
+
 def _section(parent: dict[str, Any] | None, name: str) -> dict[str, Any] | None:
     section = parent.get(name) if parent is not None else None
+    if section == []:  # what some serializers make of an empty object
+        return None
     if section is not None and not isinstance(section, dict):
         raise BadAnswerError(f"`{name}` is not an object")
     return section

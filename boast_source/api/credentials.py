@@ -5,7 +5,7 @@ Keys `sources.boast.credentials.*`, from the environment, `.dlt/config.toml` or 
 
 from __future__ import annotations
 
-from typing import Union
+from typing import Any, Union
 
 import dlt
 from dlt.common.configuration import configspec
@@ -26,6 +26,13 @@ class AccessTokenCredentials(CredentialsConfiguration):
     """A fixed bearer token."""
 
     access_token: TSecretStrValue = None  # type: ignore[assignment]
+
+    def parse_native_representation(self, native_value: Any) -> None:
+        """A plain text is the token: `boast_source(credentials="...")`."""
+        if isinstance(native_value, str):
+            self.access_token = native_value
+        else:
+            super().parse_native_representation(native_value)
 
     def on_resolved(self) -> None:
         """An empty value is an absent one: schedulers set a secret that they do not have to the empty string."""

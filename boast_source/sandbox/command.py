@@ -16,7 +16,13 @@ ORDERS = ["created_asc", "created_desc", "updated_asc", "updated_desc"]
 
 @click.command()
 @click.option("--port", default=8800, show_default=True, help="Port on 127.0.0.1; 0 takes a free one.")
-@click.option("--enrollments", default=500, show_default=True, help="How many enrollments there are at the start.")
+@click.option(
+    "--enrollments",
+    type=click.IntRange(min=0),
+    default=500,
+    show_default=True,
+    help="How many enrollments there are at the start.",
+)
 @click.option("--seed", default=1, show_default=True, help="Equal seeds give equal data.")
 @click.option("--accounts", default=1, show_default=True, help="How many accounts they are spread over.")
 @click.option(
