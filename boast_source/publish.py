@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _COPY = "published_copy"
+_MEMORY = "1GB"  # for DuckDB; what does not fit spills beside the file
 _STAGING = "_staging"  # how dlt ends the names of the schemas that it loads through
 
 
@@ -40,7 +41,8 @@ def publish(client: SqlClientBase[Any], place: str, on_note: Callable[[str], Non
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         _forget_partial(final)
-        with warehouse.modest(client, warehouse.TO_WRITE), client.native_connection.cursor() as connection:
+        with warehouse.modest(client) as bound, client.native_connection.cursor() as connection:
+            bound(_MEMORY)
             _fill(connection, partial, on_note)
         partial.chmod(0o444)
         _to_disk(partial)
