@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from datetime import date, datetime, timedelta, timezone
@@ -295,6 +296,19 @@ def test_a_report_goes_to_any_place_and_a_wrong_one_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot be used"):
         output.write("<p>", "nosuch://bucket/c.html")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["b.html"]
+
+
+def test_the_area_is_as_high_as_what_is_active():
+    start = date(2026, 1, 5)
+    bins = [
+        {"start": start + timedelta(weeks=n), "enrolled": 0, "completed": 0, "removed": 0, "active": 8}
+        for n in range(9)
+    ]
+    drawn = charts.draw(charts._sized(charts.active("week", bins), charts.WIDE))
+    (line,) = re.findall(r'aria-roledescription="line mark"[^>]* d="([^"]+)"', drawn)
+    heights = {float(y) for _, y in re.findall(r"([\d.]+),([\d.]+)", line)}
+    assert len(heights) == 1
+    assert drawn.count('aria-label="week of') == 9
 
 
 def test_chart_marks_say_their_numbers():

@@ -88,19 +88,31 @@ def active(unit: str, bins: Sequence[Row]) -> dict[str, Any]:
                 for row in bins
             ]
         },
-        "mark": {
-            "type": "area",
-            "interpolate": "step-after" if unit == "day" else "monotone",
-            "color": "var(--active)",
-            "fillOpacity": 0.35,
-            "line": {"color": "var(--active)", "strokeWidth": 2},
-            "point": {"color": "var(--active)", "size": 18},
-        },
         "encoding": {
             "x": _time_axis(unit),
-            "y": {"field": "active", "type": "quantitative", "title": "active", "axis": {"tickMinStep": 1}},
-            "description": {"field": "says"},
+            "y": {
+                "field": "active",
+                "type": "quantitative",
+                "title": "active",
+                "axis": {"tickMinStep": 1},
+                "stack": None,
+            },
         },
+        "layer": [
+            {
+                "mark": {
+                    "type": "area",
+                    "interpolate": "step-after" if unit == "day" else "monotone",
+                    "color": "var(--active)",
+                    "fillOpacity": 0.35,
+                    "line": {"color": "var(--active)", "strokeWidth": 2},
+                },
+            },
+            {
+                "mark": {"type": "circle", "color": "var(--active)", "size": 18, "opacity": 1},
+                "encoding": {"description": {"field": "says"}},
+            },
+        ],
     }
 
 

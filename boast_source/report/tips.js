@@ -1,7 +1,7 @@
 (() => {
   const tip = document.getElementById("tip");
   const show = (event) => {
-    const mark = event.target.closest?.('[aria-roledescription="point"], [aria-roledescription="bar"]');
+    const mark = event.target.closest?.("path[aria-roledescription][aria-label]:not([aria-roledescription~=mark])");
     tip.hidden = !mark;
     if (!mark) return;
     tip.textContent = mark.getAttribute("aria-label");
