@@ -57,7 +57,11 @@ def stage(name: str, seconds: float, run_id: str, **counts: Any) -> None:
     if logs.is_json():
         logs.say(f"{name} done", stage=name, run_id=run_id, seconds=round(seconds, 3), **counts)
         return
-    parts = [f"{count:,} {what}" if isinstance(count, int) else f"{what} {count}" for what, count in counts.items()]
+    if "exit_code" in counts:  # of a whole run; its error is printed after it
+        counts = {f"{counts['status']} (exit code {counts['exit_code']})": ""}
+    parts = [
+        f"{count:,} {what}" if isinstance(count, int) else f"{what} {count}".strip() for what, count in counts.items()
+    ]
     note(f"{name}: {', '.join([*parts, f'{seconds:.1f} s'])}")
 
 

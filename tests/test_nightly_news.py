@@ -223,7 +223,7 @@ def test_each_stage_is_one_line_with_counts_and_seconds(night):
     assert [line.split(":")[0] for line in lines] == ["load", "push", "nightly"]
     assert lines[0].startswith("load: 40 listed, 0 loaded, 0 missing, verified covered, ")
     assert lines[1].startswith("push: 2 enrolled, ")
-    assert lines[2].startswith("nightly: status ok, 0 exit_code, ")
+    assert lines[2].startswith("nightly: ok (exit code 0), ")
 
 
 def test_with_json_logs_every_line_is_an_object_also_of_a_failure_and_of_dlt(night):
