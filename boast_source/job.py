@@ -130,7 +130,14 @@ def load_job(
         runs.record(pipeline, run)
         unmade: list[BoastError] = []
         if not given and not lake.is_lake(pipeline):
-            unmade = outputs(pipeline, found, loaded, terminal.note, reporting=False)
+            unmade = outputs(
+                pipeline,
+                found,
+                loaded,
+                reporting=False,
+                on_made=lambda name, seconds, place: terminal.stage(name, seconds, run.run_id, to=place),
+                on_note=terminal.note,
+            )
         if unmade:
             run.finish(unmade[0].exit_code, "; ".join([*loaded.errors, *map(str, unmade)]))
             runs.record(pipeline, run)

@@ -104,7 +104,14 @@ def nightly_job(
             _count(run, night)
             if night.loaded and not lake.is_lake(pipeline):
                 runs.record(pipeline, run)  # now, so that report and copy know of this night
-                night.unmade = outputs(pipeline, found, night.loaded, terminal.note, reporting=True)
+                night.unmade = outputs(
+                    pipeline,
+                    found,
+                    night.loaded,
+                    reporting=True,
+                    on_made=lambda name, seconds, place: terminal.stage(name, seconds, run.run_id, to=place),
+                    on_note=terminal.note,
+                )
                 _count(run, night)
             _end(pipeline, run)
             housekeeping.tidy(pipeline, found)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from dlt.destinations.sql_client import SqlClientBase
 
 from boast_source import warehouse
 from boast_source.errors import BoastError
@@ -11,10 +15,9 @@ from boast_source.publish import publish
 from boast_source.report import figures, output, page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     import dlt
-    from dlt.destinations.sql_client import SqlClientBase
 
     from boast_source.config import Settings
     from boast_source.load import Loaded
@@ -22,45 +25,55 @@ if TYPE_CHECKING:
 log = logging.getLogger("boast_source")
 
 
+Part = Callable[[SqlClientBase[Any]], object]
+
+
 def outputs(
-    pipeline: dlt.Pipeline, found: Settings, loaded: Loaded, on_note: Callable[[str], None], *, reporting: bool
+    pipeline: dlt.Pipeline,
+    found: Settings,
+    loaded: Loaded,
+    *,
+    reporting: bool,
+    on_made: Callable[[str, float, str], None],
+    on_note: Callable[[str], None],
 ) -> list[BoastError]:
     """Make the report, where wanted, and the copy for dashboards, where configured; returns what failed.
 
     What was loaded but is not what the API has (`verified` failed) is shown to nobody: the last good ones stay.
+    `on_made` is told the part's name, its seconds, and the place.
     """
+    parts: dict[str, Part] = {}
+    if reporting and found.report_path:
+        parts["report"] = lambda held: make_report(held, found, str(found.report_path))
+    if found.publish_path:
+        parts["publish"] = lambda held: _published(held, str(found.publish_path), on_note)
+    if not parts:
+        return []
     if not is_good(loaded):
         on_note("no report and no copy for dashboards: this run could not verify what it loaded; the last ones stay")
-        return []
-    parts: list[Callable[[SqlClientBase[Any]], str]] = []
-    if reporting and found.report_path:
-        parts.append(lambda held: f"The report is in {make_report(held, found, str(found.report_path))}")
-    if found.publish_path:
-        parts.append(lambda held: _publish(held, str(found.publish_path), on_note))
-    if not parts:
         return []
     try:
         with warehouse.held(pipeline, patience=found.lock_timeout, on_wait=on_note) as held:
             if held is None:
                 return []  # files: they have no views to report from, and their readers do not lock them
-            return [error for part in parts if (error := _tried(part, held, on_note))]
+            return [error for name, part in parts.items() if (error := _tried(name, part, held, on_made))]
     except BoastError as error:
         return [error]
 
 
 def _tried(
-    part: Callable[[SqlClientBase[Any]], str], held: SqlClientBase[Any], on_note: Callable[[str], None]
+    name: str, part: Part, held: SqlClientBase[Any], on_made: Callable[[str, float, str], None]
 ) -> BoastError | None:
+    began = time.monotonic()
     try:
-        on_note(part(held))
+        place = part(held)
     except BoastError as error:
         return error
     except Exception as error:
-        log.debug("report or copy failed", exc_info=True)
-        return BoastError(
-            f"The report or the copy for dashboards failed: {type(error).__name__}",
-            hint="Run `boast report --debug` to see where.",
-        )
+        log.debug("%s failed", name, exc_info=True)
+        return BoastError(f"{name} failed: {type(error).__name__}", hint="Run it again with --debug to see where.")
+    if place:
+        on_made(name, time.monotonic() - began, str(place))
     return None
 
 
@@ -72,10 +85,11 @@ def make_report(held: SqlClientBase[Any], found: Settings, place: str) -> str:
 def is_good(loaded: Loaded) -> bool:
     """Whether the accounts that answered are verified; one that failed keeps its rows of the last good run."""
     sure = [report.verified for report in loaded.enrollments if not report.error]
-    return bool(sure) and "failed" not in sure
+    return not loaded.enrollments or (bool(sure) and "failed" not in sure)
 
 
-def _publish(held: SqlClientBase[Any], place: str, on_note: Callable[[str], None]) -> str:
-    if not warehouse.is_file(held):
-        return "no copy for dashboards: publish_path is for DuckDB files; let them read this warehouse itself"
-    return f"The copy for dashboards is in {publish(held, place, on_note)}"
+def _published(held: SqlClientBase[Any], place: str, on_note: Callable[[str], None]) -> Path | None:
+    if warehouse.is_file(held):
+        return publish(held, place, on_note)
+    on_note("no copy for dashboards: publish_path is for DuckDB files; let them read this warehouse itself")
+    return None
