@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PIPELINE = "boast"
+MANY = 50_000  # rows replaced in one run
 
 
 def pipeline_name(accounts: Sequence[str] | None) -> str:
@@ -50,9 +51,15 @@ def place(pipeline: dlt.Pipeline) -> str:
     return f"{name} ({config.credentials.database})"
 
 
-def merging(preferred: str, destination: Any) -> dict[str, str]:
-    """The write disposition that merges by key: as preferred where the destination can, else `delete-insert`."""
+def merging(preferred: str, destination: Any, *, replaced: int = 0) -> dict[str, Any]:
+    """The write disposition that merges by key: as preferred where the destination can, else `delete-insert`.
+
+    `replaced`: how many whole rows it may replace; DuckDB keeps what an update replaces in memory until the end, which
+    no bound can spill.
+    """
     strategies = destination.capabilities().supported_merge_strategies if destination else None
+    if replaced > MANY and destination and destination.destination_type == "dlt.destinations.duckdb":
+        return {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}  # each id comes once
     strategy = preferred if strategies is None or preferred in strategies else "delete-insert"
     return {"disposition": "merge", "strategy": strategy}
 

@@ -170,6 +170,12 @@ class Listing:
         )
         yield from self._handed_on(shape, sql, {"id"})
 
+    def replaced(self, shape: Shape, pipeline: dlt.Pipeline | None) -> int:
+        """How many whole rows of the table may be replaced; 0 where a row may hold what is not ours."""
+        mine = [report for report in self.reports if report.resource == shape.name]
+        changed = sum(report.loaded + report.missing for report in mine)
+        return changed if pipeline and changed and warehouse.has_only_ours(pipeline, shape.name) else 0
+
     def enrollments(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """What was listed of the enrollments, for those who store nothing; call `prepare` first."""
         yield from self._scratch.batches(f"select {', '.join(columns)} from {SEQUENCE_ENROLLMENTS.name}__now")

@@ -127,7 +127,8 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
         _protect_history()
         listing = listing_for(shape.name)
         _prepare(listing, shape)
-        yield from _hinted(listing.rows(shape), listing.json_columns(shape), "upsert")
+        replaced = listing.replaced(shape, _running_pipeline())
+        yield from _hinted(listing.rows(shape), listing.json_columns(shape), "upsert", replaced)
 
     def enrollments(
         updated_at: dlt.sources.incremental[Any] = dlt.sources.incremental(  # noqa: B008 -- dlt reads it
@@ -166,16 +167,18 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
     )
 
 
-def _hinted(batches: Iterator[pa.Table], json_columns: set[str], strategy: str) -> Iterator[Any]:
+def _hinted(batches: Iterator[pa.Table], json_columns: set[str], strategy: str, replaced: int = 0) -> Iterator[Any]:
     """Tell dlt once what the resource could not know: which new columns are JSON (Arrow knows them as text), and how
-    to merge where the destination has no such `strategy`.
+    to merge where the destination has no such `strategy`, or a better one for so many `replaced` rows.
     """
     hints: dict[str, Any] = {}
     if json_columns:
         hints["columns"] = {name: {"data_type": "json"} for name in sorted(json_columns)}
     pipeline = _running_pipeline()
     # always merging: only what differs is handed on, so any other way of writing would lose the rest
-    hints["write_disposition"] = destinations.merging(strategy, pipeline.destination if pipeline else None)
+    hints["write_disposition"] = destinations.merging(
+        strategy, pipeline.destination if pipeline else None, replaced=replaced
+    )
     if pipeline and lake.is_lake(pipeline):
         hints |= {"table_format": lake.FORMAT, "write_disposition": {"disposition": "merge", "strategy": strategy}}
     for place, batch in enumerate(batches):

@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
     from boast_source.tables import Kind
 
-TO_WRITE, TO_READ = "160MB", "64MB"  # of memory for DuckDB as destination (see `modest`)
+TO_WRITE, TO_READ = "128MB", "64MB"  # of memory for DuckDB as destination (see `modest`)
+
+# what `held` keeps open per pipeline, for `client_of`: dlt resolves its configuration anew for every client. DuckDB's
+# alone: on other connections whoever streams rows would be in the way.
+_held: dict[int, SqlClientBase[Any]] = {}
 
 _KINDS: dict[str, Kind] = {
     "text": "text",
@@ -52,6 +56,9 @@ def client_of(pipeline: dlt.Pipeline) -> Iterator[SqlClientBase[Any] | None]:
     """
     if lake.is_lake(pipeline):
         yield None
+        return
+    if client := _held.get(id(pipeline)):
+        yield client
         return
     try:
         client = pipeline.sql_client()
@@ -148,13 +155,23 @@ def is_file(client: SqlClientBase[Any]) -> bool:
 
 def kinds_in(pipeline: dlt.Pipeline, table: str) -> dict[str, Kind]:
     """The kinds of the columns that the table has in the warehouse; nothing when there is no such table."""
+    return kinds_of(_stored_columns(pipeline, table))
+
+
+def has_only_ours(pipeline: dlt.Pipeline, table: str) -> bool:
+    """Whether the table has no column of a type that we never write, which somebody must have added."""
+    columns = _stored_columns(pipeline, table)
+    return all(name.startswith("_dlt") for name in columns.keys() - kinds_of(columns).keys())
+
+
+def _stored_columns(pipeline: dlt.Pipeline, table: str) -> dict[str, Any]:
     if lake.is_lake(pipeline):
         return {}
     with pipeline.destination_client() as client:
         if not hasattr(client, "get_storage_table"):
             return {}
         _, columns = client.get_storage_table(table)
-        return kinds_of({name.lower(): column for name, column in columns.items()})
+        return {name.lower(): column for name, column in columns.items()}
 
 
 def kinds_of(columns: dict[str, Any]) -> dict[str, Kind]:
@@ -199,6 +216,9 @@ def held(
                     told = True
                 time.sleep(0.2)
                 continue
+            if client and isinstance(client.native_connection, duckdb.DuckDBPyConnection):
+                _held[id(pipeline)] = client
+                stack.callback(_held.pop, id(pipeline), None)
             yield client
             return
 

@@ -6,7 +6,7 @@ import dlt
 import pytest
 
 from boast_source.api import AccessTokenCredentials, BoastClient
-from boast_source.destinations import merging, pipeline_name
+from boast_source.destinations import MANY, merging, pipeline_name
 from boast_source.listing import Options
 from boast_source.load import load
 from tests.conftest import stored
@@ -24,6 +24,8 @@ def test_merging_is_as_preferred_where_the_destination_can_and_delete_insert_els
     assert merging("upsert", dlt.destinations.duckdb())["strategy"] == "upsert"
     assert merging("upsert", None)["strategy"] == "upsert"
     assert merging("upsert", dlt.destinations.redshift())["strategy"] == "delete-insert"
+    assert merging("upsert", dlt.destinations.duckdb(), replaced=MANY + 1)["strategy"] == "delete-insert"
+    assert merging("upsert", dlt.destinations.postgres(), replaced=MANY + 1)["strategy"] == "upsert"
     assert merging("insert-only", dlt.destinations.clickhouse())["strategy"] == "delete-insert"
 
 

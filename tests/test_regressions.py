@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 import dlt
+import duckdb
 import pytest
 
 from boast_source import boast_source
@@ -156,3 +157,15 @@ def test_fewer_than_no_enrollments_are_wrong_usage(workplace):
     for command in ("sandbox", "demo"):
         done = workplace.boast(command, "--enrollments", "-5")
         assert (done.code, "-5" in done.err) == (2, True)
+
+
+def test_a_column_that_somebody_added_keeps_its_values(sandbox, workplace):
+    server = sandbox(enrollments=20)
+    workplace.use(server)
+    assert workplace.boast("load").code == 0
+    with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
+        connection.execute("alter table boast_data.sequence_enrollments add column followed_up date")
+        connection.execute("update boast_data.sequence_enrollments set followed_up = '2026-01-01'")
+    server.control("POST", "mutate", {"update": 3})
+    assert workplace.boast("load").code == 0
+    assert workplace.sql("select count(followed_up) from boast_data.sequence_enrollments") == [(20,)]
