@@ -277,7 +277,7 @@ def _lacks_memory(error: BaseException) -> bool:
 
 def _cause(error: BaseException) -> BoastError:
     """Our own error behind dlt's, or what the destination said."""
-    links = stop.chain(error)
+    links = [link for link in stop.chain(error) if not isinstance(link, StopIteration)]  # how dlt's loops end
     last = links[-1]
     for link in links:
         if isinstance(link, BoastError):

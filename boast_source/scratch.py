@@ -10,6 +10,7 @@ that cannot do with so little is repeated with more. For a list `x`:
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -77,10 +78,10 @@ class Scratch:
             return self._repeatedly(lambda: self.connection.execute(sql, parameters).fetchall())
 
     def limit(self, megabytes: int) -> None:
-        """How much memory it may use from now on; what is above it moves to the disk."""
-        with self.lock:
-            self._memory = megabytes
+        """How much memory it may use from now on; what is above it moves to the disk, or the old limit stays."""
+        with self.lock, contextlib.suppress(duckdb.OutOfMemoryException):
             self.connection.execute(f"set memory_limit = '{megabytes}MB'")
+            self._memory = megabytes
         if megabytes <= AT_REST:
             give_back()
 

@@ -220,10 +220,10 @@ def test_each_stage_is_one_line_with_counts_and_seconds(night):
     _, workplace, ask = night
     ask(2)
     lines = [line for line in workplace.boast("nightly").err.splitlines() if line]
-    assert [line.split(":")[0] for line in lines] == ["load", "push", "nightly"]
+    assert [line.split(":")[0] for line in lines] == ["load", "push", "report", "nightly"]
     assert lines[0].startswith("load: 40 listed, 0 loaded, 0 missing, verified covered, ")
     assert lines[1].startswith("push: 2 enrolled, ")
-    assert lines[2].startswith("nightly: ok (exit code 0), ")
+    assert lines[3].startswith("nightly: ok (exit code 0), ")
 
 
 def test_with_json_logs_every_line_is_an_object_also_of_a_failure_and_of_dlt(night):
@@ -233,8 +233,8 @@ def test_with_json_logs_every_line_is_an_object_also_of_a_failure_and_of_dlt(nig
     done = workplace.boast("nightly", "--json", **as_json)
     assert (done.code, done.json["push"]["enrolled"]) == (0, 1)
     lines = [json.loads(line) for line in done.err.splitlines()]
-    assert [line["stage"] for line in lines] == ["load", "push", "nightly"]
-    assert (lines[0]["listed"], lines[1]["enrolled"], lines[2]["exit_code"]) == (40, 1, 0)
+    assert [line["stage"] for line in lines] == ["load", "push", "report", "nightly"]
+    assert (lines[0]["listed"], lines[1]["enrolled"], lines[3]["exit_code"]) == (40, 1, 0)
     assert {line["run_id"] for line in lines} == {done.json["run_id"]}
     assert all(line["seconds"] >= 0 and line["timestamp"].endswith("Z") for line in lines)
     debug = workplace.boast("nightly", "--debug", **as_json)

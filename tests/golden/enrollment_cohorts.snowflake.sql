@@ -1,4 +1,14 @@
-WITH cohorts AS (
+WITH enrollments AS (
+  SELECT
+    *
+  FROM enrollment_milestones
+), newest AS (
+  SELECT
+    MAX(updated_at) AS moment
+  FROM enrollments
+  WHERE
+    updated_at <= CURRENT_TIMESTAMP()
+), cohorts AS (
   SELECT
     CAST(DATE_TRUNC('MONTH', CONVERT_TIMEZONE('UTC', enrolled_at)) AS DATE) AS month,
     account_id,
@@ -11,7 +21,7 @@ WITH cohorts AS (
     CAST(SUM(CASE WHEN NOT response_id IS NULL THEN 1 ELSE 0 END) AS BIGINT) AS responded,
     CAST(SUM(CASE WHEN hours_to_complete <= 720 THEN 1 ELSE 0 END) AS BIGINT) AS completed_in_30_days,
     CAST(SUM(CASE WHEN hours_to_respond <= 720 THEN 1 ELSE 0 END) AS BIGINT) AS responded_in_30_days
-  FROM enrollment_milestones
+  FROM enrollments
   WHERE
     missing_since IS NULL
   GROUP BY
@@ -36,7 +46,8 @@ SELECT
   c.responded_in_30_days,
   c.completed_in_30_days * 1.0 / c.enrolled AS completion_rate_30_days,
   c.responded_in_30_days * 1.0 / c.enrolled AS response_rate_30_days,
-  DATEDIFF(DAY, c.month, CAST(CURRENT_TIMESTAMP() AS DATE)) >= 61 AS had_30_days
+  COALESCE(DATEDIFF(DAY, c.month, CAST(n.moment AS DATE)) >= 61, FALSE) AS had_30_days
 FROM cohorts AS c
+CROSS JOIN newest AS n
 LEFT JOIN sequences AS s
   ON s.id = c.sequence_id

@@ -17,6 +17,7 @@ WITH firsts AS (
     e.status,
     e.missing_since,
     e.created_at,
+    e.updated_at,
     COALESCE(e.created_at, f.began) AS enrolled_at,
     CASE WHEN e.status = 'completed' THEN f.completed_at END AS completed_at,
     CASE WHEN NOT e.response_id IS NULL THEN COALESCE(r.created, f.responded_at) END AS responded_at
@@ -34,6 +35,7 @@ SELECT
   response_id,
   status,
   missing_since,
+  updated_at,
   enrolled_at,
   completed_at,
   responded_at,
