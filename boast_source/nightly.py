@@ -124,6 +124,8 @@ def nightly_job(
             failure.summary = Night().as_json(run.run_id) | {"status": run.status, "error": run.error}
         _end(pipeline, run)
         raise failure from error
+    for error in night.errors:
+        terminal.note(f"! {error}")
     if as_json:
         as_json(night.as_json(run.run_id))
     else:
@@ -236,8 +238,6 @@ def _show(night: Night, pipeline: dlt.Pipeline, run: runs.Run) -> None:
         terminal.show_load(night.loaded, pipeline, run)
     if night.pushed:
         show.pushed(night.pushed, run)
-    for error in night.errors:
-        terminal.note(f"! {error}")
 
 
 def _gist(error: BaseException) -> str:

@@ -94,13 +94,18 @@ def test_the_status_is_a_health_check_for_a_scheduler(night):
     assert workplace.boast("status", "--max-age", "soon").code == 2
 
 
-def test_an_api_that_is_away_fails_the_night_and_the_record_says_so(night):
+@pytest.mark.parametrize("as_json", [True, False])
+def test_an_api_that_is_away_fails_the_night_and_the_record_says_so(night, as_json):
     server, workplace, ask = night
     ask()
-    workplace.boast("push", "--new-ledger", "--limit", "0")
+    assert workplace.boast("push", "--new-ledger", "--limit", "2").code == 0
     server.control("POST", "faults", {"kind": "status", "status": 401, "body": "none"})
-    done = workplace.boast("nightly", "--json")
-    assert (done.code, done.json["status"], done.json["load"]) == (1, "failed", None)
-    assert done.json["push"]["deferred"] == 3
+    done = workplace.boast("nightly", *(["--json"] if as_json else []))
+    assert done.code == 1
+    assert "! GET /accounts" in done.err
+    assert "Run `boast login`" in done.err, "the next step"
+    if as_json:
+        assert (done.json["status"], done.json["load"], done.json["push"]["deferred"]) == ("failed", None, 1)
+    assert "push: 1 deferred" in done.err, "what was sent before is over"
     last = "select command, status, exit_code from boast_data.runs order by finished_at desc limit 1"
     assert workplace.sql(last) == [("nightly", "failed", 1)]

@@ -140,7 +140,7 @@ class Month:
         """The token is revoked; in the morning somebody logs in."""
         self.server.control("POST", "tokens", {"revoke": "refresh too"})
         done = self.night()
-        assert (done.code, "boast login" in done.err) == (1, True)
+        assert (done.code, "boast login" in done.err) == (1, True), done.err
         browser = self.folder / "browser.sh"
         browser.write_text(
             f'#!/bin/sh\n{sys.executable} -c "import sys, urllib.request as u; u.urlopen(sys.argv[1]).read()" "$1"\n'

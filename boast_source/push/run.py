@@ -192,7 +192,8 @@ class _Push:
 
     def _nothing_sent(self, error: ApiError) -> Pushed:
         self.result.error = error
-        for request in requests.select(self.scratch, self.pending.batches(), list(self.options.accounts or ())):
+        accounts = self.options.accounts or requests.accounts_of(self.scratch)
+        for request in requests.select(self.scratch, self.pending.batches(), accounts):
             self.result.count(request, "unknown" if readback.is_open(request) else "deferred")
         return self.result
 
