@@ -124,8 +124,8 @@ def nightly_job(
             failure.summary = Night().as_json(run.run_id) | {"status": run.status, "error": run.error}
         _end(pipeline, run)
         raise failure from error
-    for error in night.errors:
-        terminal.note(f"! {error}")
+    for trouble in night.errors:
+        terminal.note(f"! {trouble}")
     if as_json:
         as_json(night.as_json(run.run_id))
     else:

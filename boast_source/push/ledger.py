@@ -142,6 +142,11 @@ class Ledger:
         )
         yield from warehouse.batches(self.client, self._sql(sql), ("content_key", "request_key"))
 
+    def accounts(self) -> list[str]:
+        """The accounts that it knows."""
+        sql = f"select distinct account_id from {self.name} where account_id is not null order by 1"
+        return [str(account) for (account,) in self.client.execute_sql(sql) or ()]
+
     def _sql(self, duckdb_sql: str) -> str:
         return sqlglot.transpile(duckdb_sql, read="duckdb", write=self._dialect)[0].replace("ledger_", self.name)
 

@@ -94,11 +94,6 @@ def sent_more_than_once(scratch: Scratch) -> list[Event]:
     )
 
 
-def accounts_of(scratch: Scratch) -> list[str]:
-    """The accounts that the ledger knows."""
-    return [account for (account,) in scratch.rows("select distinct account_id from newest where account_id is not null")]
-
-
 def attributed(scratch: Scratch, enrollment_ids: Sequence[str]) -> dict[str, str]:
     """Of these enrollments, those that a request has made, with its key."""
     return dict(

@@ -192,7 +192,7 @@ class _Push:
 
     def _nothing_sent(self, error: ApiError) -> Pushed:
         self.result.error = error
-        accounts = self.options.accounts or requests.accounts_of(self.scratch)
+        accounts = self.options.accounts or self.ledger.accounts()
         for request in requests.select(self.scratch, self.pending.batches(), accounts):
             self.result.count(request, "unknown" if readback.is_open(request) else "deferred")
         return self.result
