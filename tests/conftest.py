@@ -20,6 +20,8 @@ from boast_source.sandbox import SandboxOptions
 from boast_source.sandbox.server import running
 from tests.wheel import built
 
+NO_REPORT = {"SOURCES__BOAST__REPORT_PATH": ""}  # for nights about other things: drawing takes as long as all the rest
+
 
 @pytest.fixture
 def sandbox():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from tests.conftest import stored
+from tests.conftest import NO_REPORT, stored
 from tests.sandbox_client import client_of
 
 
@@ -13,7 +13,7 @@ from tests.sandbox_client import client_of
 def night(sandbox, workplace):
     """A sandbox and a workplace; `ask()` makes a pending table with three free pairs."""
     server = sandbox(enrollments=60)
-    workplace.use(server)
+    workplace.use(server, **NO_REPORT)
     with client_of(server) as client:
         contacts = [record["id"] for record in client.every("contacts")]
         sequence = client.every("sequences")[0]["id"]

@@ -14,7 +14,7 @@ import pytest
 
 from boast_source.errors import LockedError
 from boast_source.lock import SILENCE, lock
-from tests.conftest import finish, stored
+from tests.conftest import NO_REPORT, finish, stored
 from tests.sandbox_client import client_of
 
 pytest_plugins = ["tests.postgres"]
@@ -25,7 +25,7 @@ PENDING = "create table boast_data.pending_enrollments (contact_id text, sequenc
 def night(sandbox, workplace):
     """A sandbox, a workplace, and pairs that are free."""
     server = sandbox(enrollments=60)
-    workplace.use(server)
+    workplace.use(server, **NO_REPORT)
     return server, workplace, pairs(server)
 
 

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from boast_source.sandbox.world import Refused
-from tests.conftest import finish
+from tests.conftest import NO_REPORT, finish
 from tests.sandbox_client import client_of
 from tests.webhook import SECRET, webhook
 
@@ -26,7 +26,7 @@ def hook():
 def night(sandbox, workplace, hook):
     """A nightly pipeline with a webhook, and a ledger; `ask(n)` adds n requests that can be sent."""
     server = sandbox(enrollments=40)
-    workplace.use(server, SOURCES__BOAST__WEBHOOK_URL=hook.url, SOURCES__BOAST__LOCK_TIMEOUT="0.2")
+    workplace.use(server, SOURCES__BOAST__WEBHOOK_URL=hook.url, SOURCES__BOAST__LOCK_TIMEOUT="0.2", **NO_REPORT)
     with client_of(server) as client:
         contacts = [record["id"] for record in client.every("contacts")]
         sequences = [record["id"] for record in client.every("sequences")]
@@ -218,6 +218,7 @@ def test_a_run_that_never_ends_is_told_at_the_second_night_that_finds_it(night, 
 
 def test_each_stage_is_one_line_with_counts_and_seconds(night):
     _, workplace, ask = night
+    del workplace.env["SOURCES__BOAST__REPORT_PATH"]
     ask(2)
     lines = [line for line in workplace.boast("nightly").err.splitlines() if line]
     assert [line.split(":")[0] for line in lines] == ["load", "push", "report", "nightly"]
@@ -228,6 +229,7 @@ def test_each_stage_is_one_line_with_counts_and_seconds(night):
 
 def test_with_json_logs_every_line_is_an_object_also_of_a_failure_and_of_dlt(night):
     server, workplace, ask = night
+    del workplace.env["SOURCES__BOAST__REPORT_PATH"]
     ask(1)
     as_json = {"SOURCES__BOAST__LOG_FORMAT": "json"}
     done = workplace.boast("nightly", "--json", **as_json)

@@ -17,7 +17,7 @@ from boast_source.errors import DestinationError
 from boast_source.models.comments import comment
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Hashable, Sequence
 
     from dlt.destinations.sql_client import SqlClientBase
 
@@ -37,6 +37,8 @@ EMPTY = {
     "push_ledger": "select cast(null as varchar) as request_key, cast(null as varchar) as state,"
     " cast(null as bigint) as event where 1 = 0",
 }
+
+_translated: dict[Hashable, str] = {}  # a night makes the views twice, and sqlglot takes a quarter of a second
 
 
 def create(client: SqlClientBase[Any], names: Sequence[str] = tuple(NEEDS), *, time_zone: str) -> list[str]:
@@ -71,7 +73,10 @@ def create(client: SqlClientBase[Any], names: Sequence[str] = tuple(NEEDS), *, t
 def statement(client: SqlClientBase[Any], name: str, there: Collection[str], time_zone: str) -> str:
     """The `create or replace view` of a view, in the destination's dialect. `there`: the tables that exist."""
     view = client.make_qualified_table_name(name)
-    return f"create or replace view {view} as\n{translated(client, parsed(name, there, time_zone))}"
+    key = (view, client.capabilities.sqlglot_dialect, frozenset(there), time_zone)
+    if key not in _translated:
+        _translated[key] = translated(client, parsed(name, there, time_zone))
+    return f"create or replace view {view} as\n{_translated[key]}"
 
 
 def ask(client: SqlClientBase[Any], sql: str) -> list[dict[str, Any]]:
