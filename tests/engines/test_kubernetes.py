@@ -33,13 +33,13 @@ def test_the_job_matches_the_schema_of_kubernetes(tmp_path):
 
 def test_the_steps_of_the_dockerfile_make_an_image_that_does_a_night_and_the_demo(sandbox, workplace, postgres):
     root = workplace.folder / "root"
-    (root / "work").mkdir(parents=True)
+    (root / "boast").mkdir(parents=True)
     venv.create(root / "python", with_pip=True)
     env = {"PATH": f"{root}/python/bin:/usr/bin:/bin", "TMPDIR": str(workplace.folder), "PIP_QUIET": "1"}
     env |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     run = {"ENTRYPOINT": [], "CMD": []}
     for name, rest in steps((FILES / "Dockerfile").read_text()):
-        inside = re.sub(r"(?<![\w.])/(src|work)\b", rf"{root}/\1", rest)
+        inside = re.sub(r"(?<![\w.])/(src|boast)\b", rf"{root}/\1", rest)
         if name == "COPY":
             *sources, target = inside.split()
             copy = "mkdir -p {1} && cp -r {0} {1}" if target.endswith("/") else "cp -r {0} {1}"
