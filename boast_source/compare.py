@@ -5,10 +5,12 @@ not null, by name), the account and whether the record is missing; two records a
 their hashes are equal. For a list `x` it makes
 
 - `x__now`: the newest version of each id that was delivered, typed, with `_hash`;
-- `x__stored`: the warehouse's rows with the same columns, with `_hash`;
+- `x__stored`: of each of the warehouse's rows `id`, account, `missing_since` and `_hash`;
 - `x__gone`: stored ids that the API no longer has (confirmed by 404);
 - `x__newest`: for the history, the newest version of each id: `version`, `version_key`, `content_hash`;
-- `x__unkept`: ids whose stored version is about to be replaced and is not in the history (a crash kept it out).
+- `x__unkept`: ids whose stored version is about to be replaced and is not in the history (a crash kept it out);
+- `x__lost`: stored ids that are not listed and not in the history as they are stored (a crash, too);
+- `x__whole`: the whole stored rows of these last three, typed, with `_hash`.
 """
 
 from __future__ import annotations
@@ -167,36 +169,52 @@ def make_now(scratch: Scratch, shape: Shape, columns: list[Column]) -> None:
 
 
 def make_stored(scratch: Scratch, shape: Shape, columns: list[Column], batches: Iterable[pa.Table] | None) -> None:
-    """`x__stored` from the warehouse's rows (None: there is no table yet)."""
-    kinds = _kinds(columns)
+    """`x__stored` from the warehouse (None: there is no table yet): its rows, or what `digest` makes of them there."""
     stored = f"{shape.name}__stored"
-    definitions = ", ".join(f"{quote(name)} {_SQL_TYPES[kind]}" for name, kind in kinds.items())
-    scratch.execute(f"create or replace table {stored} ({definitions}, _hash varchar)")
+    scratch.execute(
+        f"create or replace table {stored}"
+        f" (id varchar, {ACCOUNT} varchar, {MISSING} timestamptz, whole boolean, _hash varchar)"
+    )
     for batch in in_bulk(batches or ()):
-        select = f"select *, {_hash(columns)} as _hash from ({typed(columns, batch.column_names)})"
-        scratch.append(stored, _canonical(batch, kinds), select)
+        made = "_hash" in batch.column_names
+        select = "from incoming" if made else _digest(columns, batch.column_names, "incoming")
+        scratch.append(stored, batch if made else _canonical(batch, _kinds(columns)), select)
 
 
-def make_reread(scratch: Scratch, shape: Shape, columns: list[Column], batches: Iterable[pa.Table]) -> None:
-    """`x__stored` again, after the load: `id` and `_hash` only. The batches have them, or the rows to make them of."""
-    stored = f"{shape.name}__stored"
-    scratch.execute(f"create or replace table {stored} (id varchar, _hash varchar)")
-    for batch in in_bulk(batches):
-        select = "from incoming"
-        if "_hash" not in batch.column_names:
-            select = f"select id, {_hash(columns)} as _hash from ({typed(columns, batch.column_names)})"
-        scratch.append(stored, _canonical(batch, _kinds(columns)), select)
-
-
-def hashed(columns: list[Column], table: str, there: Collection[str]) -> str | None:
-    """SQL for a DuckDB that holds the table: `id` and `_hash` of every row; None where JSON must be spelled first."""
+def digest(columns: list[Column], table: str, there: Collection[str]) -> str | None:
+    """SQL for a DuckDB that holds the table: what `x__stored` keeps of it; None where JSON must be spelled first."""
     kinds = _kinds(columns)
-    if any(kinds[name] == "json" for name in there):
-        return None
-    return f"select id, {_hash(columns)} as _hash from ({typed(columns, there, table)})"
+    return None if any(kinds[name] == "json" for name in there) else _digest(columns, there, table)
 
 
-def typed(columns: list[Column], there: Collection[str], table: str = "incoming") -> str:
+def _digest(columns: list[Column], there: Collection[str], table: str) -> str:
+    # with a column that was not compared, the hash does not speak for the whole row
+    whole = " and ".join(["true", *(f"{quote(c.name)} is null" for c in columns if not c.compared)])
+    return (
+        f"select id, {ACCOUNT}, {MISSING}, {whole} as whole, {_hash(columns)} as _hash"
+        f" from ({_typed(columns, there, table)})"
+    )
+
+
+def make_whole(scratch: Scratch, shape: Shape, columns: list[Column], batches: Iterable[pa.Table] | None) -> None:
+    """`x__whole`, of the warehouse's rows in these batches, which may hold more than are wanted."""
+    kinds, x = _kinds(columns), shape.name
+    definitions = ", ".join(f"{quote(name)} {_SQL_TYPES[kind]}" for name, kind in kinds.items())
+    scratch.execute(f"create or replace table {x}__whole ({definitions}, _hash varchar)")
+    ids = f"(select id from {x}__gone union all select id from {x}__unkept union all select id from {x}__lost)"
+    for batch in in_bulk(batches or ()):
+        rows = _typed(columns, batch.column_names, f"(from incoming where id in {ids})")
+        scratch.append(f"{x}__whole", _canonical(batch, kinds), f"select *, {_hash(columns)} as _hash from ({rows})")
+
+
+def wanted(scratch: Scratch, shape: Shape) -> list[str]:
+    """The ids that `x__whole` is to hold."""
+    x = shape.name
+    ids = f"select id from {x}__gone union select id from {x}__unkept union select id from {x}__lost"
+    return [str(key) for (key,) in scratch.rows(ids)]
+
+
+def _typed(columns: list[Column], there: Collection[str], table: str) -> str:
     """SQL: the columns of a row in their kinds, null for those that are not there."""
     values = (
         f"{_as_kind(quote(name), kind) if name in there else 'null'} as {quote(name)}"
@@ -210,7 +228,7 @@ def keep_to_verify(scratch: Scratch, shape: Shape) -> None:
     x = shape.name
     cursor = f", {quote(shape.cursor)}" if shape.cursor else ""
     scratch.execute(f"create or replace table {x}__kept as select id, _hash, {ACCOUNT}{cursor} from {x}__now")
-    for name in ("now", "newest", "unkept", "stored"):
+    for name in ("now", "newest", "unkept", "lost", "stored", "whole"):
         scratch.execute(f"drop table if exists {x}__{name}")
     scratch.execute(f"alter table {x}__kept rename to {x}__now")
 
@@ -224,8 +242,9 @@ def _as_kind(sql: str, kind: Kind) -> str:
 
 
 def make_gone(scratch: Scratch, shape: Shape, ids: list[str]) -> None:
-    """`x__gone` (id)."""
-    scratch.execute(f"create or replace table {shape.name}__gone (id varchar)")
+    """`x__gone` (id); so far, none are unkept or lost."""
+    for name in ("gone", "unkept", "lost"):
+        scratch.execute(f"create or replace table {shape.name}__{name} (id varchar)")
     if ids:
         scratch.insert(f"{shape.name}__gone", pa.table({"id": pa.array(ids, pa.string())}))
 
@@ -242,17 +261,15 @@ def make_newest(scratch: Scratch, shape: Shape, batches: Iterable[pa.Table] | No
         scratch.append(table, batch, select)
 
 
-def replaced(scratch: Scratch, shape: Shape, columns: list[Column], within: str = "true") -> int:
+def replaced(scratch: Scratch, shape: Shape, within: str = "true") -> int:
     """`x__unkept` (id, hash) of the stored versions that this run replaces and that are not the history's newest.
 
     Returns how many; `drop_kept` then takes out those that the history has further back.
     """
     x = shape.name
-    # with a column that was not compared, the hash does not speak for the whole row
-    whole = " and ".join(["true", *(f"s.{quote(c.name)} is null" for c in columns if not c.compared)])
     scratch.execute(
         f"create or replace table {x}__unkept as select s.id, s._hash as hash from (select s.* from {x}__stored s"
-        f" anti join {x}__newest n on n.id = s.id and n.content_hash = s._hash where {whole}) s"
+        f" anti join {x}__newest n on n.id = s.id and n.content_hash = s._hash where whole) s"
         f" left join {x}__now r using (id)"
         f" where (r._hash <> s._hash and ({within})) or s.id in (select id from {x}__gone)"
     )
@@ -268,6 +285,16 @@ def drop_kept(scratch: Scratch, shape: Shape, versions: Iterable[pa.Table]) -> N
             f"{x}__kept", batch, f"select id, content_hash as hash from incoming semi join {x}__unkept using (id)"
         )
     scratch.execute(f"delete from {x}__unkept where (id, hash) in (from {x}__kept)")
+
+
+def make_lost(scratch: Scratch, shape: Shape) -> None:
+    """`x__lost` (id); call it after `make_newest`."""
+    x = shape.name
+    scratch.execute(
+        f"create or replace table {x}__lost as select r.id from (from {x}__stored s anti join {x}__now using (id)) r"
+        f" left join {x}__newest n using (id) where n.id is null or"
+        f" (r.id not in (select id from {x}__gone) and n.missing != (r.{MISSING} is not null))"
+    )
 
 
 def undelivered(scratch: Scratch, shape: Shape, accounts: list[str]) -> list[tuple[str, str]]:
@@ -317,7 +344,7 @@ def changed_rows(shape: Shape, columns: list[Column], *, everything: bool, withi
     if MISSING in row_columns(shape, columns):
         sql += (
             f" union all by name select {names}, {SEEN_AT} as {MISSING}"
-            f" from {x}__stored r semi join {x}__gone using (id)"
+            f" from {x}__whole r semi join {x}__gone using (id)"
         )
     else:
         sql = sql.replace(f", r.{MISSING} from", " from")
@@ -342,15 +369,10 @@ def history_rows(shape: Shape, columns: list[Column], within: str = "true") -> s
     )
     several = (
         f"with seen as (select r.*, 1 as step from {x}__now r semi join {x}__unkept using (id) where {within}"
-        # stored, about to be replaced, and not in the history: a crash kept it out
-        f" union all by name select r.*, 0 as step from {x}__stored r semi join {x}__unkept using (id)"
-        # stored, not listed, and not in the history as it is stored: a crash kept it out
-        f" union all by name select r.*, 1 as step from (from {x}__stored s anti join {x}__now using (id)) r"
-        f" left join {x}__newest n using (id) where n.id is null or"
-        f" (r.id not in (select id from {x}__gone) and n.missing != (r.{MISSING} is not null))"
-        # what is gone by now
+        f" union all by name select r.*, 0 as step from {x}__whole r semi join {x}__unkept using (id)"
+        f" union all by name select r.*, 1 as step from {x}__whole r semi join {x}__lost using (id)"
         f" union all by name select * exclude (_hash), {hashed} as _hash, 2 as step from"
-        f" (select * replace ({SEEN_AT} as {MISSING}) from {x}__stored semi join {x}__gone using (id))),"
+        f" (select * replace ({SEEN_AT} as {MISSING}) from {x}__whole semi join {x}__gone using (id))),"
         " fresh as (select r.*, n.version as before, n.version_key as before_key from seen r"
         f" left join {x}__newest n using (id) qualify r._hash is distinct from"
         " coalesce(lag(r._hash) over (partition by id order by step), n.content_hash))"

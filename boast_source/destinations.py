@@ -21,7 +21,7 @@ def pipeline_name(accounts: Sequence[str] | None) -> str:
     return f"{PIPELINE}_{_short_hash(accounts)}" if accounts else PIPELINE
 
 
-def destination_for(name: str, dataset: str, accounts: Sequence[str] | None = None) -> Any:
+def destination_for(name: str, accounts: Sequence[str] | None = None) -> Any:
     """Dlt's destination of that name; for a run over given accounts with a staging dataset of its own.
 
     dlt stages every run into the same dataset, and runs side by side would then lose and double each other's rows.
@@ -37,9 +37,14 @@ def destination_for(name: str, dataset: str, accounts: Sequence[str] | None = No
         from boast_source.postgres import postgres  # noqa: PLC0415 -- needs the extra
 
         return postgres(**found.config_params, **found.caps_params, **own)
-    if kind == "dlt.destinations.duckdb" and (file := _default_file(found, dataset)):
-        own["credentials"] = file
-    return type(found)(**found.config_params, **found.caps_params, **own) if own else found
+    made = type(found)(**found.config_params, **found.caps_params, **own) if own else found
+    if kind == "dlt.destinations.duckdb":
+        # the file that dlt names by itself: one for all runs, and here; dlt remembers where the first run was for ever
+        made.config_params |= {
+            "pipeline_name": PIPELINE,
+            "local_dir": str(Path(dlt.current.run_context().local_dir).resolve()),
+        }
+    return made
 
 
 def place(pipeline: dlt.Pipeline) -> str:
@@ -62,17 +67,6 @@ def merging(preferred: str, destination: Any, *, replaced: int = 0) -> dict[str,
         return {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}  # each id comes once
     strategy = preferred if strategies is None or preferred in strategies else "delete-insert"
     return {"disposition": "merge", "strategy": strategy}
-
-
-def _default_file(destination: Any, dataset: str) -> str | None:
-    """The DuckDB file of the pipeline `boast`, if dlt named it after the pipeline; None: configuration names it."""
-    # dlt remembers the working folder of a pipeline's first run for ever
-    here = str(Path(dlt.current.run_context().local_dir).resolve())
-    dlt.pipeline(PIPELINE, dataset_name=dataset).set_local_state_val("initial_cwd", here)
-    whole = dlt.pipeline(PIPELINE, destination=destination, dataset_name=dataset)
-    config: Any = whole.destination_client().config
-    file = str(config.credentials.database)
-    return file if Path(file).stem == PIPELINE else None
 
 
 def _short_hash(accounts: Sequence[str]) -> str:

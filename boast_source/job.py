@@ -40,7 +40,7 @@ def pipeline_for(destination: str, dataset: str, accounts: Sequence[str] = ()) -
     try:
         return dlt.pipeline(
             destinations.pipeline_name(accounts),
-            destination=destinations.destination_for(destination, dataset, accounts),
+            destination=destinations.destination_for(destination, accounts),
             dataset_name=dataset,
         )
     except OSError as error:

@@ -154,6 +154,7 @@ class Listing:
             self._read_stored(shape, columns, readable)
         compare.make_now(self._scratch, shape, columns)
         compare.make_gone(self._scratch, shape, gone)
+        self._read_whole(shape, columns, readable)
         if shape != ACCOUNTS:  # whose ids say what else to list
             self._scratch.execute(f"drop table {shape.name}__listed")
         self._columns[shape.name] = columns
@@ -194,9 +195,11 @@ class Listing:
         names = ["id", "version", "version_key", "content_hash", compare.MISSING]
         newest = warehouse.read(pipeline, history, names, newest_by=("id", "version")) if pipeline else None
         compare.make_newest(self._scratch, shape, newest)
-        unkept = compare.replaced(self._scratch, shape, columns, "false" if self.options.mended else within)
+        unkept = compare.replaced(self._scratch, shape, "false" if self.options.mended else within)
         if unkept and pipeline:
             compare.drop_kept(self._scratch, shape, warehouse.read(pipeline, history, ["id", "content_hash"]))
+        compare.make_lost(self._scratch, shape)
+        self._read_whole(shape, columns, pipeline)
         sql = compare.history_rows(shape, columns, within=within)
         yield from self._handed_on(shape, sql, {"id", *compare.HISTORY_KEYS})
 
@@ -205,7 +208,8 @@ class Listing:
         if shape.name not in self._columns:
             return
         if shape.name in self._written:  # else the first comparison stands: nothing was written since
-            self._reread_stored(shape, self._columns[shape.name], pipeline)
+            self._scratch.limit(MEMORY)
+            self._read_stored(shape, self._columns[shape.name], pipeline)
         repeated = compare.repeated_ids(self._scratch, shape)
         within = self.options.within(shape.cursor)
         for report in self.reports:
@@ -266,18 +270,19 @@ class Listing:
         return report
 
     def _read_stored(self, shape: Shape, columns: list[Column], pipeline: dlt.Pipeline | None) -> None:
-        names = compare.row_columns(shape, columns)
-        batches = warehouse.read(pipeline, shape.name, names) if pipeline else None
-        compare.make_stored(self._scratch, shape, columns, batches)
+        def digest(table: str, there: Collection[str]) -> str | None:
+            return compare.digest(columns, table, there)
 
-    def _reread_stored(self, shape: Shape, columns: list[Column], pipeline: dlt.Pipeline) -> None:
-        def hashed(table: str, there: Collection[str]) -> str | None:
-            return compare.hashed(columns, table, there)
-
-        self._scratch.limit(MEMORY)
         names = compare.row_columns(shape, columns)
-        stored = warehouse.read(pipeline, shape.name, names, in_duckdb=hashed)
-        compare.make_reread(self._scratch, shape, columns, stored)
+        stored = warehouse.read(pipeline, shape.name, names, in_duckdb=digest) if pipeline else None
+        compare.make_stored(self._scratch, shape, columns, stored)
+
+    def _read_whole(self, shape: Shape, columns: list[Column], pipeline: dlt.Pipeline | None) -> None:
+        """The rows that will be handed on as they are stored."""
+        ids = compare.wanted(self._scratch, shape)
+        names = compare.row_columns(shape, columns)
+        rows = warehouse.read(pipeline, shape.name, names, ids=ids) if pipeline and ids else None
+        compare.make_whole(self._scratch, shape, columns, rows)
 
     def _ask_for_undelivered(self, shape: Shape, reports: list[ListReport]) -> list[str]:
         """The ids that are gone for good: stored, delivered by no pass, and 404 when asked for."""

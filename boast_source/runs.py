@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import sqlglot
 from dlt.common.pipeline import get_dlt_pipelines_dir
 from filelock import FileLock
 
 from boast_source import lake
 from boast_source.destinations import PIPELINE
+from boast_source.dialects import translated
 from boast_source.warehouse import client_of, columns_in, migrating
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def ensure_table(client: SqlClientBase[Any]) -> str:
     dialect = client.capabilities.sqlglot_dialect
 
     def execute(sql: str) -> None:
-        client.execute_sql(sqlglot.transpile(sql, read="duckdb", write=dialect)[0].replace("runs_", name))
+        client.execute_sql(translated(sql, dialect).replace("runs_", name))
 
     with migrating(client):
         if not client.has_dataset():

@@ -4,7 +4,7 @@ It lives in memory up to `MEMORY`, spills beyond that into a folder of its own a
 that cannot do with so little is repeated with more. For a list `x`:
 
 - `x__listed`: every record that any pass delivered, as text, with `_pass`, `_seq` (order of arrival), `_account`;
-- `x__stored`: what the warehouse holds;
+- `x__stored`: what the warehouse holds, each row as a hash;
 - further tables that compare.py makes of the two.
 """
 

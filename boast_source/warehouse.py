@@ -21,17 +21,19 @@ from dlt.destinations.exceptions import DatabaseException, DestinationConnection
 from dlt.pipeline.exceptions import PipelineConfigMissing
 
 from boast_source import lake
+from boast_source.dialects import text_literal
 from boast_source.errors import ConfigurationError, DestinationError, LockedError
 from boast_source.scratch import CHUNK, give_back, reader_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     import dlt
     from dlt.destinations.sql_client import SqlClientBase
 
     from boast_source.tables import Kind
 
+FEW = 1000  # ids that a query may name
 TO_WRITE, TO_READ = "128MB", "64MB"  # of memory for DuckDB as destination (see `modest`)
 
 # what `held` keeps open per pipeline, for `client_of`: dlt resolves its configuration anew for every client. DuckDB's
@@ -93,11 +95,13 @@ def read(
     columns: Sequence[str],
     *,
     newest_by: tuple[str, str] | None = None,
+    ids: Collection[str] | None = None,
     in_duckdb: Callable[[str, Sequence[str]], str | None] | None = None,
 ) -> Iterator[pa.Table]:
     """The table's rows, those of `columns` that it has, in batches; nothing when there is no such table.
 
-    `newest_by=(key, order)` gives only the row with the highest `order` of each `key`. Where rows can only be had one
+    `newest_by=(key, order)` gives only the row with the highest `order` of each `key`. `ids`: only the rows with these
+    are needed, more may come. Where rows can only be had one
     by one as Python objects, a faster road is taken; it may give text instead of typed values. `in_duckdb(name,
     columns)` may give another query, for a DuckDB only, whose rows then are what comes.
 
@@ -116,6 +120,9 @@ def read(
             return
         names = ", ".join(client.escape_column_name(column) for column in wanted)
         sql = f"select {names} from {name}"
+        if ids is not None and len(ids) <= FEW:
+            texts = ", ".join(text_literal(key, client.capabilities.sqlglot_dialect) for key in ids)
+            sql += f" where {client.escape_column_name('id')} in ({texts})"
         if newest_by:
             key, order = (client.escape_column_name(column) for column in newest_by)
             ranked = (

@@ -78,9 +78,11 @@ class Warehouse:
         wanted = ["id", "version", "version_key", "content_hash", "missing_since"]
         newest = self.batch(list(self.newest().values()), wanted)
         compare.make_newest(scratch, SHAPE, [newest] if newest else None)
-        if compare.replaced(scratch, SHAPE, columns):
+        if compare.replaced(scratch, SHAPE):
             kept = self.batch(list(self.history.values()), ["id", "content_hash"])
             compare.drop_kept(scratch, SHAPE, [kept] if kept else [])
+        compare.make_lost(scratch, SHAPE)
+        compare.make_whole(scratch, SHAPE, columns, [stored] if stored else None)
         rows = self.fetch(scratch, compare.changed_rows(SHAPE, columns, everything=False))
         versions = self.fetch(scratch, compare.history_rows(SHAPE, columns))
         if outcome != "nothing":

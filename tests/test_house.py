@@ -14,6 +14,7 @@ PACKAGE = Path(boast_source.__file__).parent
 RANKS = {
     "errors": 0,
     "stop": 0,
+    "dialects": 0,
     "logs": 0,
     "sandbox": 0,
     "tables": 1,

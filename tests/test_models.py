@@ -11,8 +11,10 @@ from statistics import median
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlglot
 
 from boast_source import boast_source, models, warehouse
+from boast_source.dialects import translated
 from boast_source.job import pipeline_for
 from boast_source.models import comments
 from boast_source.nightly import nightly_job
@@ -352,7 +354,7 @@ def test_a_load_makes_the_views_and_a_new_field_shows_in_the_history(sandbox, wo
 @pytest.mark.parametrize("name", models.NEEDS)
 def test_the_translations_are_those_that_were_looked_at(name, dialect):
     """`BOAST_GOLDEN=1 pytest tests/test_models.py` writes them anew: then look at the difference."""
-    sql = models.in_dialect(models.parsed(name, models.EMPTY, "UTC"), dialect) + "\n"
+    sql = translated(models.written(name, models.EMPTY, "UTC"), dialect) + "\n"
     file = GOLDEN / f"{name}.{dialect}.sql"
     if os.environ.get("BOAST_GOLDEN"):
         file.write_text(sql)
@@ -362,6 +364,21 @@ def test_the_translations_are_those_that_were_looked_at(name, dialect):
 def test_every_view_has_its_file_and_its_name_in_the_contract():
     files = {file.stem for file in Path(models.__file__).parent.glob("*.sql")}
     assert files == set(models.NEEDS) == set(VIEWS)
+
+
+@pytest.mark.parametrize("name", models.NEEDS)
+def test_a_view_reads_the_tables_that_it_says_and_calls_nothing_else_like_one(name):
+    query = sqlglot.parse_one(models.written(name, (), "UTC"), read="duckdb")
+    ctes = {cte.alias for cte in query.find_all(sqlglot.exp.CTE)}
+    assert ctes & set(comments.TABLES) <= set(models.EMPTY)  # what stands for a table that is not there
+    query = sqlglot.parse_one(models.text(name), read="duckdb")
+    ctes = {cte.alias for cte in query.find_all(sqlglot.exp.CTE)}
+    assert not ctes & set(comments.TABLES)
+    read = {table.name for table in query.find_all(sqlglot.exp.Table)} - ctes
+    assert read - set(models.EMPTY) - set(VIEWS) <= set(models.NEEDS[name])
+    renamed = models.renamed(models.text(name), comments.TABLES, "placed_{}".format)
+    renamed_tables = {table.name for table in sqlglot.parse_one(renamed, read="duckdb").find_all(sqlglot.exp.Table)}
+    assert renamed_tables - ctes == {f"placed_{table}" for table in read}
 
 
 def test_a_refresh_drops_the_tables_under_the_views_and_loads_them_again(place, sandbox, monkeypatch):

@@ -1,23 +1,22 @@
 """The views: one `.sql` file each, in DuckDB's dialect with bare table names, as a person can paste it into a console.
 
-They are created in the dataset, translated by sqlglot for the destination. A table that is not there counts as empty.
+They are created in the dataset, translated where it is not DuckDB. A table that is not there counts as
+empty.
 """
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect
-
 from boast_source import warehouse
+from boast_source.dialects import translated
 from boast_source.errors import DestinationError
-from boast_source.models.comments import comment
+from boast_source.models.comments import TABLES, comment
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from dlt.destinations.sql_client import SqlClientBase
 
@@ -38,7 +37,7 @@ EMPTY = {
     " cast(null as bigint) as event where 1 = 0",
 }
 
-_translated: dict[Hashable, str] = {}  # a night makes the views twice, and sqlglot takes a quarter of a second
+_READ = re.compile(rf"\b(from|join)\s+({'|'.join(TABLES)})\b")
 
 
 def create(client: SqlClientBase[Any], names: Sequence[str] = tuple(NEEDS), *, time_zone: str) -> list[str]:
@@ -73,51 +72,37 @@ def create(client: SqlClientBase[Any], names: Sequence[str] = tuple(NEEDS), *, t
 def statement(client: SqlClientBase[Any], name: str, there: Collection[str], time_zone: str) -> str:
     """The `create or replace view` of a view, in the destination's dialect. `there`: the tables that exist."""
     view = client.make_qualified_table_name(name)
-    key = (view, client.capabilities.sqlglot_dialect, frozenset(there), time_zone)
-    if key not in _translated:
-        _translated[key] = translated(client, parsed(name, there, time_zone))
-    return f"create or replace view {view} as\n{_translated[key]}"
+    return f"create or replace view {view} as\n{_for(client, written(name, there, time_zone), there)}"
 
 
 def ask(client: SqlClientBase[Any], sql: str) -> list[dict[str, Any]]:
     """The rows of a query in DuckDB's dialect over tables and views of the dataset, by their bare names."""
-    query = sqlglot.parse_one(sql, read="duckdb")
-    with client.execute_query(translated(client, query)) as cursor:
+    with client.execute_query(_for(client, sql, TABLES)) as cursor:
         names = [str(name).lower() for name in cursor.columns_schema]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def translated(client: SqlClientBase[Any], query: Any) -> str:
-    """A parsed query in the destination's dialect, with the names of the dataset."""
-    within = {cte.alias for cte in query.find_all(exp.CTE)}
-    for table in list(query.find_all(exp.Table)):
-        if table.name not in within:
-            path = client.make_qualified_table_name_path(table.name, quote=False)
-            parts = [exp.to_identifier(part, quoted=True) for part in path]
-            names = dict(zip(("this", "db", "catalog"), reversed(parts), strict=False))
-            table.replace(exp.Table(**names, alias=table.args.get("alias")))
-    return in_dialect(query, client.capabilities.sqlglot_dialect)
+def _for(client: SqlClientBase[Any], sql: str, there: Collection[str]) -> str:
+    """A query in the destination's dialect, with the names of the dataset."""
+
+    def qualified(table: str) -> str:
+        path = client.make_qualified_table_name_path(table, quote=False)
+        return ".".join('"' + part.replace('"', '""') + '"' for part in path)
+
+    return translated(renamed(sql, there, qualified), client.capabilities.sqlglot_dialect)
 
 
-def parsed(name: str, there: Collection[str], time_zone: str) -> Any:
-    """A view as it is written, with empty tables in place of those that are not there."""
-    query = sqlglot.parse_one(text(name), read="duckdb")
-    for table in list(query.find_all(exp.Table)):
-        if table.name in EMPTY and table.name not in there:
-            nothing = sqlglot.parse_one(EMPTY[table.name], read="duckdb")
-            assert isinstance(nothing, exp.Select)
-            table.replace(nothing.subquery(table.alias or table.name))
-    for zone in query.find_all(exp.AtTimeZone):
-        zone.set("zone", exp.Literal.string(time_zone))
-    return query
+def renamed(sql: str, there: Collection[str], name_of: Callable[[str], str]) -> str:
+    """A query whose tables, those that are there, have other names; a CTE is never called like one of them."""
+    return _READ.sub(lambda m: f"{m[1]} {name_of(m[2]) if m[2] in there else m[2]}", sql)
 
 
-def in_dialect(query: Any, dialect: str | None) -> str:
-    """A query in the destination's dialect; what is ordered by is never null, so each orders nulls as it likes."""
-    small = Dialect.get_or_raise(dialect).NULL_ORDERING == "nulls_are_small"
-    for ordered in query.find_all(exp.Ordered):
-        ordered.set("nulls_first", bool(ordered.args.get("desc")) != small)
-    return str(query.sql(dialect=dialect, pretty=True, comments=False))
+def written(name: str, there: Collection[str], time_zone: str) -> str:
+    """A view as it is written, with an empty table as CTE for each that it may read and that is not there."""
+    sql = text(name).rstrip().replace("at time zone 'UTC'", f"at time zone '{time_zone}'")
+    lacking = sorted({table for _, table in _READ.findall(sql) if table in EMPTY} - set(there))
+    empty = "".join(f"{table} as ({EMPTY[table]}),\n\n" for table in lacking)
+    return re.sub(r"^with ", f"with {empty}", sql, count=1, flags=re.MULTILINE) if empty else sql
 
 
 def text(name: str) -> str:

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-import sqlglot
-
 from boast_source import warehouse
+from boast_source.dialects import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -148,7 +147,7 @@ class Ledger:
         return [str(account) for (account,) in self.client.execute_sql(sql) or ()]
 
     def _sql(self, duckdb_sql: str) -> str:
-        return sqlglot.transpile(duckdb_sql, read="duckdb", write=self._dialect)[0].replace("ledger_", self.name)
+        return translated(duckdb_sql, self._dialect).replace("ledger_", self.name)
 
     def _clock(self) -> str:
         return "clock_timestamp()" if warehouse.is_postgres(self.client) else "current_timestamp"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import sqlglot
-
 from boast_source import warehouse
+from boast_source.dialects import text_type
 from boast_source.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Pending:
     def batches(self) -> Iterator[pa.Table]:
         """All rows: COLUMNS as text, null where the table has no such column."""
         dialect = self._client.capabilities.sqlglot_dialect
-        text = sqlglot.exp.DataType.build("text").sql(dialect=dialect)
+        text = text_type(dialect)
         selected = ", ".join(
             f"cast({self._client.escape_column_name(self._there[c], casefold=False)} as {text}) as {c}"
             if c in self._there

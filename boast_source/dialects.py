@@ -1,0 +1,33 @@
+"""SQL is written in DuckDB's dialect; here it becomes the destination's."""
+
+from __future__ import annotations
+
+import functools
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+
+
+@functools.lru_cache(maxsize=64)  # a night asks for the views twice, and they take a quarter of a second
+def translated(sql: str, dialect: str | None) -> str:
+    """One statement in the dialect (a name of sqlglot's); what is ordered by is never null, so each orders nulls as
+    it likes.
+    """
+    if dialect == "duckdb":
+        return sql
+    query = sqlglot.parse_one(sql, read="duckdb")
+    small = Dialect.get_or_raise(dialect).NULL_ORDERING == "nulls_are_small"
+    for ordered in query.find_all(exp.Ordered):
+        ordered.set("nulls_first", bool(ordered.args.get("desc")) != small)
+    return str(query.sql(dialect=dialect, pretty=True, comments=False))
+
+
+def text_literal(value: str, dialect: str | None) -> str:
+    """A text as it stands in a statement."""
+    return str(exp.Literal.string(value).sql(dialect))
+
+
+def text_type(dialect: str | None) -> str:
+    """The type of texts of any length."""
+    return str(exp.DataType.build("text").sql(dialect=dialect))
