@@ -76,8 +76,14 @@ format: $(STAMP_DEV) ## let ruff put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(STAMP_DEV) ## measure against what a user would pick instead
-	@$(BIN)/python -m benchmarks
+bench: .venv-bench/.made ## measure against what a user would pick instead
+	@.venv-bench/bin/python -m benchmarks
+
+.venv-bench/.made: requirements-dev.lock pyproject.toml | $(STAMP_DEV)
+	@echo "installing what a user has, and a Postgres, into .venv-bench ..."
+	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python $(BIN)/python .venv-bench
+	@$(BIN)/uv pip install -q --compile-bytecode --python .venv-bench/bin/python -c requirements-dev.lock -e '.[report,postgres]' pgserver pytest
+	@touch $@
 
 lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, no addresses
 	@$(LOCK) --extra sandbox --extra report --group build -o requirements.lock

@@ -79,6 +79,7 @@ class Folder:
 
     def _environment(self, base_url: str, workers: int) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if "__" not in name}
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled once
         return kept | {
             "HOME": str(self.path),
             "TMPDIR": str(self.path),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import dlt
 from dlt.common.destination import Destination
 
+from boast_source.duck import duckdb
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -37,14 +39,15 @@ def destination_for(name: str, accounts: Sequence[str] | None = None) -> Any:
         from boast_source.postgres import postgres  # noqa: PLC0415 -- needs the extra
 
         return postgres(**found.config_params, **found.caps_params, **own)
-    made = type(found)(**found.config_params, **found.caps_params, **own) if own else found
     if kind == "dlt.destinations.duckdb":
+        made = duckdb(**found.config_params, **found.caps_params, **own)
         # the file that dlt names by itself: one for all runs, and here; dlt remembers where the first run was for ever
         made.config_params |= {
             "pipeline_name": PIPELINE,
             "local_dir": str(Path(dlt.current.run_context().local_dir).resolve()),
         }
-    return made
+        return made
+    return type(found)(**found.config_params, **found.caps_params, **own) if own else found
 
 
 def place(pipeline: dlt.Pipeline) -> str:

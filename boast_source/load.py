@@ -22,8 +22,8 @@ from boast_source import dropped, models, stop, warehouse
 from boast_source.errors import BoastError, ConfigurationError, DestinationError
 from boast_source.listing import Listing, ListReport, Options
 from boast_source.runs import ATTENTION, DONE, FAILED, STATUS, ensure_table
-from boast_source.source import HISTORY, source_of
-from boast_source.tables import SEQUENCE_ENROLLMENTS, SHAPES
+from boast_source.source import source_of
+from boast_source.tables import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -24,7 +24,7 @@ from boast_source.api import DEFAULT_BASE_URL, BoastClient, BoastCredentials
 from boast_source.config import account_ids_from
 from boast_source.listing import Listing, Options
 from boast_source.logs import hush_hint_warnings
-from boast_source.tables import SHAPES, Shape
+from boast_source.tables import HISTORY, SHAPES, Shape
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from boast_source.tables import Kind
 
-HISTORY = "sequence_enrollments_history"
 EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -102,6 +102,8 @@ SHAPES: dict[str, Shape] = {
     shape.name: shape for shape in (SEQUENCE_ENROLLMENTS, ACCOUNTS, CONTACTS, FORMS, RESPONSES, SEQUENCES)
 }
 
+HISTORY = "sequence_enrollments_history"
+
 # The views over them, see models/.
 VIEWS = (
     *("enrollment_history", "enrollment_daily", "enrollment_milestones", "enrollment_cohorts", "sequence_performance"),

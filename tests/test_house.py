@@ -24,6 +24,7 @@ RANKS = {
     "sweep": 2,
     "destinations": 3,
     "postgres": 2,
+    "duck": 2,
     "lake": 3,
     "compare": 3,
     "warehouse": 4,

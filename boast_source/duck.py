@@ -1,0 +1,101 @@
+"""DuckDB as the connector loads it: dlt's destination that merges straight from the Parquet files of the load package.
+
+dlt writes every row twice, into a staging table and from there into its own; compressing them takes most of the time.
+A file is merged in one transaction and by key, so what a crash repeats changes nothing.
+"""
+
+from __future__ import annotations
+
+import glob
+import threading
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
+from dlt.common.destination.configuration import ParquetFormatConfiguration
+from dlt.destinations.impl.duckdb.duck import DuckDbClient
+from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
+from pyarrow import parquet as pq
+
+from boast_source.tables import HISTORY, SHAPES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dlt.common.destination import DestinationCapabilitiesContext
+    from dlt.common.destination.client import FollowupJobRequest, LoadJob
+    from dlt.common.destination.typing import PreparedTableSchema
+
+_STRATEGIES = ("upsert", "insert-only", "delete-insert")
+
+# two files of one table, one after the other: transactions that touch the same rows at once fail
+_turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
+class duckdb(dlt_duckdb):  # noqa: N801 -- dlt's destinations are spelled like functions
+    """The destination `duckdb`: the same settings, file and tables as dlt's own, without a staging dataset."""
+
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        caps = super()._raw_capabilities()
+        caps.parquet_format = ParquetFormatConfiguration(compression="none")  # read once, on the same machine
+        return caps
+
+    @property
+    def destination_type(self) -> str:
+        """As dlt knows it, so that its own tools find the pipeline."""
+        return "dlt.destinations.duckdb"
+
+    @property
+    def client_class(self) -> type[DuckDbClient]:
+        return _Client
+
+
+class _Client(DuckDbClient):
+    def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
+        straight = _is_merged_straight(self.prepare_load_table(table_name))
+        return not straight and super().should_load_data_to_staging_dataset(table_name)
+
+    def create_load_job(
+        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        if _is_merged_straight(table) and file_path.endswith(".parquet"):
+            return _MergeJob(file_path)
+        return super().create_load_job(table, file_path, load_id, restore)
+
+    def _create_merge_followup_jobs(self, table_chain: Sequence[PreparedTableSchema]) -> list[FollowupJobRequest]:
+        return [] if _is_merged_straight(table_chain[0]) else super()._create_merge_followup_jobs(table_chain)
+
+
+def _is_merged_straight(table: PreparedTableSchema) -> bool:
+    """Whether it is a table of ours: they arrive as Parquet, each row once."""
+    ours = table["name"] in {*SHAPES, HISTORY}
+    return ours and table.get("write_disposition") == "merge" and table.get("x-merge-strategy") in _STRATEGIES
+
+
+class _MergeJob(RunnableLoadJob, HasFollowupJobs):
+    def run(self) -> None:
+        client: Any = self._job_client.sql_client  # type: ignore[attr-defined]
+        table = client.make_qualified_table_name(self.load_table_name)
+        there = set(pq.read_schema(self._file_path).names)
+        columns = {name: client.escape_column_name(name) for name in self._load_table["columns"]}
+        (key,) = (columns[name] for name, hints in self._load_table["columns"].items() if hints.get("primary_key"))
+        selected = ", ".join(q if name in there else f"null as {q}" for name, q in columns.items())
+        rows = f"(select {selected} from read_parquet({_literal(glob.escape(self._file_path))}))"
+        names = ", ".join(columns.values())
+        with _turns[table], client.begin_transaction():
+            for statement in _statements(str(self._load_table["x-merge-strategy"]), table, rows, key, names):  # type: ignore[typeddict-item]
+                client.execute_sql(statement)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _statements(strategy: str, table: str, rows: str, key: str, names: str) -> list[str]:
+    if strategy == "delete-insert":
+        return [
+            f"delete from {table} where {key} in (select {key} from {rows})",
+            f"insert into {table} ({names}) select {names} from {rows}",
+        ]
+    matched = "" if strategy == "insert-only" else " when matched then update by name"
+    return [f"merge into {table} using {rows} s using ({key}){matched} when not matched then insert by name"]

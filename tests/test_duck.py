@@ -1,0 +1,38 @@
+"""DuckDB as destination: merged straight from the load package, with no staging, whatever the folder is called."""
+
+from __future__ import annotations
+
+import pytest
+
+from boast_source import duck
+from tests.conftest import NO_REPORT, stored
+
+SCHEMAS = "select distinct schema_name from duckdb_tables() order by 1"
+
+
+def test_there_is_no_staging_and_nothing_else_changes_in_a_folder_with_an_odd_name(sandbox, workplace):
+    server = sandbox(enrollments=60)
+    workplace.use(server, DLT_DATA_DIR=str(workplace.folder / "it's [a] folder?*"), **NO_REPORT)
+    for change in ({}, {"update": 7, "insert": 3}, {"delete": 2}, {}):
+        server.control("POST", "mutate", change)
+        assert workplace.boast("nightly").code == 0
+        assert stored(workplace) == server.truth()
+    assert workplace.sql(SCHEMAS) == [("boast_data",)]
+
+
+@pytest.mark.parametrize("strategy", ["upsert", "delete-insert", "insert-only"])
+def test_a_file_that_is_merged_again_changes_nothing(strategy):
+    import duckdb  # noqa: PLC0415
+
+    rows = "(select unnest(['a', 'b', 'c']) as id, unnest([1, 2, 3]) as value, null as lacking)"
+    with duckdb.connect() as connection:
+        connection.execute("create table stored as select 'a' as id, 0 as value, 9 as lacking")
+        connection.execute("insert into stored values ('z', 26, 26)")
+        for _ in range(2):
+            connection.begin()
+            for statement in duck._statements(strategy, "stored", rows, "id", "id, value, lacking"):
+                connection.execute(statement)
+            connection.commit()
+            first = ("a", 0, 9) if strategy == "insert-only" else ("a", 1, None)
+            rest = [("b", 2, None), ("c", 3, None), ("z", 26, 26)]
+            assert connection.execute("from stored order by id").fetchall() == [first, *rest]
