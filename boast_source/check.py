@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from dlt.common.pipeline import get_dlt_pipelines_dir
 
 from boast_source import destinations, notify, warehouse
 from boast_source.api import path_of
 from boast_source.config import account_ids_from, settings
-from boast_source.errors import BoastError
+from boast_source.errors import BoastError, ConfigurationError
 from boast_source.job import client_for, pipeline_for
 
 if TYPE_CHECKING:
@@ -39,6 +44,7 @@ def check(destination: str, dataset: str) -> list[Point]:
     found = _point(points, "configuration", settings, lambda s: f"base_url {s.base_url}")
     if found is not None:
         _point(points, "credentials", lambda: _with_client(found, points), None)
+    _point(points, "folders", _writable, lambda where: where)
     _point(points, "destination", lambda: _reach(destination, dataset), lambda where: where)
     if _point(points, "webhook", notify.address, None):
         points.append(Point("webhook", ok=True, detail="the address is usable; nothing was sent"))
@@ -72,6 +78,27 @@ def _accounts(client: BoastClient, found: Settings) -> list[str]:
             "The token sees no account", hint="Ask for API access to an account in Boast, then check again."
         )
     return list(account_ids_from(found.account_ids) or seen)
+
+
+def _writable() -> str:
+    """Where the state of a run and its scratch index go, and how much room there is."""
+    said = []
+    for what, folder, setting in (
+        ("state", Path(get_dlt_pipelines_dir()), "DLT_DATA_DIR"),
+        ("scratch", Path(tempfile.gettempdir()), "TMPDIR"),
+    ):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as probe:
+                probe.write(b"boast")
+            free = shutil.disk_usage(folder).free
+        except OSError as error:
+            raise ConfigurationError(
+                f"The {what} folder {folder} cannot be written: {error.strerror}",
+                hint=f"Free it, or choose another with {setting}.",
+            ) from None
+        said.append(f"{what} in {folder}, {free / 1e9:.1f} GB free")
+    return "; ".join(said)
 
 
 def _reach(destination: str, dataset: str) -> str:

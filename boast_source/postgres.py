@@ -89,9 +89,10 @@ class _Client(PostgresClient):
 class _LockedMerge(SqlMergeFollowupJob):
     @classmethod
     def generate_sql(cls, table_chain: Sequence[PreparedTableSchema], sql_client: SqlClientBase[Any]) -> list[str]:
-        table = sql_client.make_qualified_table_name(str(table_chain[0]["name"]))
+        names = [sql_client.get_qualified_table_names(str(table["name"])) for table in table_chain]
         merge = super().generate_sql(table_chain, sql_client)
-        return [f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE", *merge]
+        emptied = [f"TRUNCATE TABLE {staging}" for _, staging in names]  # people's data does not lie about
+        return [f"LOCK TABLE {names[0][0]} IN SHARE ROW EXCLUSIVE MODE", *merge, *emptied]
 
 
 class _CopyJob(RunnableLoadJob, HasFollowupJobs):

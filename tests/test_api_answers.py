@@ -142,3 +142,15 @@ def test_nan_and_half_a_surrogate_pair_do_not_lose_the_page():
     (record,) = page_of(body, 1).records
     assert record == {"id": "a", "rate": "NaN", "low": "-Infinity", "name": "x\ufffd", "whole": "\U0001f600"}
     assert orjson.dumps(record)
+
+
+@pytest.mark.parametrize("more", [b"", b', "odd": NaN'])
+def test_an_integer_beyond_64_bits_keeps_all_its_digits(more):
+    numbers = b'"most": 18446744073709551615, "huge": 123456789012345678901234, "in": [-98765432109876543210, 1e300, 7]'
+    body = b'{"id": "a", %b%b}' % (numbers, more)
+    (record,) = page_of(b'{"data": [%b]}' % body, 1).records
+    assert record == record_of(b'{"data": %b}' % body)
+    assert record["most"] == 2**64 - 1
+    assert record["huge"] == "123456789012345678901234"
+    assert record["in"] == ["-98765432109876543210", 1e300, 7]
+    assert orjson.dumps(record)

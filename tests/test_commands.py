@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -182,8 +183,9 @@ def test_check_says_ok_to_each_point_or_what_to_do(sandbox, workplace):
     server = sandbox(enrollments=30)
     done = workplace.use(server).boast("check")
     assert done.code == 0
-    assert [line.split()[0] for line in done.out.splitlines()] == ["ok"] * 4
+    assert [line.split()[0] for line in done.out.splitlines()] == ["ok"] * 5
     assert "30 enrollments, 2 pages" in done.out
+    assert re.search(r"state in .+, [0-9.]+ GB free; scratch in ", done.out)
 
     done = workplace.boast("check", "--json", **{TOKEN: "wrong"})
     assert done.code == 1
@@ -192,6 +194,11 @@ def test_check_says_ok_to_each_point_or_what_to_do(sandbox, workplace):
     assert points["destination"]["ok"]
     assert not points["token and accounts"]["ok"]
     assert "boast login" in points["token and accounts"]["detail"]
+
+    done = workplace.boast("check", DLT_DATA_DIR="/proc/nowhere")
+    assert done.code == 2
+    assert "FAIL folders: The state folder /proc/nowhere" in done.out
+    assert "DLT_DATA_DIR" in done.out
 
 
 def test_ctrl_c_in_the_sandbox_ends_cleanly(workplace):

@@ -238,6 +238,11 @@ def test_four_processes_load_twenty_accounts_side_by_side_and_exactly(sandbox, j
     whole = job.boast(*INTO, *some)
     assert loaded(whole) == 0
     assert {account["verified"] for account in whole.json["accounts"]} == {"covered"}
+    staged = postgres.sql("select schemaname, tablename from pg_tables where schemaname like '%staging%'")
+    assert any(table == "contacts" for _, table in staged)
+    for schema, table in staged:  # nobody's data lies about
+        if not table.startswith("_dlt"):
+            assert postgres.sql(f'select count(*) from "{schema}"."{table}"') == [(0,)]
 
 
 def wait_until(condition):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,6 +18,8 @@ from boast_source.api.masking import masked
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_NOT_SIMPLE = {float, dict, list}
+_LONGEST = 20  # characters of an integer of 64 bits
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 
 
@@ -62,6 +65,7 @@ def page_of(body: bytes, number: int) -> Page:
             raise BadAnswerError("`data` holds something that is not an object")
         if not record.get("id"):
             raise BadAnswerError("`data` holds a record without an id")
+    records = _exact(records, body)
     pagination = _section(_section(envelope, "meta"), "pagination")
     if pagination is None:
         return Page(number, records)
@@ -76,7 +80,7 @@ def record_of(body: bytes) -> dict[str, Any]:
         raise BadAnswerError("`data` is not an object")
     if not record.get("id"):
         raise BadAnswerError("`data` is a record without an id")
-    return record
+    return _exact([record], body)[0]
 
 
 def error_of(body: bytes, secrets: Iterable[str | None] = ()) -> ErrorBody:
@@ -110,10 +114,32 @@ def _envelope(body: bytes) -> dict[str, Any]:
 def _lenient(body: bytes) -> Any:
     """JSON with NaN or infinity, which become text, or half a surrogate pair, which becomes U+FFFD."""
     try:
-        return _mended(json.loads(body, parse_constant=str))
+        return _mended(json.loads(body, parse_int=_integer, parse_constant=str))
     except (ValueError, RecursionError):
         what = "empty" if not body.strip() else "a web page" if body.lstrip()[:1] == b"<" else "not JSON"
         raise BadAnswerError(f"the body is {what}") from None
+
+
+def _exact(records: list[dict[str, Any]], body: bytes) -> list[dict[str, Any]]:
+    """The records of the body; where orjson may have made a float of an integer of more than 64 bits, read again."""
+    if _NOT_SIMPLE.isdisjoint(map(type, chain.from_iterable(map(dict.values, records)))) or not _is_huge(records):
+        return records
+    data = json.loads(body, parse_int=_integer, parse_constant=str)["data"]
+    return _mended(data if isinstance(data, list) else [data])  # type: ignore[no-any-return]
+
+
+def _is_huge(value: Any) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return any(map(_is_huge, value))
+    return isinstance(value, float) and abs(value) >= 2.0**63
+
+
+def _integer(digits: str) -> int | str:
+    """An integer that needs more than 64 bits stays the text that it is: no column of numbers holds it."""
+    value = int(digits) if len(digits) <= _LONGEST else 2**64
+    return value if -(2**63) <= value < 2**64 else digits
 
 
 def _mended(value: Any) -> Any:
