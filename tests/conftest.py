@@ -20,6 +20,7 @@ from boast_source.sandbox import SandboxOptions
 from boast_source.sandbox.server import running
 from tests.wheel import built
 
+AS_A_USER = str(Path(__file__).parent / "as_a_user")
 NO_REPORT = {"SOURCES__BOAST__REPORT_PATH": ""}  # for nights about other things: drawing takes as long as all the rest
 
 
@@ -66,7 +67,7 @@ class Workplace:
 
     def start(self, *arguments: str, **env: str) -> subprocess.Popen:
         inherited = {key: os.environ[key] for key in ("PATH", "LANG", "SYSTEMROOT") if key in os.environ}
-        mine = {"HOME": str(self.folder / "home"), "DLT_DATA_DIR": str(self.folder / "state")}
+        mine = {"HOME": str(self.folder / "home"), "DLT_DATA_DIR": str(self.folder / "state"), "PYTHONPATH": AS_A_USER}
         return subprocess.Popen(
             [sys.executable, "-m", "boast_source", *arguments],
             cwd=self.folder,

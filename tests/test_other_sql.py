@@ -15,7 +15,8 @@ TO = ("--destination", "sqlalchemy")
 def desk(sandbox, workplace):
     """A loaded database with three pending enrollments."""
     server = sandbox(enrollments=40)
-    workplace.use(server).env |= {"DESTINATION__SQLALCHEMY__CREDENTIALS": f"sqlite:///{workplace.folder}/boast.db"}
+    settings = {"DESTINATION__SQLALCHEMY__CREDENTIALS": f"sqlite:///{workplace.folder}/boast.db"}
+    workplace.use(server).env |= settings | {"PYTHONPATH": ""}  # with SQLAlchemy, unlike a user
     with client_of(server) as client:
         contacts = [record["id"] for record in client.every("contacts")]
         sequence = client.every("sequences")[0]["id"]
