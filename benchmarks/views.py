@@ -49,7 +49,7 @@ create table runs as
     select 'run' as run_id, 'load' as command, now() as started_at, now() as finished_at, 'ok' as status,
         0::bigint as exit_code, 'exact' as verified, {rows}::bigint as listed, {rows}::bigint as loaded,
         0::bigint as missing, null::bigint as sent, null::bigint as refused, null::bigint as unknown,
-        null::bigint as held, '0' as version, null::varchar as error;
+        null::bigint as held, '0' as version, null::varchar as error, null::varchar as account_ids;
 drop table base;
 """
 QUERIES = {

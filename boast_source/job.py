@@ -100,7 +100,7 @@ def load_job(
         keep_going=True,
     )
     pipeline = pipeline_for(destination, dataset, given or ())
-    run = runs.Run("load")
+    run = runs.Run("load", account_ids=",".join(given) if given else None)
     with (
         lock(pipeline, run_id=run.run_id, command=run.command) as left,
         client_for(found) as client,

@@ -45,6 +45,7 @@ _TYPES = {
     "version": "text",
     "error": "text",
     "told": "text",
+    "account_ids": "text",
 }
 
 
@@ -56,7 +57,8 @@ def now() -> datetime:
 class Run:
     """One row of `runs`. Counts are null where the command does not count them; times are UTC.
 
-    `told`: what people know of the pipeline's state since this run told them (see notify.py).
+    `told`: what people know of the pipeline's state since this run told them (see notify.py). `account_ids`: those that
+    the run was given, with commas between; None: all.
     """
 
     command: str
@@ -76,6 +78,7 @@ class Run:
     version: str = field(default_factory=lambda: version("boast-source"))
     error: str | None = None
     told: str | None = None
+    account_ids: str | None = None
 
     def finish(self, exit_code: int, error: str | None = None) -> None:
         self.finished_at = now()

@@ -36,6 +36,11 @@ COLUMNS = {
     "account_id": "text",
     "missing_since": "timestamptz",
 }
+RUNS = {
+    **dict.fromkeys(("run_id", "command", "status", "verified", "error", "account_ids"), "text"),
+    **dict.fromkeys(("started_at", "finished_at"), "timestamptz"),
+    **dict.fromkeys(("exit_code", "listed"), "bigint"),
+}
 HISTORY = COLUMNS | {"version_key": "text", "version": "bigint", "content_hash": "text", "observed_at": "timestamptz"}
 
 
@@ -320,15 +325,39 @@ def test_the_history_has_for_every_moment_the_version_that_had_been_seen_last(pl
 
 def test_empty_tables_and_no_ledger_give_views_that_can_be_asked(place):
     place.enrollments([])
-    place.table("runs", {"run_id": "text", "command": "text", "status": "text", "exit_code": "bigint",
-                         "started_at": "timestamptz", "finished_at": "timestamptz", "verified": "text",
-                         "listed": "bigint", "error": "text"}, [])  # fmt: skip
+    place.table("runs", RUNS, [])
     assert place.views() == [name for name in models.NEEDS if name != "push_requests"]
     assert place.rows("select * from boast_data.enrollment_daily") == []
     assert place.rows("select * from boast_data.sequence_performance") == []
     assert place.rows("select * from boast_data.enrollment_cohorts") == []
     ((stored, waiting, last),) = place.rows("select stored, waiting, last_run_id from boast_data.pipeline_health")
     assert (stored, waiting, last) == (0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("runs", "age"),
+    [
+        ([(5, None, 0), (29, None, 0)], 5),
+        ([(5, "a", 0), (6, "b", 0)], 6),
+        ([(5, "a", 0), (6, "b", 1), (30, "b", 0)], 30),  # what fails is not fresh
+        ([(5, "a", 0), (30, "b", 0), (8, None, 3)], 8),  # a run over all is one over each
+        ([(5, "a", 0), (7, "a,b", 0), (900, "b", 0)], 7),
+        ([(5, "a", 0), (900, "b", 0)], 5),  # nobody has listed b for weeks: it has left
+        ([(900, "a", 0), (901, "b", 0)], 900),
+        ([(-5, "b", 0), (5, "a", 0), (9, "b", 0)], 9),  # a clock ran ahead
+        ([(5, None, 1)], None),
+    ],
+)
+def test_the_freshness_is_that_of_the_account_that_waits_longest(place, runs, age):
+    place.enrollments([row | {"account_id": "ab"[n % 2]} for n, row in enumerate(random_history(3, orderly=True))])
+    now = datetime.now(timezone.utc)
+    moments = [(now - timedelta(hours=hours), accounts, code) for hours, accounts, code in runs]
+    rows = [{"run_id": str(n), "finished_at": m, "started_at": m, "listed": 1, "exit_code": c, "account_ids": a}
+            for n, (m, a, c) in enumerate(moments)]  # fmt: skip
+    place.table("runs", RUNS, rows)
+    place.views()
+    ((hours,),) = place.rows("select hours_since_success from boast_data.pipeline_health")
+    assert hours is None if age is None else abs(float(hours) - age) < 0.1
 
 
 def test_a_load_makes_the_views_and_a_new_field_shows_in_the_history(sandbox, workplace):

@@ -122,8 +122,12 @@ SPECIAL = {
     ("runs", "held"): "Requests that wait for a person's decision.",
     ("runs", "version"): "Version of the connector.",
     ("runs", "told"): "What people know of the pipeline's state since this run told them (webhook).",
+    ("runs", "account_ids"): "The accounts that the run was given (--account); null: all.",
     ("runs", "error"): "What went wrong, without people's data.",
-    ("pipeline_health", "last_success_at"): "End of the last run that listed the enrollments and did not fail.",
+    (
+        "pipeline_health",
+        "last_success_at",
+    ): "End of the last run that listed the enrollments and did not fail; of the account that waits longest for one.",
     ("pipeline_health", "hours_since_success"): "Hours since then.",
     ("pipeline_health", "verified"): "How sure that run was: exact, covered, moving or failed.",
     ("pipeline_health", "listed"): "Enrollments that the API listed in it.",

@@ -1,6 +1,7 @@
 -- One row: is all well? Freshness, the last run, listed against stored, what waits for a person.
--- `last_success_at`: the end of the last run that listed the enrollments and did not fail. `listed` is what it counted in the
--- API, `stored` what is here now and not missing. `waiting`: requests that are held, refused or unknown.
+-- `last_success_at`: the end of the last run that listed the enrollments and did not fail; where accounts have runs of their own,
+-- that of the account that waits longest for one (an account that no run listed for 30 days has left). `verified` and `listed` are
+-- of the last such run, `stored` is what is here now and not missing. `waiting`: requests that are held, refused or unknown.
 -- What a clock that ran ahead recorded in the future is left out until then.
 with past as (
     select * from runs where finished_at <= current_timestamp + interval '1' hour
@@ -20,6 +21,24 @@ last_success as (
         where listed is not null and exit_code in (0, 3)
     ) as ranked
     where place = 1
+),
+
+lists as (
+    select account_ids, max(finished_at) as listed_at
+    from past
+    where listed is not null and exit_code in (0, 3) and finished_at > current_timestamp - interval '30' day
+    group by account_ids
+),
+
+accounts_listed as (
+    select known.account_id, max(lists.listed_at) as listed_at
+    from (select distinct account_id from sequence_enrollments) as known
+    inner join lists on lists.account_ids is null or lists.account_ids like concat('%', known.account_id, '%')
+    group by known.account_id
+),
+
+oldest as (
+    select min(listed_at) as listed_at from accounts_listed
 ),
 
 stored as (
@@ -47,8 +66,8 @@ waiting as (
 )
 
 select
-    ls.finished_at as last_success_at,
-    date_diff('second', ls.finished_at, current_timestamp) / 3600.0 as hours_since_success,
+    coalesce(o.listed_at, ls.finished_at) as last_success_at,
+    date_diff('second', coalesce(o.listed_at, ls.finished_at), current_timestamp) / 3600.0 as hours_since_success,
     ls.verified,
     ls.listed,
     coalesce(st.stored, 0) as stored,
@@ -65,5 +84,6 @@ select
     w.held + w.refused + w.unknown as waiting
 from waiting as w
 cross join stored as st
+cross join oldest as o
 left join last_run as lr on 1 = 1
 left join last_success as ls on 1 = 1

@@ -36,6 +36,35 @@ WITH past AS (
   ) AS ranked
   WHERE
     place = 1
+), lists AS (
+  SELECT
+    account_ids,
+    MAX(finished_at) AS listed_at
+  FROM past
+  WHERE
+    NOT listed IS NULL
+    AND exit_code IN (0, 3)
+    AND finished_at > CURRENT_TIMESTAMP() - INTERVAL '30' DAY
+  GROUP BY
+    account_ids
+), accounts_listed AS (
+  SELECT
+    known.account_id,
+    MAX(lists.listed_at) AS listed_at
+  FROM (
+    SELECT DISTINCT
+      account_id
+    FROM sequence_enrollments
+  ) AS known
+  INNER JOIN lists
+    ON lists.account_ids IS NULL
+    OR lists.account_ids LIKE CONCAT('%', COALESCE(known.account_id, ''), '%')
+  GROUP BY
+    known.account_id
+), oldest AS (
+  SELECT
+    MIN(listed_at) AS listed_at
+  FROM accounts_listed
 ), stored AS (
   SELECT
     CAST(SUM(CASE WHEN missing_since IS NULL THEN 1 ELSE 0 END) AS BIGINT) AS stored,
@@ -60,8 +89,8 @@ WITH past AS (
   FROM latest
 )
 SELECT
-  ls.finished_at AS last_success_at,
-  DATEDIFF(SECOND, ls.finished_at, CURRENT_TIMESTAMP()) / 3600.0 AS hours_since_success,
+  COALESCE(o.listed_at, ls.finished_at) AS last_success_at,
+  DATEDIFF(SECOND, COALESCE(o.listed_at, ls.finished_at), CURRENT_TIMESTAMP()) / 3600.0 AS hours_since_success,
   ls.verified,
   ls.listed,
   COALESCE(st.stored, 0) AS stored,
@@ -78,6 +107,7 @@ SELECT
   w.held + w.refused + w.unknown AS waiting
 FROM waiting AS w
 CROSS JOIN stored AS st
+CROSS JOIN oldest AS o
 LEFT JOIN last_run AS lr
   ON 1 = 1
 LEFT JOIN last_success AS ls
