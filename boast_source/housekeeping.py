@@ -1,5 +1,5 @@
 """What would grow for ever on a machine that keeps its disk: dlt's packages that are loaded or were never finished, and
-old rows of `runs`.
+old rows of `runs`, and of Delta tables the files that no version needs.
 
 The ledger and the history are never touched. Of `runs` the rows that others rest on stay whatever their age: the newest
 that sent something (push/ledger.py tells a lost ledger by it) and the newest good listing (the view `pipeline_health`).
@@ -30,14 +30,16 @@ def tidy(pipeline: dlt.Pipeline, found: Settings) -> None:
     """Forget what is older than the settings say. What cannot be done now is done by a later run."""
     forget_packages(Path(pipeline.working_dir), found.keep_packages)
     forget_unfinished(Path(pipeline.working_dir))
-    if lake.is_lake(pipeline):
-        return
+    before = runs.now() - timedelta(seconds=found.keep_runs_seconds)
     try:
+        if lake.is_lake(pipeline):
+            lake.tidy(pipeline, before)
+            return
         with warehouse.client_of(pipeline) as client:
             if client is not None:
-                forget_runs(client, runs.now() - timedelta(seconds=found.keep_runs_seconds))
+                forget_runs(client, before)
     except Exception as error:  # noqa: BLE001 -- no run fails for it
-        log.warning("old rows of runs are still there: %s", type(error).__name__)
+        log.warning("what is old in the warehouse is still there: %s", type(error).__name__)
 
 
 def forget_packages(working: Path, keep: int) -> None:

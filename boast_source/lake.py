@@ -16,14 +16,18 @@ import pyarrow as pa
 from dlt.common.configuration.specs.mixins import WithObjectStoreRsCredentials
 
 from boast_source.scratch import CHUNK, quote, reader_of
+from boast_source.tables import HISTORY, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     import dlt
     from deltalake import DeltaTable
 
 FORMAT = "delta"
+KEPT_HOURS = 7 * 24  # for readers of older versions, as Delta's own default
+MOST_FILES = 50  # of a table, before they are joined
 
 
 def is_lake(pipeline: dlt.Pipeline) -> bool:
@@ -61,6 +65,23 @@ def append(pipeline: dlt.Pipeline, table: str, rows: pa.Table) -> None:
 
     address, options = _address(pipeline, table)
     write_deltalake(address, rows, mode="append", schema_mode="merge", storage_options=options)
+
+
+def tidy(
+    pipeline: dlt.Pipeline, before: datetime, *, kept_hours: int = KEPT_HOURS, most_files: int = MOST_FILES
+) -> None:
+    """Forget the runs that began before a moment (those apart that told people something), join small files, and
+    remove files that no version of the last `kept_hours` needs.
+    """
+    for name in (*SHAPES, HISTORY, "runs"):
+        table = _table(pipeline, name)
+        if table is None:
+            continue
+        if name == "runs":
+            table.delete(f"started_at < '{before.isoformat()}' and told is null")
+        if len(table.file_uris()) > most_files:
+            table.optimize.compact()
+        table.vacuum(kept_hours, dry_run=False, enforce_retention_duration=False)
 
 
 def _table(pipeline: dlt.Pipeline, table: str) -> DeltaTable | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import dlt
 import pytest
 from deltalake import DeltaTable
@@ -54,3 +56,27 @@ def test_reading_what_is_not_there_gives_nothing(bucket, tmp_path, monkeypatch):
     pipeline = dlt.pipeline("p", destination="filesystem", dataset_name="d", pipelines_dir=str(tmp_path / "p"))
     assert lake.is_lake(pipeline)
     assert list(lake.read(pipeline, "nothing", ["id"])) == []
+
+
+def test_files_that_no_version_needs_are_removed_and_small_ones_joined(sandbox, bucket, monkeypatch, tmp_path):
+    server = sandbox(enrollments=40)
+    bucket.use(server)
+    for name, value in bucket.env.items():
+        monkeypatch.setenv(name, value)
+    for _ in range(3):
+        server.control("POST", "mutate", {"update": 5, "insert": 1})
+        load(bucket)
+    folder = bucket.folder / "lake" / "boast_data"
+    before = {name: table(bucket, name) for name in ("sequence_enrollments", "sequence_enrollments_history", "runs")}
+    lying = {name: len(list((folder / name).glob("*.parquet"))) for name in before}
+    pipeline = dlt.pipeline(
+        "boast", destination="filesystem", dataset_name="boast_data", pipelines_dir=str(tmp_path / "p")
+    )
+    lake.tidy(pipeline, datetime.now(timezone.utc) - timedelta(days=1), kept_hours=0, most_files=1)
+    for name, rows in before.items():
+        key = "run_id" if name == "runs" else "version_key" if "history" in name else "id"
+        assert sorted(table(bucket, name), key=lambda row: row[key]) == sorted(rows, key=lambda row: row[key])
+        assert len(list((folder / name).glob("*.parquet"))) == 1 < lying[name]
+    lake.tidy(pipeline, datetime.now(timezone.utc))
+    assert table(bucket, "runs") == []
+    assert load(bucket) == 0
