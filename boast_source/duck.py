@@ -37,7 +37,8 @@ class duckdb(dlt_duckdb):  # noqa: N801 -- dlt's destinations are spelled like f
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         caps = super()._raw_capabilities()
-        caps.parquet_format = ParquetFormatConfiguration(compression="none")  # read once, on the same machine
+        if "compression" in ParquetFormatConfiguration.get_resolvable_fields():  # older ones of dlt have no choice
+            caps.parquet_format = ParquetFormatConfiguration(compression="none")  # read once, on the same machine
         return caps
 
     @property

@@ -379,6 +379,7 @@ def test_a_load_makes_the_views_and_a_new_field_shows_in_the_history(sandbox, wo
     assert (wrong.code, "IANA" in wrong.err) == (2, True)
 
 
+@pytest.mark.skipif(sqlglot.__version__.split(".")[0] != "30", reason="other versions of sqlglot write them otherwise")
 @pytest.mark.parametrize("dialect", ["snowflake", "bigquery", "databricks"])
 @pytest.mark.parametrize("name", models.NEEDS)
 def test_the_translations_are_those_that_were_looked_at(name, dialect):
