@@ -97,6 +97,7 @@ def _fill(connection: DuckDBPyConnection, partial: Path, on_note: Callable[[str]
         connection.execute(f"use {_COPY}")
         left_out = _make_views(connection, mine)
         _comment(connection, mine)
+        connection.execute(f"checkpoint {_COPY}")  # which says what a full disk refuses; `detach` may not
     finally:
         with contextlib.suppress(duckdb.Error):
             connection.execute("rollback")

@@ -49,5 +49,5 @@ select
     c.responded_in_30_days * 1.0 / c.enrolled as response_rate_30_days,
     coalesce(date_diff('day', c.month, cast(n.moment as date)) >= 61, false) as had_30_days
 from cohorts as c
-cross join newest as n
+inner join newest as n on 1 = 1
 left join sequences as s on s.id = c.sequence_id

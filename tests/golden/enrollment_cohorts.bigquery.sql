@@ -48,6 +48,7 @@ SELECT
   c.responded_in_30_days * 1.0 / c.enrolled AS response_rate_30_days,
   COALESCE(DATE_DIFF(CAST(n.moment AS DATE), c.month, DAY) >= 61, FALSE) AS had_30_days
 FROM cohorts AS c
-CROSS JOIN newest AS n
+INNER JOIN newest AS n
+  ON 1 = 1
 LEFT JOIN sequences AS s
   ON s.id = c.sequence_id

@@ -106,8 +106,10 @@ SELECT
   w.unknown,
   w.held + w.refused + w.unknown AS waiting
 FROM waiting AS w
-CROSS JOIN stored AS st
-CROSS JOIN oldest AS o
+INNER JOIN stored AS st
+  ON 1 = 1
+INNER JOIN oldest AS o
+  ON 1 = 1
 LEFT JOIN last_run AS lr
   ON 1 = 1
 LEFT JOIN last_success AS ls
