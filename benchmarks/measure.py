@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,19 +49,22 @@ class Folder:
 
     def run(self, command: Sequence[str], base_url: str, workers: int, codes: Sequence[int] = (0,)) -> Run:
         """Raises RuntimeError with the end of its output when the command fails."""
+        measured = self.path / "measured.txt"
+        measured.unlink(missing_ok=True)
         with (self.path / "output.txt").open("w+") as output:
-            began = time.perf_counter()
-            child = subprocess.Popen(
-                command, cwd=self.path, env=self._environment(base_url, workers), stdout=output, stderr=output
+            subprocess.run(
+                [sys.executable, "-SE", str(ROOT / "benchmarks" / "launch.py"), str(measured), *command],
+                cwd=self.path,
+                env=self._environment(base_url, workers),
+                stdout=output,
+                stderr=output,
+                check=True,
             )
-            _, status, usage = os.wait4(child.pid, 0)
-            seconds = time.perf_counter() - began
-            child.returncode = os.waitstatus_to_exitcode(status)
-            if child.returncode not in codes:
+            *taken, code = map(float, measured.read_text().split())
+            if int(code) not in codes:
                 output.seek(0)
-                raise RuntimeError(f"{' '.join(command)} ended with {child.returncode}:\n{output.read()[-2000:]}")
-        unit = 1024 if sys.platform == "darwin" else 1  # bytes there, kilobytes elsewhere
-        return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit / 1024)
+                raise RuntimeError(f"{' '.join(command)} ended with {int(code)}:\n{output.read()[-2000:]}")
+        return Run(*taken)
 
     def stored(self) -> tuple[int, int]:
         """Rows and distinct ids in the warehouse."""
