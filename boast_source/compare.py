@@ -4,7 +4,8 @@ Works on the scratch index, in SQL, for one list at a time. A content hash cover
 not null, by name), the account and whether the record is missing; two records are the same version exactly when
 their hashes are equal. For a list `x` it makes
 
-- `x__now`: the newest version of each id that was delivered, typed, with `_hash`;
+- `x__now`: of the newest version of each id that was delivered id, account, cursor and `_hash`;
+- `x__rows`: a view, the whole rows of these, typed;
 - `x__stored`: of each of the warehouse's rows `id`, account, `missing_since` and `_hash`;
 - `x__gone`: stored ids that the API no longer has (confirmed by 404);
 - `x__newest`: for the history, the newest version of each id: `version`, `version_key`, `content_hash`;
@@ -16,7 +17,7 @@ their hashes are equal. For a list `x` it makes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
@@ -41,7 +42,7 @@ _SQL_TYPES: dict[Kind, str] = {
     "bool": "boolean",
 }
 # what a field of the API cannot be called in a table of ours
-_RESERVED = {ACCOUNT, MISSING, *HISTORY_KEYS, "_hash", "step", "before", "before_key", "place"}
+_RESERVED = {ACCOUNT, MISSING, *HISTORY_KEYS, "_hash", "_seq", "step", "before", "before_key", "place"}
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def _kind_of(json_types: set[str]) -> Kind | None:
 
 
 def make_now(scratch: Scratch, shape: Shape, columns: list[Column]) -> None:
-    """`x__now`: of all deliveries of an id the latest pass wins, then the later `updated_at`, then arrival."""
+    """`x__now` and `x__rows`: of an id the latest pass wins, then the later `updated_at`, then arrival."""
     listed = f"{shape.name}__listed"
     typed = ", ".join(f"{c.typed} as {quote(c.name)}" for c in columns)
     newest = f"{quote(shape.cursor)} desc nulls last, " if shape.cursor else ""
@@ -162,9 +163,15 @@ def make_now(scratch: Scratch, shape: Shape, columns: list[Column]) -> None:
             f"_seq in (select _seq from {listed} qualify"
             f" row_number() over (partition by id order by _pass desc, {newest} _account, _seq desc) = 1)"
         )
+    x, kept = shape.name, ", ".join(dict.fromkeys(["id", "_hash", ACCOUNT, *([shape.cursor] if shape.cursor else [])]))
+    rows = f"select {typed}, _account as {ACCOUNT}, null::timestamptz as {MISSING}, _seq from {listed}"
     scratch.execute(
-        f"create or replace table {shape.name}__now as with typed as (select {typed}, _account as {ACCOUNT},"
-        f" null::timestamptz as {MISSING} from {listed} where {won}) select *, {_hash(columns)} as _hash from typed"
+        f"create or replace table {x}__now as with typed as ({rows} where {won}), hashed as"
+        f" (select *, {_hash(columns)} as _hash from typed) select {kept}, _seq from hashed"
+    )
+    scratch.execute(
+        f"create or replace view {x}__rows as select typed.* exclude (_seq), now._hash from ({rows}) typed"
+        f" join {x}__now now using (_seq)"
     )
 
 
@@ -226,11 +233,9 @@ def _typed(columns: list[Column], there: Collection[str], table: str) -> str:
 def keep_to_verify(scratch: Scratch, shape: Shape) -> None:
     """Of all that was made, leave what `unequal` compares: the rest has been handed on."""
     x = shape.name
-    cursor = f", {quote(shape.cursor)}" if shape.cursor else ""
-    scratch.execute(f"create or replace table {x}__kept as select id, _hash, {ACCOUNT}{cursor} from {x}__now")
-    for name in ("now", "newest", "unkept", "lost", "stored", "whole"):
+    scratch.execute(f"drop view if exists {x}__rows")
+    for name in ("listed", "newest", "unkept", "lost", "stored", "whole"):
         scratch.execute(f"drop table if exists {x}__{name}")
-    scratch.execute(f"alter table {x}__kept rename to {x}__now")
 
 
 def _kinds(columns: list[Column]) -> dict[str, Kind]:
@@ -297,6 +302,14 @@ def make_lost(scratch: Scratch, shape: Shape) -> None:
     )
 
 
+def has_fresh(scratch: Scratch, shape: Shape, within: str = "true") -> bool:
+    """Whether there is any version that the history does not hold yet; call it after `make_lost`."""
+    x = shape.name
+    found = [f"from {x}__now r anti join {x}__newest n on n.id = r.id and n.content_hash = r._hash where {within}"]
+    found += [f"from {x}__{name}" for name in ("gone", "unkept", "lost")]
+    return any(scratch.value(f"select exists ({rows})") for rows in found)
+
+
 def undelivered(scratch: Scratch, shape: Shape, accounts: list[str]) -> list[tuple[str, str]]:
     """(account, id) of the stored rows of these accounts that no pass delivered and that are not marked missing."""
     return [
@@ -337,18 +350,29 @@ def delivered(scratch: Scratch, shape: Shape, account: str | None) -> bool:
 
 def changed_rows(shape: Shape, columns: list[Column], *, everything: bool, within: str = "true") -> str:
     """SQL: the rows to load into `x`: new, changed, or gone (with `missing_since` set to now)."""
-    names = ", ".join(f"r.{quote(name)}" for name in row_columns(shape, columns) if name != MISSING)
-    x = shape.name
-    equal = "" if everything else f" anti join {x}__stored s on s.id = r.id and s._hash = r._hash"
-    sql = f"select {names}, r.{MISSING} from {x}__now r{equal} where ({within})"
-    if MISSING in row_columns(shape, columns):
+    kept, x = row_columns(shape, columns), shape.name
+    names = ", ".join(f"r.{quote(name)}" for name in kept)
+    sql = f"select {names} from {x}__rows r{_unless_equal(shape, everything)} where ({within})"
+    if MISSING in kept:
         sql += (
-            f" union all by name select {names}, {SEEN_AT} as {MISSING}"
-            f" from {x}__whole r semi join {x}__gone using (id)"
+            f" union all by name select {names} from"
+            f" (select * replace ({SEEN_AT} as {MISSING}) from {x}__whole semi join {x}__gone using (id)) r"
         )
-    else:
-        sql = sql.replace(f", r.{MISSING} from", " from")
     return sql
+
+
+def changed_counts(scratch: Scratch, shape: Shape, *, everything: bool, within: str = "true") -> list[tuple[Any, ...]]:
+    """(account, rows of `changed_rows` that were listed, those that are gone)."""
+    x = shape.name
+    return scratch.rows(
+        f"select {ACCOUNT}, count(*) filter (not gone), count(*) filter (gone) from ("
+        f"select r.{ACCOUNT}, false as gone from {x}__now r{_unless_equal(shape, everything)} where ({within})"
+        f" union all select {ACCOUNT}, true from {x}__whole semi join {x}__gone using (id)) group by all"
+    )
+
+
+def _unless_equal(shape: Shape, everything: bool) -> str:
+    return "" if everything else f" anti join {shape.name}__stored s on s.id = r.id and s._hash = r._hash"
 
 
 def history_rows(shape: Shape, columns: list[Column], within: str = "true") -> str:
@@ -364,11 +388,11 @@ def history_rows(shape: Shape, columns: list[Column], within: str = "true") -> s
     single = (
         "select r.*, n.version as before, n.version_key as before_key,"
         " coalesce(n.version, 0) + 1 as version, 1 as place"
-        f" from (select r.* from {x}__now r anti join {x}__newest n on n.id = r.id and n.content_hash = r._hash"
+        f" from (select r.* from {x}__rows r anti join {x}__newest n on n.id = r.id and n.content_hash = r._hash"
         f" where {within}) r left join {x}__newest n using (id) anti join {x}__unkept u on u.id = r.id"
     )
     several = (
-        f"with seen as (select r.*, 1 as step from {x}__now r semi join {x}__unkept using (id) where {within}"
+        f"with seen as (select r.*, 1 as step from {x}__rows r semi join {x}__unkept using (id) where {within}"
         f" union all by name select r.*, 0 as step from {x}__whole r semi join {x}__unkept using (id)"
         f" union all by name select r.*, 1 as step from {x}__whole r semi join {x}__lost using (id)"
         f" union all by name select * exclude (_hash), {hashed} as _hash, 2 as step from"

@@ -101,6 +101,7 @@ class Listing:
         self._columns: dict[str, list[Column]] = {}
         self._accounts: list[str] | None = None
         self._streams: dict[str, int] = {}  # lists that are being handed on: how many tables still want rows
+        self._changed: set[str] = set()  # lists with rows to hand on
         self._written: set[str] = set()  # lists of which something was handed on
 
     def close(self) -> None:
@@ -137,6 +138,7 @@ class Listing:
         reports = [self._sweep(shape, account) for account in self.accounts()] if shape != ACCOUNTS else []
         if shape == ACCOUNTS:
             self._sweep_accounts()
+            self.accounts()  # whose ids say what else to list
         columns = compare.columns_of(self._scratch, shape, stored_kinds or {}, delivered_before)
         readable = pipeline if stored_kinds else None
         self._read_stored(shape, columns, readable)
@@ -155,8 +157,6 @@ class Listing:
         compare.make_now(self._scratch, shape, columns)
         compare.make_gone(self._scratch, shape, gone)
         self._read_whole(shape, columns, readable)
-        if shape != ACCOUNTS:  # whose ids say what else to list
-            self._scratch.execute(f"drop table {shape.name}__listed")
         self._columns[shape.name] = columns
         self._streams[shape.name] = 2 if compare.keeps_history(shape) else 1
         self._count(shape, reports)
@@ -169,7 +169,7 @@ class Listing:
             everything=self.options.everything,
             within=self.options.within(shape.cursor),
         )
-        yield from self._handed_on(shape, sql, {"id"})
+        yield from self._handed_on(shape, sql, {"id"}, some=shape.name in self._changed)
 
     def replaced(self, shape: Shape, pipeline: dlt.Pipeline | None) -> int:
         """How many whole rows of the table may be replaced; 0 where a row may hold what is not ours."""
@@ -179,7 +179,7 @@ class Listing:
 
     def enrollments(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """What was listed of the enrollments, for those who store nothing; call `prepare` first."""
-        yield from self._scratch.batches(f"select {', '.join(columns)} from {SEQUENCE_ENROLLMENTS.name}__now")
+        yield from self._scratch.batches(f"select {', '.join(columns)} from {SEQUENCE_ENROLLMENTS.name}__rows")
 
     def unknown_fields(self, shape: Shape) -> set[str]:
         """The columns that this listing fills beyond the documented ones."""
@@ -200,22 +200,24 @@ class Listing:
             compare.drop_kept(self._scratch, shape, warehouse.read(pipeline, history, ["id", "content_hash"]))
         compare.make_lost(self._scratch, shape)
         self._read_whole(shape, columns, pipeline)
+        fresh = compare.has_fresh(self._scratch, shape, within)
         sql = compare.history_rows(shape, columns, within=within)
-        yield from self._handed_on(shape, sql, {"id", *compare.HISTORY_KEYS})
+        yield from self._handed_on(shape, sql, {"id", *compare.HISTORY_KEYS}, some=fresh)
 
     def verify(self, shape: Shape, pipeline: dlt.Pipeline) -> None:
         """Compare again after the load, and say in each report how sure it is."""
         if shape.name not in self._columns:
             return
-        if shape.name in self._written:  # else the first comparison stands: nothing was written since
+        repeated, written = 0, shape.name in self._written
+        if written:  # else the first comparison stands, which found nothing to write
             self._scratch.limit(MEMORY)
             self._read_stored(shape, self._columns[shape.name], pipeline)
-        repeated = compare.repeated_ids(self._scratch, shape)
+            repeated = compare.repeated_ids(self._scratch, shape)
         within = self.options.within(shape.cursor)
         for report in self.reports:
             if report.resource != shape.name or report.error or report.account_id is None:
                 continue
-            unequal = compare.unequal(self._scratch, shape, report.account_id, within)
+            unequal = compare.unequal(self._scratch, shape, report.account_id, within) if written else 0
             if repeated or unequal or report.suspicious:
                 report.verified = "failed"
                 report.error = _failure(report, repeated, unequal)
@@ -327,27 +329,19 @@ class Listing:
         """Per account: distinct records delivered, rows to load, rows now missing."""
         x = shape.name
         listed = dict(self._scratch.rows(f"select account_id, count(*) from {x}__now group by all"))
-        changed = compare.changed_rows(
-            shape,
-            self._columns[shape.name],
-            everything=self.options.everything,
-            within=self.options.within(shape.cursor),
-        )
-        gone_id = f"id in (select id from {x}__gone)"
-        counts = {
-            account: (loaded, missing)
-            for account, loaded, missing in self._scratch.rows(
-                f"select account_id, count(*) filter (not ({gone_id})), count(*) filter ({gone_id}) from ({changed})"
-                " group by all"
-            )
-        }
+        within = self.options.within(shape.cursor)
+        changed = compare.changed_counts(self._scratch, shape, everything=self.options.everything, within=within)
+        counts = {account: (loaded, missing) for account, loaded, missing in changed}
+        if any(map(any, counts.values())):
+            self._changed.add(x)
         for report in reports:
             report.listed = listed.get(report.account_id, 0)
             report.loaded, report.missing = counts.get(report.account_id, (0, 0))
 
-    def _handed_on(self, shape: Shape, sql: str, keys: set[str]) -> Iterator[pa.Table]:
+    def _handed_on(self, shape: Shape, sql: str, keys: set[str], *, some: bool) -> Iterator[pa.Table]:
+        """The rows of a query, known to be none unless there are `some`."""
         handed = False
-        for batch in self._scratch.batches(sql):
+        for batch in self._scratch.batches(sql) if some else ():
             handed = True
             self._written.add(shape.name)
             yield _with_keys(batch, keys)
