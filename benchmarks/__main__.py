@@ -1,12 +1,14 @@
 """Measure, and print Markdown tables: `make bench`, or `python -m benchmarks --only extract-100 --runs 5`.
 
 Contenders of one work run in turns (A B A B ...) against the same server, so that what else the machine does hits
-all of them; the ratio is the median of the ratios within the turns.
+all of them; the ratio is the median of the ratios within the turns. Beside each stands the last one that was kept
+(`--keep` writes benchmarks/last.json): seconds of two machines cannot be compared, ratios can.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import subprocess
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from benchmarks.measure import Run
     from benchmarks.works import Work
 
+LAST = ROOT / "benchmarks" / "last.json"
+Kept = dict[str, float]  # median, lowest, highest, runs
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -34,13 +39,17 @@ def main() -> None:
     parser.add_argument("--contender", action="append", choices=CONTENDERS, help="this contender only; repeatable")
     parser.add_argument("--runs", type=int, help="runs of each contender; default: what each work says")
     parser.add_argument("--rows", type=int, default=200_000, help="enrollments in the list")
+    parser.add_argument("--keep", action="store_true", help="keep these ratios as the last ones")
     given = parser.parse_args()
     names = ("boast-source", "dlt", "duckdb", "pyarrow")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     print(f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {versions}.")
     print("Medians; process start included; one process and one fresh folder a run; run in turns.")
     measured = {name: _work(name, WORKS[name], given.rows, given.runs, given.contender) for name in given.only or WORKS}
-    _print_summary(measured)
+    found = _ratios(measured)
+    _print_summary(found)
+    if given.keep:
+        LAST.write_text(json.dumps(_last() | found, indent=2) + "\n")
 
 
 def _work(name: str, work: Work, rows: int, runs: int | None, chosen: list[str] | None) -> dict[str, list[Run]]:
@@ -85,22 +94,41 @@ def _folder(stack: ExitStack, port: int | None) -> Folder:
     return stack.enter_context(Folder(stack.enter_context(database(port)) if port else None))
 
 
-def _print_summary(measured: Mapping[str, Mapping[str, list[Run]]]) -> None:
-    """One line per promise: the ratio of two contenders, turn by turn where they ran in one work."""
-    print("\n| work | measured | runs |\n|---|--:|--:|")
+def _ratios(measured: Mapping[str, Mapping[str, list[Run]]]) -> dict[str, Kept]:
+    """By promise the ratio of two contenders, turn by turn where they ran in one work; and peaks of memory."""
+    found: dict[str, Kept] = {}
     for promise in PROMISES:
         mine = measured.get(promise.work, {}).get(promise.who, [])
         theirs = measured.get(promise.than_work or promise.work, {}).get(promise.than, [])
-        pairs = list(zip(mine, theirs, strict=False))
-        if pairs:
-            ratios = [a.seconds / b.seconds for a, b in pairs]
-            spread = f"{median(ratios):.2f} x ({min(ratios):.2f}-{max(ratios):.2f})"
-            print(f"| {promise.title} | {spread} | {len(pairs)} |")
+        ratios = [a.seconds / b.seconds for a, b in zip(mine, theirs, strict=False)]
+        if ratios:
+            found[promise.title] = {
+                "median": round(median(ratios), 2),
+                "lowest": round(min(ratios), 2),
+                "highest": round(max(ratios), 2),
+                "runs": len(ratios),
+            }
     for who, runs in measured.get("extract-million", {}).items():
-        print(
-            f"| peak memory, five times the rows: {CONTENDERS[who].title} | {max(r.peak for r in runs):.0f} MB |"
-            f" {len(runs)} |"
-        )
+        peaks = [round(run.peak) for run in runs]
+        found[f"peak MB, five times the rows: {CONTENDERS[who].title}"] = {
+            "median": median(peaks),
+            "lowest": min(peaks),
+            "highest": max(peaks),
+            "runs": len(peaks),
+        }
+    return found
+
+
+def _print_summary(found: Mapping[str, Kept]) -> None:
+    last = _last()
+    print("\n| work | measured | runs | last |\n|---|--:|--:|--:|")
+    for title, kept in found.items():
+        spread = f"{kept['median']:g} ({kept['lowest']:g}-{kept['highest']:g})"
+        print(f"| {title} | {spread} | {kept['runs']} | {last[title]['median'] if title in last else ''} |")
+
+
+def _last() -> dict[str, Kept]:
+    return json.loads(LAST.read_text()) if LAST.exists() else {}  # type: ignore[no-any-return]
 
 
 def _print_table(runs: Mapping[str, list[Run]]) -> None:

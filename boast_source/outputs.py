@@ -12,7 +12,6 @@ from dlt.destinations.sql_client import SqlClientBase
 from boast_source import warehouse
 from boast_source.errors import BoastError
 from boast_source.publish import publish
-from boast_source.report import figures, output, page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +78,8 @@ def _tried(
 
 def make_report(held: SqlClientBase[Any], found: Settings, place: str) -> str:
     """Read the figures, write the page; returns where it is. Raises BoastError."""
+    from boast_source.report import figures, output, page  # noqa: PLC0415 -- a load alone does not need what draws
+
     return output.write(page.render(figures.read(held, found.time_zone)), place)
 
 
