@@ -12,7 +12,7 @@ HIGHEST ?= 3.13
 ENGINE_PYTHON ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-airflow test-dagster test-dbt test-kubernetes test-wheel soak lint format bench lock build clean
+.PHONY: help demo test test-lowest test-airflow test-dagster test-dbt test-kubernetes test-docker test-wheel soak lint format bench lock build clean
 
 help: ## print every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-dbt: ## the dbt sources on dbt itself, in an environment of its own
 test-kubernetes: ## the steps of the Dockerfile without Docker, the job against the schema of Kubernetes
 test-airflow test-dagster test-dbt test-kubernetes: test-%: $(STAMP_DEV) .venv-%/.made
 	@BOAST_ENGINE=$* BOAST_ENGINE_PYTHON=$(CURDIR)/.venv-$*/bin/python $(BIN)/pytest -q tests/engines
+
+test-docker: $(STAMP_DEV) ## the image itself; needs a Docker engine
+	@BOAST_ENGINE=docker $(BIN)/pytest -q tests/engines
 
 .venv-%/.made: pipelines/%/requirements.lock | $(STAMP_DEV)
 	@echo "installing $* into .venv-$* ..."
