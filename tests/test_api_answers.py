@@ -92,6 +92,7 @@ def test_malformed_pagination_is_a_bad_answer(meta):
         (b'{"data": {}}', "list"),
         (b'{"data": [1]}', "not an object"),
         (b'{"data": null}', "list"),
+        (b'{"data": [{"id": "1", "odd": ' + b"[" * 300 + b"]" * 300 + b"}]}", "nested"),
     ],
 )
 def test_a_bad_page_says_what_is_wrong(body, says):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _NOT_SIMPLE = {float, dict, list}
 _LONGEST = 20  # characters of an integer of 64 bits
+_DEEPEST = 200  # levels; orjson writes 254
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 
 
@@ -128,11 +129,13 @@ def _exact(records: list[dict[str, Any]], body: bytes) -> list[dict[str, Any]]:
     return _mended(data if isinstance(data, list) else [data])  # type: ignore[no-any-return]
 
 
-def _is_huge(value: Any) -> bool:
+def _is_huge(value: Any, level: int = 0) -> bool:
+    if level > _DEEPEST + 1:
+        raise BadAnswerError(f"`data` is nested more than {_DEEPEST} levels deep")
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
-        return any(map(_is_huge, value))
+        return any(_is_huge(inner, level + 1) for inner in value)
     return isinstance(value, float) and abs(value) >= 2.0**63
 
 
