@@ -242,14 +242,15 @@ def modest(client: SqlClientBase[Any] | None) -> Iterator[Callable[[str | None],
         return
     setting = "select current_setting('memory_limit')"
     with duckdb.connect() as fresh:
-        usual = fresh.execute(setting).fetchone()
-    if connection.execute(setting).fetchone() != usual:
+        (usual,) = fresh.execute(setting).fetchall()[0]
+    if connection.execute(setting).fetchone() != (usual,):
         yield lambda _: None
         return
 
     def bound(memory: str | None) -> None:
         with contextlib.suppress(duckdb.OutOfMemoryException):  # what cannot move to the disk now stays
-            connection.execute(f"set memory_limit = '{memory}'" if memory else "reset memory_limit")
+            # not `reset`: DuckDB 1.4 then tells the usual bound and goes on with the other
+            connection.execute(f"set memory_limit = '{memory or usual}'")
         give_back()
 
     try:

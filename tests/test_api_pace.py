@@ -185,8 +185,8 @@ def test_a_busy_listing_gets_through_a_rate_limit_although_single_requests_are_u
         window[1] += 1
         return errors(429) if window[1] > 10 else page()
 
-    tally = Tally()
-    with serving(answers) as server, client(server) as boast:
+    tally, patient = Tally(), RetryPolicy(attempts=6, first_wait=0.05)
+    with serving(answers) as server, client(server, retries=patient) as boast:
 
         def work():
             for _ in range(12):
