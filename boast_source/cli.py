@@ -6,23 +6,24 @@ runs, so that `boast --help` is instant and needs no extra.
 
 from __future__ import annotations
 
-import gc
-import json
 import logging
 import os
 import sys
 import traceback
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
 from boast_source import logs, stop
 from boast_source.errors import BoastError, StoppedError
+from boast_source.options import common, print_json, telling
+from boast_source.push.command import push, requests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
+
+    from boast_source.options import Common
 
 _STAMP = [
     "%Y-%m-%d",
@@ -33,40 +34,6 @@ _STAMP = [
     "%Y-%m-%dT%H:%M:%S.%f",
     "%Y-%m-%dT%H:%M:%S.%f%z",
 ]
-
-
-@dataclass(frozen=True)
-class Common:
-    """The options that every command on the warehouse shares."""
-
-    destination: str
-    dataset: str
-    as_json: bool
-    debug: bool
-
-
-def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the shared options."""
-    for option in (
-        click.option("--debug", is_flag=True, help="Show tracebacks and all logs."),
-        click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout."),
-        click.option(
-            "--dataset",
-            default="boast_data",
-            show_default=True,
-            metavar="NAME",
-            help="Dataset (schema) to load into.",
-        ),
-        click.option(
-            "--destination",
-            default="duckdb",
-            show_default=True,
-            metavar="NAME",
-            help="A dlt destination: duckdb, postgres, ...",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 class Group(click.Group):
@@ -109,7 +76,7 @@ def boast() -> None:
 
 @boast.command()
 @common
-def check(destination: str, dataset: str, *, as_json: bool, debug: bool) -> None:
+def check(given: Common) -> None:
     """Check configuration, token, accounts, the list and the destination, each with ok or what to do.
 
     \b
@@ -117,14 +84,13 @@ def check(destination: str, dataset: str, *, as_json: bool, debug: bool) -> None
       boast check
       boast check --destination postgres --json
     """
-    given = _prepare(Common(destination, dataset, as_json, debug))
     from boast_source.check import check as run_check  # noqa: PLC0415
     from boast_source.terminal import show_checks  # noqa: PLC0415
 
     points = run_check(given.destination, given.dataset)
     exit_code = max((point.exit_code for point in points), default=0)
     if given.as_json:
-        _print_json({"status": "ok" if exit_code == 0 else "failed", "checks": [point.as_json() for point in points]})
+        print_json({"status": "ok" if exit_code == 0 else "failed", "checks": [point.as_json() for point in points]})
     else:
         show_checks(points)
     sys.exit(exit_code)
@@ -149,9 +115,12 @@ def check(destination: str, dataset: str, *, as_json: bool, debug: bool) -> None
 @click.option(
     "--since",
     type=click.DateTime(_STAMP),
+    metavar="MOMENT",
     help="Only records with updated_at at or after this moment (UTC unless it says otherwise).",
 )
-@click.option("--until", type=click.DateTime(_STAMP), help="Only records with updated_at before this moment.")
+@click.option(
+    "--until", type=click.DateTime(_STAMP), metavar="MOMENT", help="Only records with updated_at before this moment."
+)
 @click.option("--full-refresh", is_flag=True, help="Read and write all again; drops nothing.")
 @click.option(
     "--accept-missing",
@@ -159,15 +128,12 @@ def check(destination: str, dataset: str, *, as_json: bool, debug: bool) -> None
     help="Mark vanished enrollments as missing even if they are suspiciously many.",
 )
 def load(
-    destination: str,
-    dataset: str,
+    given: Common,
     accounts: tuple[str, ...],
     resources: str,
     since: datetime | None,
     until: datetime | None,
     *,
-    as_json: bool,
-    debug: bool,
     prove: bool,
     full_refresh: bool,
     accept_missing: bool,
@@ -181,7 +147,6 @@ def load(
       boast load --account 7a2f1f8c-... --resources sequence_enrollments
       boast load --since 2026-01-01 --until 2026-02-01
     """
-    given = _prepare(Common(destination, dataset, as_json, debug))
     from boast_source.job import load_job  # noqa: PLC0415
 
     sys.exit(
@@ -195,14 +160,14 @@ def load(
             accept_missing=accept_missing,
             since=_utc(since),
             until=_utc(until),
-            as_json=_print_json if given.as_json else None,
+            as_json=given.printer,
         )
     )
 
 
 @boast.command()
 @common
-def prepare(destination: str, dataset: str, *, as_json: bool, debug: bool) -> None:
+def prepare(given: Common) -> None:
     """Make and migrate all tables and views, and print the account ids: before one `load --account` each, side by side.
 
     \b
@@ -210,78 +175,23 @@ def prepare(destination: str, dataset: str, *, as_json: bool, debug: bool) -> No
       boast prepare --destination postgres
       boast prepare --destination postgres | xargs -P 4 -n 1 boast load --destination postgres --account
     """
-    given = _prepare(Common(destination, dataset, as_json, debug))
     from boast_source.job import prepare_job  # noqa: PLC0415
 
     accounts = prepare_job(given.destination, given.dataset)
     if given.as_json:
-        _print_json({"status": "ok", "accounts": accounts})
+        print_json({"status": "ok", "accounts": accounts})
     else:
         click.echo("\n".join(accounts))
 
 
-@boast.command()
-@common
-@click.option("--dry-run", is_flag=True, help="Show what would be sent, and what would not and why; sends nothing.")
-@click.option("--limit", type=click.IntRange(0), metavar="N", help="Send at most N; the rest waits for the next run.")
-@click.option(
-    "--max-sends",
-    type=click.IntRange(1),
-    metavar="N",
-    help="With more than N to send, send nothing. Default: sources.boast.push.max_sends, else 1000.",
-)
-@click.option(
-    "--pending",
-    metavar="TABLE",
-    help="Table or view of pending requests. Default: sources.boast.push.pending_table, else pending_enrollments.",
-)
-@click.option("--new-ledger", is_flag=True, help="Start a ledger where there is none: for the first push.")
-def push(
-    destination: str,
-    dataset: str,
-    pending: str | None,
-    limit: int | None,
-    max_sends: int | None,
-    *,
-    as_json: bool,
-    debug: bool,
-    dry_run: bool,
-    new_ledger: bool,
-) -> None:
-    """Enroll and remove whom the pending table asks for, each request at most once.
-
-    Lists the enrollments first, settles what earlier runs left open, then sends what is new.
-
-    \b
-    Examples:
-      boast push --dry-run            what would be sent, to whom it would not be sent, and why
-      boast push --new-ledger         the first push
-      boast push                      every further one
-      boast push --limit 100          a careful start
-      boast push --pending marketing.contacts_to_enroll
-    """
-    given = _prepare(Common(destination, dataset, as_json, debug))
-    from boast_source.push.job import push_job  # noqa: PLC0415
-
-    sys.exit(
-        push_job(
-            given.destination,
-            given.dataset,
-            pending=pending,
-            limit=limit,
-            max_sends=max_sends,
-            new_ledger=new_ledger,
-            dry_run=dry_run,
-            as_json=_print_json if given.as_json else None,
-        )
-    )
+boast.add_command(push)
 
 
 @boast.command()
 @common
 @click.option("--new-ledger", is_flag=True, help="Start a push ledger where there is none: for the first night.")
-def nightly(destination: str, dataset: str, *, as_json: bool, debug: bool, new_ledger: bool) -> None:
-    """Everything a night needs, for a scheduler: load, push where there are pending enrollments, views.
+def nightly(given: Common, *, new_ledger: bool) -> None:
+    """Everything a night needs, for a scheduler: load, push, views, report, copy for dashboards.
 
     \b
     Examples:
@@ -292,17 +202,15 @@ def nightly(destination: str, dataset: str, *, as_json: bool, debug: bool, new_l
     \b
     sources.boast.webhook_url: who is told, once, what failed, what waits for a person and what is well again.
     """
-    given = _prepare(Common(destination, dataset, as_json, debug))
     from boast_source.nightly import nightly_job  # noqa: PLC0415
 
-    printed = _print_json if given.as_json else None
-    sys.exit(nightly_job(given.destination, given.dataset, new_ledger=new_ledger, as_json=printed))
+    sys.exit(nightly_job(given.destination, given.dataset, new_ledger=new_ledger, as_json=given.printer))
 
 
 @boast.command()
 @common
 @click.option("--max-age", metavar="AGE", help="Exit with 1 when the last good load is older, for example 26h.")
-def status(destination: str, dataset: str, max_age: str | None, *, as_json: bool, debug: bool) -> None:
+def status(given: Common, max_age: str | None) -> None:
     """Tell in five lines whether all is well, what is old and what waits for a person.
 
     \b
@@ -310,7 +218,6 @@ def status(destination: str, dataset: str, max_age: str | None, *, as_json: bool
       boast status
       boast status --max-age 26h      a health check: exits with 1 when the data is stale
     """
-    given = _prepare(Common(destination, dataset, as_json, debug))
     from boast_source.config import seconds, settings  # noqa: PLC0415
     from boast_source.job import pipeline_for  # noqa: PLC0415
     from boast_source.status import status as read_status  # noqa: PLC0415
@@ -320,7 +227,7 @@ def status(destination: str, dataset: str, max_age: str | None, *, as_json: bool
     pipeline = pipeline_for(given.destination, given.dataset)
     found = read_status(pipeline, max_age=age, patience=settings().lock_timeout, on_wait=note)
     if given.as_json:
-        _print_json(found.as_json())
+        print_json(found.as_json())
     else:
         show_status(found)
     sys.exit(found.exit_code)
@@ -333,7 +240,7 @@ def status(destination: str, dataset: str, max_age: str | None, *, as_json: bool
     metavar="FILE",
     help="Path or fsspec URL. Default: sources.boast.report_path, else boast_report.html.",
 )
-def report(destination: str, dataset: str, output: str | None, *, as_json: bool, debug: bool) -> None:
+def report(given: Common, output: str | None) -> None:
     """Write the report: one HTML file that opens anywhere, without a network and without anybody's personal data.
 
     Charts need the extra: pip install "boast-source[report]"; without it there are the tables.
@@ -344,97 +251,16 @@ def report(destination: str, dataset: str, output: str | None, *, as_json: bool,
       boast report --output reports/enrollments.html
       boast report --output s3://bucket/enrollments.html
     """
-    given = _prepare(Common(destination, dataset, as_json, debug))
     from boast_source.job import report_job  # noqa: PLC0415
 
     written = report_job(given.destination, given.dataset, place=output)
     if given.as_json:
-        _print_json({"status": "ok", "report": written})
+        print_json({"status": "ok", "report": written})
     else:
         click.echo(f"The report is in {written}")
 
 
-@boast.group()
-def requests() -> None:
-    """See and decide about pushed requests that wait for a person.
-
-    \b
-    Examples:
-      boast requests list
-      boast requests list --state refused --json
-      boast requests release KEY      send a held or refused request at the next push
-      boast requests retry KEY        an unknown one did not happen: send it again
-      boast requests drop KEY         never send it
-    """
-
-
-@requests.command(name="list")
-@common
-@click.option("--state", "states", multiple=True, metavar="STATE", help="Requests in this state; repeatable.")
-def list_requests(destination: str, dataset: str, states: tuple[str, ...], *, as_json: bool, debug: bool) -> None:
-    """List the requests that wait for a person, or those in the given states.
-
-    \b
-    Examples:
-      boast requests list
-      boast requests list --state enrolled --json
-    """
-    _decide("list", Common(destination, dataset, as_json, debug), states=states)
-
-
-@requests.command()
-@common
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-def release(destination: str, dataset: str, keys: tuple[str, ...], *, as_json: bool, debug: bool) -> None:
-    """Let the next push send requests that are held, refused or skipped.
-
-    \b
-    Example:
-      boast requests release 4711
-    """
-    _decide("release", Common(destination, dataset, as_json, debug), keys=keys)
-
-
-@requests.command()
-@common
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-def retry(destination: str, dataset: str, keys: tuple[str, ...], *, as_json: bool, debug: bool) -> None:
-    """Say of unknown requests that they did not happen: the next push looks once more, then sends them again.
-
-    \b
-    Example:
-      boast requests retry 4711
-    """
-    _decide("retry", Common(destination, dataset, as_json, debug), keys=keys)
-
-
-@requests.command()
-@common
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-def drop(destination: str, dataset: str, keys: tuple[str, ...], *, as_json: bool, debug: bool) -> None:
-    """Never send these requests (again).
-
-    \b
-    Example:
-      boast requests drop 4711 4712
-    """
-    _decide("drop", Common(destination, dataset, as_json, debug), keys=keys)
-
-
-def _decide(action: str, given: Common, *, keys: Sequence[str] = (), states: Sequence[str] = ()) -> NoReturn:
-    _prepare(given)
-    from boast_source.push.job import requests_job  # noqa: PLC0415
-
-    sys.exit(
-        requests_job(
-            given.destination,
-            given.dataset,
-            action=action,
-            keys=keys,
-            states=states,
-            as_json=_print_json if given.as_json else None,
-        )
-    )
+boast.add_command(requests)
 
 
 @boast.command()
@@ -446,9 +272,8 @@ def _decide(action: str, given: Common, *, keys: Sequence[str] = (), states: Seq
 )
 @click.option("--timeout", default=300, show_default=True, help="Seconds to wait for the browser.")
 @click.option("--no-browser", is_flag=True, help="Print the address instead of opening a browser.")
-@click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout.")
-@click.option("--debug", is_flag=True, help="Show tracebacks and all logs.")
-def login(port: int, timeout: int, *, no_browser: bool, as_json: bool, debug: bool) -> None:
+@telling
+def login(port: int, timeout: int, *, no_browser: bool, as_json: bool) -> None:
     """Log in with OAuth in the browser and keep the tokens in the token store.
 
     Needs sources.boast.credentials.client_id and .client_secret.
@@ -458,12 +283,11 @@ def login(port: int, timeout: int, *, no_browser: bool, as_json: bool, debug: bo
       boast login
       boast login --port 8123 --no-browser
     """
-    _prepare(Common("duckdb", "boast_data", as_json, debug))
     from boast_source.job import login_job  # noqa: PLC0415
 
     store = login_job(port=port, seconds=timeout, open_browser=not no_browser)
     if as_json:
-        _print_json({"status": "ok", "token_store": store})
+        print_json({"status": "ok", "token_store": store})
     else:
         click.echo(f"Logged in. The tokens are in {store}. Next: boast check")
 
@@ -488,19 +312,17 @@ def _sandbox() -> None:
     show_default=True,
     help="How many enrollments the sandbox holds.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout.")
-@click.option("--debug", is_flag=True, help="Show tracebacks and all logs.")
-def demo(folder: str, enrollments: int, *, as_json: bool, debug: bool) -> None:
+@telling
+def demo(folder: str, enrollments: int, *, as_json: bool) -> None:
     """Sandbox, load, a night with a push and a first query, in a folder of its own. Needs no account.
 
     \b
     Example:
       boast demo
     """
-    _prepare(Common("duckdb", "boast_data", as_json, debug))
     from boast_source.demo import demo as run_demo  # noqa: PLC0415
 
-    sys.exit(run_demo(folder, enrollments, as_json=_print_json if as_json else None))
+    sys.exit(run_demo(folder, enrollments, as_json=print_json if as_json else None))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -513,7 +335,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         if "--json" in arguments:
-            _print_json({"status": "failed", "error": error.format_message()})
+            print_json({"status": "failed", "error": error.format_message()})
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -530,7 +352,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             click.echo(f"boast: {text}", err=True)
         if "--json" in arguments:
             status = "attention" if isinstance(failure, StoppedError) else "failed"
-            _print_json(getattr(failure, "summary", None) or {"status": status, "error": text})
+            print_json(getattr(failure, "summary", None) or {"status": status, "error": text})
         stop.leave(code)
     finally:
         stop.ignore()  # what comes after is only the interpreter's way out
@@ -538,20 +360,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _unexpected(error: BaseException) -> str:
     return f"Unexpected {type(error).__name__}. Run again with --debug to see where it comes from."
-
-
-def _prepare(given: Common) -> Common:
-    gc.set_threshold(100_000, 50, 100)  # imports and pages make many objects and hardly a cycle: 3 % of a load
-    logs.set_up(debug=given.debug)
-    from boast_source.config import wants_json_logs  # noqa: PLC0415
-
-    if wants_json_logs():
-        logs.use_json()
-    return given
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    click.echo(json.dumps(document, default=str))
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -1,8 +1,7 @@
 """Listing against warehouse: what differs, what is gone, whether the two are equal.
 
-Works on the scratch index, in SQL, for one list at a time. A content hash covers the API's fields (those that are
-not null, by name), the account and whether the record is missing; two records are the same version exactly when
-their hashes are equal. For a list `x` it makes
+Works on the scratch index, in SQL, for one list at a time; `_hash` is that of a row's content (columns.py). For a
+list `x` it makes
 
 - `x__now`: of the newest version of each id that was delivered id, account, cursor and `_hash`;
 - `x__rows`: a view, the whole rows of these, typed;
@@ -16,140 +15,30 @@ their hashes are equal. For a list `x` it makes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import pyarrow as pa
-from dlt.common.normalizers.naming.snake_case import NamingConvention
 
-from boast_source.scratch import Scratch, in_bulk, quote
-from boast_source.tables import EXTRA, Kind, Shape, to_json
+from boast_source.columns import (
+    ACCOUNT,
+    MISSING,
+    SQL_TYPES,
+    canonical,
+    content_hash,
+    kinds_of,
+    row_columns,
+    typed_rows,
+)
+from boast_source.scratch import in_bulk, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
-ACCOUNT, MISSING = "account_id", "missing_since"
-HISTORY_KEYS = ("version_key", "version", "content_hash", "observed_at")
+    from boast_source.columns import Column
+    from boast_source.scratch import Scratch
+    from boast_source.tables import Shape
+
 SEEN_AT = "seen_at()"  # one moment for the whole run (see scratch.py)
-
-_SQL_TYPES: dict[Kind, str] = {
-    "text": "varchar",
-    "json": "varchar",
-    "timestamp": "timestamptz",
-    "bigint": "bigint",
-    "double": "double",
-    "bool": "boolean",
-}
-# what a field of the API cannot be called in a table of ours
-_RESERVED = {ACCOUNT, MISSING, *HISTORY_KEYS, "_hash", "_seq", "step", "before", "before_key", "place"}
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the table: its name, its kind and the SQL over `x__listed` that gives its raw text.
-
-    One that this listing does not deliver at all is carried along, not compared.
-    """
-
-    name: str
-    kind: Kind
-    raw: str
-    compared: bool = True
-
-    @property
-    def typed(self) -> str:
-        """The value in its kind, or null where the text does not fit."""
-        raw = f"({self.raw})"
-        if self.raw.startswith("null::"):
-            return self.raw
-        if self.kind == "timestamp":
-            return f"case when regexp_matches({raw}, '^\\s*\\d{{4}}-') then try_cast({raw} as timestamptz) end"
-        if self.kind == "bigint":
-            return f"case when regexp_matches({raw}, '^-?\\d+$') then try_cast({raw} as bigint) end"
-        if self.kind == "double":
-            return f"case when regexp_matches({raw}, '^[-+.0-9eE]+$') then try_cast({raw} as double) end"
-        if self.kind == "bool":
-            return f"case {raw} when 'true' then true when 'false' then false end"
-        return _json_text(raw) if self.kind == "json" else self.raw
-
-
-def _json_text(sql: str) -> str:
-    """JSON text in one spelling of numbers and space; what is no JSON stays as it is."""
-    return f"case when json_valid({sql}) then json({sql})::varchar else {sql} end"
-
-
-def columns_of(
-    scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind], delivered_before: Collection[str] = ()
-) -> list[Column]:
-    """The columns that this listing fills: the shape's, one per unknown field, and `…__v_text` for misfits.
-
-    A field that the warehouse already has keeps its kind; a value that does not fit it goes to a text column of the
-    same name with `__v_text`, as dlt does, so that a change of type drops nothing.
-    """
-    columns = [Column(name, kind, quote(name)) for name, kind in shape.columns.items()]
-    columns += _extra_columns(scratch, shape, stored_kinds)
-    strict = [column for column in columns if column.kind not in {"text", "json"}]
-    if strict:
-        misfits = ", ".join(f"count({c.raw}) > count({c.typed})" for c in strict)
-        flags = scratch.rows(f"select {misfits} from {shape.name}__listed")[0]
-        columns += [
-            Column(f"{c.name}__v_text", "text", f"case when {c.typed} is null then {c.raw} end")
-            for c, misfit in zip(strict, flags, strict=True)
-            if misfit or f"{c.name}__v_text" in stored_kinds
-        ]
-    # what earlier listings brought and this one does not is null now; what only the user brought is carried along
-    here = {*(column.name for column in columns), ACCOUNT, MISSING}
-    ours = {name: kind for name, kind in stored_kinds.items() if name not in here and not name.startswith("_dlt")}
-    for name, kind in ours.items():
-        columns.append(Column(name, kind, f"null::{_SQL_TYPES[kind]}", compared=name in delivered_before))
-    return columns
-
-
-def _extra_columns(scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind]) -> list[Column]:
-    listed, naming = f"{shape.name}__listed", NamingConvention()
-    keys = scratch.rows(
-        f"select distinct unnest(json_keys({EXTRA})) as key from {listed} where {EXTRA} is not null order by key"
-    )
-    columns: dict[str, Column] = {}
-    for (key,) in keys:
-        pointer = "'/" + key.replace("~", "~0").replace("/", "~1").replace("'", "''") + "'"
-        types = {
-            row[0]
-            for row in scratch.rows(
-                f"select distinct json_type({EXTRA}, {pointer}) from {listed} where {EXTRA} is not null"
-            )
-        } - {None, "NULL"}
-        name = _free_name(naming.normalize_identifier(key.strip() or "_"), {*shape.columns, *_RESERVED, *columns})
-        kind = stored_kinds.get(name) or _kind_of(types)
-        if kind:
-            extract = "->" if kind == "json" else "->>"
-            nothing = f"json_type({EXTRA}, {pointer}) = 'NULL'"
-            columns[name] = Column(
-                name, kind, f"case when not {nothing} then ({EXTRA} {extract} {pointer})::varchar end"
-            )
-    return list(columns.values())
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_x"
-    return name
-
-
-def _kind_of(json_types: set[str]) -> Kind | None:
-    """The kind that holds all values of these JSON types; None when there is no value yet."""
-    if not json_types:
-        return None
-    if json_types & {"OBJECT", "ARRAY"}:
-        return "json"
-    if json_types == {"BOOLEAN"}:
-        return "bool"
-    if json_types <= {"BIGINT", "UBIGINT"}:
-        return "bigint"
-    if json_types <= {"BIGINT", "UBIGINT", "DOUBLE"}:
-        return "double"
-    return "text"
 
 
 def make_now(scratch: Scratch, shape: Shape, columns: list[Column]) -> None:
@@ -167,7 +56,7 @@ def make_now(scratch: Scratch, shape: Shape, columns: list[Column]) -> None:
     rows = f"select {typed}, _account as {ACCOUNT}, null::timestamptz as {MISSING}, _seq from {listed}"
     scratch.execute(
         f"create or replace table {x}__now as with typed as ({rows} where {won}), hashed as"
-        f" (select *, {_hash(columns)} as _hash from typed) select {kept}, _seq from hashed"
+        f" (select *, {content_hash(columns)} as _hash from typed) select {kept}, _seq from hashed"
     )
     scratch.execute(
         f"create or replace view {x}__rows as select typed.* exclude (_seq), now._hash from ({rows}) typed"
@@ -185,12 +74,12 @@ def make_stored(scratch: Scratch, shape: Shape, columns: list[Column], batches: 
     for batch in in_bulk(batches or ()):
         made = "_hash" in batch.column_names
         select = "from incoming" if made else _digest(columns, batch.column_names, "incoming")
-        scratch.append(stored, batch if made else _canonical(batch, _kinds(columns)), select)
+        scratch.append(stored, batch if made else canonical(batch, kinds_of(columns)), select)
 
 
 def digest(columns: list[Column], table: str, there: Collection[str]) -> str | None:
     """SQL for a DuckDB that holds the table: what `x__stored` keeps of it; None where JSON must be spelled first."""
-    kinds = _kinds(columns)
+    kinds = kinds_of(columns)
     return None if any(kinds[name] == "json" for name in there) else _digest(columns, there, table)
 
 
@@ -198,20 +87,22 @@ def _digest(columns: list[Column], there: Collection[str], table: str) -> str:
     # with a column that was not compared, the hash does not speak for the whole row
     whole = " and ".join(["true", *(f"{quote(c.name)} is null" for c in columns if not c.compared)])
     return (
-        f"select id, {ACCOUNT}, {MISSING}, {whole} as whole, {_hash(columns)} as _hash"
-        f" from ({_typed(columns, there, table)})"
+        f"select id, {ACCOUNT}, {MISSING}, {whole} as whole, {content_hash(columns)} as _hash"
+        f" from ({typed_rows(columns, there, table)})"
     )
 
 
 def make_whole(scratch: Scratch, shape: Shape, columns: list[Column], batches: Iterable[pa.Table] | None) -> None:
     """`x__whole`, of the warehouse's rows in these batches, which may hold more than are wanted."""
-    kinds, x = _kinds(columns), shape.name
-    definitions = ", ".join(f"{quote(name)} {_SQL_TYPES[kind]}" for name, kind in kinds.items())
+    kinds, x = kinds_of(columns), shape.name
+    definitions = ", ".join(f"{quote(name)} {SQL_TYPES[kind]}" for name, kind in kinds.items())
     scratch.execute(f"create or replace table {x}__whole ({definitions}, _hash varchar)")
     ids = f"(select id from {x}__gone union all select id from {x}__unkept union all select id from {x}__lost)"
     for batch in in_bulk(batches or ()):
-        rows = _typed(columns, batch.column_names, f"(from incoming where id in {ids})")
-        scratch.append(f"{x}__whole", _canonical(batch, kinds), f"select *, {_hash(columns)} as _hash from ({rows})")
+        rows = typed_rows(columns, batch.column_names, f"(from incoming where id in {ids})")
+        scratch.append(
+            f"{x}__whole", canonical(batch, kinds), f"select *, {content_hash(columns)} as _hash from ({rows})"
+        )
 
 
 def wanted(scratch: Scratch, shape: Shape) -> list[str]:
@@ -221,29 +112,12 @@ def wanted(scratch: Scratch, shape: Shape) -> list[str]:
     return [str(key) for (key,) in scratch.rows(ids)]
 
 
-def _typed(columns: list[Column], there: Collection[str], table: str) -> str:
-    """SQL: the columns of a row in their kinds, null for those that are not there."""
-    values = (
-        f"{_as_kind(quote(name), kind) if name in there else 'null'} as {quote(name)}"
-        for name, kind in _kinds(columns).items()
-    )
-    return f"select {', '.join(values)} from {table}"
-
-
 def keep_to_verify(scratch: Scratch, shape: Shape) -> None:
     """Of all that was made, leave what `unequal` compares: the rest has been handed on."""
     x = shape.name
     scratch.execute(f"drop view if exists {x}__rows")
     for name in ("listed", "newest", "unkept", "lost", "stored", "whole"):
         scratch.execute(f"drop table if exists {x}__{name}")
-
-
-def _kinds(columns: list[Column]) -> dict[str, Kind]:
-    return {c.name: c.kind for c in columns} | {ACCOUNT: "text", MISSING: "timestamp"}
-
-
-def _as_kind(sql: str, kind: Kind) -> str:
-    return _json_text(sql) if kind == "json" else f"try_cast({sql} as {_SQL_TYPES[kind]})"
 
 
 def make_gone(scratch: Scratch, shape: Shape, ids: list[str]) -> None:
@@ -383,7 +257,7 @@ def history_rows(shape: Shape, columns: list[Column], within: str = "true") -> s
     """
     names = ", ".join(f"r.{quote(name)}" for name in row_columns(shape, columns))
     x = shape.name
-    hashed = _hash(columns)
+    hashed = content_hash(columns)
     # most ids have one version at most: no window over all rows for the few that have more
     single = (
         "select r.*, n.version as before, n.version_key as before_key,"
@@ -425,41 +299,3 @@ def unequal(scratch: Scratch, shape: Shape, account: str, within: str = "true") 
 def repeated_ids(scratch: Scratch, shape: Shape) -> int:
     """How many rows the warehouse holds beyond one per id."""
     return int(scratch.value(f"select count(*) - count(distinct id) from {shape.name}__stored"))
-
-
-def row_columns(shape: Shape, columns: list[Column]) -> list[str]:
-    """The column names of a row of the table, in order."""
-    names = [*(c.name for c in columns), ACCOUNT]
-    return [*names, MISSING] if keeps_history(shape) else names
-
-
-def keeps_history(shape: Shape) -> bool:
-    """Enrollments keep every version and are marked when they vanish; the other lists are newest state only."""
-    return shape.name == "sequence_enrollments"
-
-
-def _hash(columns: list[Column]) -> str:
-    parts = []
-    for c in sorted((c for c in columns if c.compared), key=lambda column: column.name):
-        value = f"epoch_us({quote(c.name)})" if c.kind == "timestamp" else quote(c.name)
-        parts.append(f"'{c.name}=' || {value}")
-    parts += [f"'{ACCOUNT}=' || {ACCOUNT}", f"case when {MISSING} is not null then 'missing' end"]
-    return f"md5(concat_ws(chr(31), {', '.join(parts)}))"
-
-
-def _canonical(batch: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
-    """JSON columns as canonical text: a warehouse may give them back in another spelling."""
-    for place, name in enumerate(batch.column_names):
-        if kinds.get(name) == "json":
-            texts = [None if v is None else _respell(v) for v in batch[name].to_pylist()]
-            batch = batch.set_column(place, name, pa.array(texts, pa.string()))
-    return batch
-
-
-def _respell(value: object) -> str:
-    if isinstance(value, str):
-        try:
-            return to_json(orjson.loads(value))
-        except orjson.JSONDecodeError:
-            return value
-    return to_json(value)

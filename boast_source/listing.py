@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from boast_source import compare, warehouse
 from boast_source.api import Page, Tally, path_of
+from boast_source.columns import HISTORY_KEYS, MISSING, columns_of, keeps_history, row_columns
 from boast_source.errors import ApiError, AuthenticationError, DestinationError, NotFoundError
 from boast_source.scratch import AT_REST, MEMORY, ListIndex, Scratch, make_listed
 from boast_source.sweep import Steadiness, sweep
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import dlt
 
     from boast_source.api import BoastClient
-    from boast_source.compare import Column
+    from boast_source.columns import Column
     from boast_source.tables import Kind, Record, Shape
 
 Verified = Literal["exact", "covered", "moving", "failed"]
@@ -139,7 +140,7 @@ class Listing:
         if shape == ACCOUNTS:
             self._sweep_accounts()
             self.accounts()  # whose ids say what else to list
-        columns = compare.columns_of(self._scratch, shape, stored_kinds or {}, delivered_before)
+        columns = columns_of(self._scratch, shape, stored_kinds or {}, delivered_before)
         readable = pipeline if stored_kinds else None
         self._read_stored(shape, columns, readable)
         if repeated := compare.repeated_ids(self._scratch, shape):
@@ -147,18 +148,18 @@ class Listing:
                 f"{repeated} rows of {shape.name} share their id with another",
                 hint="Something else wrote into the table: remove the extra rows, then load again.",
             )
-        if self._answers is None and self.options.account_ids is None and compare.keeps_history(shape):
+        if self._answers is None and self.options.account_ids is None and keeps_history(shape):
             left = compare.other_accounts(self._scratch, shape, self.accounts())
             reports += [self._left(shape, account) for account in left]
         gone = self._ask_for_undelivered(shape, [r for r in reports if not r.error])
         if any(report.hidden for report in reports):
-            columns = compare.columns_of(self._scratch, shape, stored_kinds or {}, delivered_before)
+            columns = columns_of(self._scratch, shape, stored_kinds or {}, delivered_before)
             self._read_stored(shape, columns, readable)
         compare.make_now(self._scratch, shape, columns)
         compare.make_gone(self._scratch, shape, gone)
         self._read_whole(shape, columns, readable)
         self._columns[shape.name] = columns
-        self._streams[shape.name] = 2 if compare.keeps_history(shape) else 1
+        self._streams[shape.name] = 2 if keeps_history(shape) else 1
         self._count(shape, reports)
 
     def rows(self, shape: Shape) -> Iterator[pa.Table]:
@@ -192,7 +193,7 @@ class Listing:
     def versions(self, shape: Shape, pipeline: dlt.Pipeline | None) -> Iterator[pa.Table]:
         """The versions that the history does not hold yet, in batches."""
         columns, within, history = self._columns[shape.name], self.options.within(shape.cursor), f"{shape.name}_history"
-        names = ["id", "version", "version_key", "content_hash", compare.MISSING]
+        names = ["id", "version", "version_key", "content_hash", MISSING]
         newest = warehouse.read(pipeline, history, names, newest_by=("id", "version")) if pipeline else None
         compare.make_newest(self._scratch, shape, newest)
         unkept = compare.replaced(self._scratch, shape, "false" if self.options.mended else within)
@@ -202,7 +203,7 @@ class Listing:
         self._read_whole(shape, columns, pipeline)
         fresh = compare.has_fresh(self._scratch, shape, within)
         sql = compare.history_rows(shape, columns, within=within)
-        yield from self._handed_on(shape, sql, {"id", *compare.HISTORY_KEYS}, some=fresh)
+        yield from self._handed_on(shape, sql, {"id", *HISTORY_KEYS}, some=fresh)
 
     def verify(self, shape: Shape, pipeline: dlt.Pipeline) -> None:
         """Compare again after the load, and say in each report how sure it is."""
@@ -275,21 +276,21 @@ class Listing:
         def digest(table: str, there: Collection[str]) -> str | None:
             return compare.digest(columns, table, there)
 
-        names = compare.row_columns(shape, columns)
+        names = row_columns(shape, columns)
         stored = warehouse.read(pipeline, shape.name, names, in_duckdb=digest) if pipeline else None
         compare.make_stored(self._scratch, shape, columns, stored)
 
     def _read_whole(self, shape: Shape, columns: list[Column], pipeline: dlt.Pipeline | None) -> None:
         """The rows that will be handed on as they are stored."""
         ids = compare.wanted(self._scratch, shape)
-        names = compare.row_columns(shape, columns)
+        names = row_columns(shape, columns)
         rows = warehouse.read(pipeline, shape.name, names, ids=ids) if pipeline and ids else None
         compare.make_whole(self._scratch, shape, columns, rows)
 
     def _ask_for_undelivered(self, shape: Shape, reports: list[ListReport]) -> list[str]:
         """The ids that are gone for good: stored, delivered by no pass, and 404 when asked for."""
         ranged = self.options.since or self.options.until
-        if not compare.keeps_history(shape) or ranged or self._answers is not None:
+        if not keeps_history(shape) or ranged or self._answers is not None:
             return []
         by_account = {report.account_id: report for report in reports}
         questions = []

@@ -19,8 +19,9 @@ from dlt.common.pipeline import PipelineContext
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import commit_load_package_state
 
-from boast_source import compare, destinations, lake, warehouse
+from boast_source import destinations, lake, warehouse
 from boast_source.api import DEFAULT_BASE_URL, BoastClient, BoastCredentials
+from boast_source.columns import keeps_history
 from boast_source.config import account_ids_from
 from boast_source.listing import Listing, Options
 from boast_source.logs import hush_hint_warnings
@@ -140,7 +141,7 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
         yield from rows()
 
     return dlt.resource(
-        enrollments if compare.keeps_history(shape) else rows,
+        enrollments if keeps_history(shape) else rows,
         name=shape.name,
         primary_key="id",
         write_disposition={"disposition": "merge", "strategy": "upsert"},

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boast_source import compare
+from boast_source.columns import columns_of
 from boast_source.scratch import ListIndex, Scratch
 from boast_source.tables import SEQUENCE_ENROLLMENTS as SHAPE
 from boast_source.tables import to_json
@@ -70,7 +71,7 @@ class Warehouse:
         index = ListIndex(scratch, SHAPE, "account")
         index.add([record | {"id": key} for key, record in listing.items()], 1)
         index.flush()
-        columns = compare.columns_of(scratch, SHAPE, self.kinds, self.fields)
+        columns = columns_of(scratch, SHAPE, self.kinds, self.fields)
         stored = self.batch(list(self.table.values()))
         compare.make_stored(scratch, SHAPE, columns, [stored] if stored else None)
         compare.make_now(scratch, SHAPE, columns)

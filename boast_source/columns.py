@@ -1,0 +1,198 @@
+"""The columns that a listing fills, each in its kind, and the hash of a row's content.
+
+The hash covers the API's fields (those that are not null, by name), the account and whether the record is missing;
+two records are the same version exactly when their hashes are equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+import pyarrow as pa
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+from boast_source.scratch import Scratch, quote
+from boast_source.tables import EXTRA, Kind, Shape, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+ACCOUNT, MISSING = "account_id", "missing_since"
+HISTORY_KEYS = ("version_key", "version", "content_hash", "observed_at")
+
+SQL_TYPES: dict[Kind, str] = {
+    "text": "varchar",
+    "json": "varchar",
+    "timestamp": "timestamptz",
+    "bigint": "bigint",
+    "double": "double",
+    "bool": "boolean",
+}
+# what a field of the API cannot be called in a table of ours
+_RESERVED = {ACCOUNT, MISSING, *HISTORY_KEYS, "_hash", "_seq", "step", "before", "before_key", "place"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: its name, its kind and the SQL over `x__listed` that gives its raw text.
+
+    One that this listing does not deliver at all is carried along, not compared.
+    """
+
+    name: str
+    kind: Kind
+    raw: str
+    compared: bool = True
+
+    @property
+    def typed(self) -> str:
+        """The value in its kind, or null where the text does not fit."""
+        raw = f"({self.raw})"
+        if self.raw.startswith("null::"):
+            return self.raw
+        if self.kind == "timestamp":
+            return f"case when regexp_matches({raw}, '^\\s*\\d{{4}}-') then try_cast({raw} as timestamptz) end"
+        if self.kind == "bigint":
+            return f"case when regexp_matches({raw}, '^-?\\d+$') then try_cast({raw} as bigint) end"
+        if self.kind == "double":
+            return f"case when regexp_matches({raw}, '^[-+.0-9eE]+$') then try_cast({raw} as double) end"
+        if self.kind == "bool":
+            return f"case {raw} when 'true' then true when 'false' then false end"
+        return _json_text(raw) if self.kind == "json" else self.raw
+
+
+def _json_text(sql: str) -> str:
+    """JSON text in one spelling of numbers and space; what is no JSON stays as it is."""
+    return f"case when json_valid({sql}) then json({sql})::varchar else {sql} end"
+
+
+def columns_of(
+    scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind], delivered_before: Collection[str] = ()
+) -> list[Column]:
+    """The columns that this listing fills: the shape's, one per unknown field, and `…__v_text` for misfits.
+
+    A field that the warehouse already has keeps its kind; a value that does not fit it goes to a text column of the
+    same name with `__v_text`, as dlt does, so that a change of type drops nothing.
+    """
+    columns = [Column(name, kind, quote(name)) for name, kind in shape.columns.items()]
+    columns += _extra_columns(scratch, shape, stored_kinds)
+    strict = [column for column in columns if column.kind not in {"text", "json"}]
+    if strict:
+        misfits = ", ".join(f"count({c.raw}) > count({c.typed})" for c in strict)
+        flags = scratch.rows(f"select {misfits} from {shape.name}__listed")[0]
+        columns += [
+            Column(f"{c.name}__v_text", "text", f"case when {c.typed} is null then {c.raw} end")
+            for c, misfit in zip(strict, flags, strict=True)
+            if misfit or f"{c.name}__v_text" in stored_kinds
+        ]
+    # what earlier listings brought and this one does not is null now; what only the user brought is carried along
+    here = {*(column.name for column in columns), ACCOUNT, MISSING}
+    ours = {name: kind for name, kind in stored_kinds.items() if name not in here and not name.startswith("_dlt")}
+    for name, kind in ours.items():
+        columns.append(Column(name, kind, f"null::{SQL_TYPES[kind]}", compared=name in delivered_before))
+    return columns
+
+
+def _extra_columns(scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind]) -> list[Column]:
+    listed, naming = f"{shape.name}__listed", NamingConvention()
+    keys = scratch.rows(
+        f"select distinct unnest(json_keys({EXTRA})) as key from {listed} where {EXTRA} is not null order by key"
+    )
+    columns: dict[str, Column] = {}
+    for (key,) in keys:
+        pointer = "'/" + key.replace("~", "~0").replace("/", "~1").replace("'", "''") + "'"
+        types = {
+            row[0]
+            for row in scratch.rows(
+                f"select distinct json_type({EXTRA}, {pointer}) from {listed} where {EXTRA} is not null"
+            )
+        } - {None, "NULL"}
+        name = _free_name(naming.normalize_identifier(key.strip() or "_"), {*shape.columns, *_RESERVED, *columns})
+        kind = stored_kinds.get(name) or _kind_of(types)
+        if kind:
+            extract = "->" if kind == "json" else "->>"
+            nothing = f"json_type({EXTRA}, {pointer}) = 'NULL'"
+            columns[name] = Column(
+                name, kind, f"case when not {nothing} then ({EXTRA} {extract} {pointer})::varchar end"
+            )
+    return list(columns.values())
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_x"
+    return name
+
+
+def _kind_of(json_types: set[str]) -> Kind | None:
+    """The kind that holds all values of these JSON types; None when there is no value yet."""
+    if not json_types:
+        return None
+    if json_types & {"OBJECT", "ARRAY"}:
+        return "json"
+    if json_types == {"BOOLEAN"}:
+        return "bool"
+    if json_types <= {"BIGINT", "UBIGINT"}:
+        return "bigint"
+    if json_types <= {"BIGINT", "UBIGINT", "DOUBLE"}:
+        return "double"
+    return "text"
+
+
+def row_columns(shape: Shape, columns: list[Column]) -> list[str]:
+    """The column names of a row of the table, in order."""
+    names = [*(c.name for c in columns), ACCOUNT]
+    return [*names, MISSING] if keeps_history(shape) else names
+
+
+def keeps_history(shape: Shape) -> bool:
+    """Enrollments keep every version and are marked when they vanish; the other lists are newest state only."""
+    return shape.name == "sequence_enrollments"
+
+
+def typed_rows(columns: list[Column], there: Collection[str], table: str) -> str:
+    """SQL: the columns of a row in their kinds, null for those that are not there."""
+    values = (
+        f"{_as_kind(quote(name), kind) if name in there else 'null'} as {quote(name)}"
+        for name, kind in kinds_of(columns).items()
+    )
+    return f"select {', '.join(values)} from {table}"
+
+
+def kinds_of(columns: list[Column]) -> dict[str, Kind]:
+    """Kind by name of all that a row of the table has."""
+    return {c.name: c.kind for c in columns} | {ACCOUNT: "text", MISSING: "timestamp"}
+
+
+def _as_kind(sql: str, kind: Kind) -> str:
+    return _json_text(sql) if kind == "json" else f"try_cast({sql} as {SQL_TYPES[kind]})"
+
+
+def content_hash(columns: list[Column]) -> str:
+    """SQL: the hash of a row's content, over its columns as `typed_rows` makes them."""
+    parts = []
+    for c in sorted((c for c in columns if c.compared), key=lambda column: column.name):
+        value = f"epoch_us({quote(c.name)})" if c.kind == "timestamp" else quote(c.name)
+        parts.append(f"'{c.name}=' || {value}")
+    parts += [f"'{ACCOUNT}=' || {ACCOUNT}", f"case when {MISSING} is not null then 'missing' end"]
+    return f"md5(concat_ws(chr(31), {', '.join(parts)}))"
+
+
+def canonical(batch: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
+    """JSON columns as canonical text: a warehouse may give them back in another spelling."""
+    for place, name in enumerate(batch.column_names):
+        if kinds.get(name) == "json":
+            texts = [None if v is None else _respell(v) for v in batch[name].to_pylist()]
+            batch = batch.set_column(place, name, pa.array(texts, pa.string()))
+    return batch
+
+
+def _respell(value: object) -> str:
+    if isinstance(value, str):
+        try:
+            return to_json(orjson.loads(value))
+        except orjson.JSONDecodeError:
+            return value
+    return to_json(value)

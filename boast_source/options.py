@@ -1,0 +1,80 @@
+"""The options that commands share, and what every command does before its own work."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from boast_source import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Common:
+    """What the shared options say."""
+
+    destination: str
+    dataset: str
+    as_json: bool
+
+    @property
+    def printer(self) -> Callable[[dict[str, Any]], None] | None:
+        """What prints the one JSON document, where it was asked for."""
+        return print_json if self.as_json else None
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of all that works on the warehouse; the command gets them as its first argument."""
+
+    @functools.wraps(command)
+    def run(destination: str, dataset: str, *, as_json: bool, **own: Any) -> Any:
+        return command(Common(destination, dataset, as_json), **own)
+
+    made = telling(run)
+    for option in (
+        click.option(
+            "--dataset",
+            default="boast_data",
+            show_default=True,
+            metavar="NAME",
+            help="Dataset (schema) to load into.",
+        ),
+        click.option(
+            "--destination",
+            default="duckdb",
+            show_default=True,
+            metavar="NAME",
+            help="A dlt destination: duckdb, postgres, ...",
+        ),
+    ):
+        made = option(made)
+    return made
+
+
+def telling(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options about what is told, and set logs up before the command."""
+
+    @functools.wraps(command)
+    def run(*, debug: bool, **own: Any) -> Any:
+        gc.set_threshold(100_000, 50, 100)  # imports and pages make many objects and hardly a cycle: 3 % of a load
+        logs.set_up(debug=debug)
+        from boast_source.config import wants_json_logs  # noqa: PLC0415 -- `--help` needs no dlt
+
+        if wants_json_logs():
+            logs.use_json()
+        return command(**own)
+
+    run = click.option("--debug", is_flag=True, help="Show tracebacks and all logs.")(run)
+    return click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout.")(run)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """The one JSON document of a command, on stdout."""
+    click.echo(json.dumps(document, default=str))
