@@ -34,6 +34,10 @@ SQL_TYPES: dict[Kind, str] = {
 _RESERVED = {ACCOUNT, MISSING, *HISTORY_KEYS, "_hash", "_seq", "step", "before", "before_key", "place"}
 
 
+# what Python, dlt and those who read the table can hold in any zone; year 1 starts with the zero of other languages
+_MOMENTS = "'0001-01-02 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of the table: its name, its kind and the SQL over `x__listed` that gives its raw text.
@@ -53,7 +57,9 @@ class Column:
         if self.raw.startswith("null::"):
             return self.raw
         if self.kind == "timestamp":
-            return f"case when regexp_matches({raw}, '^\\s*\\d{{4}}-') then try_cast({raw} as timestamptz) end"
+            moment = f"try_cast({raw} as timestamptz)"
+            fits = f"(not regexp_matches({raw}, '^\\s*(0000|0001|9999)') or {moment} between {_MOMENTS})"
+            return f"case when regexp_matches({raw}, '^\\s*\\d{{4}}-') and {fits} then {moment} end"
         if self.kind == "bigint":
             return f"case when regexp_matches({raw}, '^-?\\d+$') then try_cast({raw} as bigint) end"
         if self.kind == "double":

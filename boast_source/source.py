@@ -38,7 +38,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _END = object()
 _turn = threading.Lock()
-CENTURY = 100 * 365 * 86400.0  # seconds
+LAG = 1.0  # seconds; any: with one, dlt keeps no list of the rows at the cursor
 
 
 @dlt.source(name="boast", section="boast", max_table_nesting=0)
@@ -132,7 +132,7 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
 
     def enrollments(
         updated_at: dlt.sources.incremental[Any] = dlt.sources.incremental(  # noqa: B008 -- dlt reads it
-            "updated_at", lag=CENTURY, on_cursor_value_missing="include"
+            "updated_at", lag=LAG, on_cursor_value_missing="include"
         ),
     ) -> Iterator[pa.Table]:
         if updated_at.end_value is None and updated_at.start_value is not None:

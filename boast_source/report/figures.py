@@ -73,7 +73,7 @@ class Figures:
 
 
 def read(client: SqlClientBase[Any], time_zone: str) -> Figures:
-    """Make the views and read them.
+    """Make the views and read them. Days beyond the year 9999 are in no chart over time.
 
     Raises DestinationError when nothing was loaded yet, or when the warehouse has no views.
     """
@@ -85,9 +85,9 @@ def read(client: SqlClientBase[Any], time_zone: str) -> Figures:
         )
     with warehouse.explained():
         return Figures(
-            days=_rows(client, DAYS),
+            days=[row for row in _rows(client, DAYS) if _in_calendar(row["day"])],
             sequences=_rows(client, SEQUENCES),
-            cohorts=_rows(client, COHORTS),
+            cohorts=[row | {"month": _in_calendar(row["month"])} for row in _rows(client, COHORTS)],
             requests=_rows(client, REQUESTS) if "push_requests" in made else [],
             waiting=_rows(client, WAITING) if "push_requests" in made else [],
             health=_rows(client, HEALTH)[0],
@@ -139,6 +139,11 @@ def _start(day: date, unit: str) -> date:
     if unit == "week":
         return day - timedelta(days=min(day.weekday(), (day - date.min).days))
     return day.replace(day=day.day if unit == "day" else 1, month=1 if unit == "year" else day.month)
+
+
+def _in_calendar(day: Any) -> date | None:
+    """DuckDB gives a text for what Python has no date for."""
+    return day if isinstance(day, date) else None
 
 
 def _rows(client: SqlClientBase[Any], sql: str) -> list[Row]:

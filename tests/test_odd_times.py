@@ -1,0 +1,47 @@
+"""Times that are in no calendar of Python: kept as text, and no night fails because of one."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+ZERO = "0001-01-01T00:00:00Z"  # what other languages send for "never"
+BEYOND = "9999-12-31T23:59:59-05:00"  # the year 10000 of UTC
+
+
+def edit(server, field, value, count=None):
+    keys = list(server.truth())[:count]
+    server.control("POST", "mutate", {"edits": [{"id": key, "set": {field: value}} for key in keys]})
+
+
+def rows(workplace, sql):
+    with duckdb.connect(str(workplace.folder / "boast.duckdb"), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("value", [ZERO, BEYOND, "0000-01-01T00:00:00Z"])
+@pytest.mark.parametrize("field", ["updated_at", "created_at"])
+def test_a_time_that_fits_no_calendar_is_kept_as_text_and_no_later_night_fails(sandbox, workplace, field, value):
+    server = sandbox(enrollments=6)
+    workplace.use(server)
+    edit(server, field, value)  # in all of them, so that the cursor knows no other
+    for _ in range(2):
+        done = workplace.boast("nightly")
+        assert done.code == 0, done.err
+        edit(server, "status", "completed", 2)
+    kept = f"select count(*) from boast_data.sequence_enrollments where {field} is null and {field}__v_text = '{value}'"
+    assert rows(workplace, kept) == [(6,)]
+    edit(server, field, "2026-03-01T00:00:00Z")
+    assert workplace.boast("nightly").code == 0
+    healed = f"select distinct {field}::varchar, {field}__v_text from boast_data.sequence_enrollments"
+    assert rows(workplace, healed) == [("2026-03-01 00:00:00+00", None)]
+
+
+def test_a_day_beyond_the_calendar_in_the_time_zone_of_the_report_does_not_fail_it(sandbox, workplace):
+    server = sandbox(enrollments=6)
+    workplace.use(server, SOURCES__BOAST__TIME_ZONE="Pacific/Auckland")
+    edit(server, "created_at", "9999-12-31T23:59:59Z", 1)
+    done = workplace.boast("nightly")
+    assert done.code == 0, done.err
+    years = "select distinct year(created_at at time zone 'UTC') from boast_data.sequence_enrollments order by 1 desc"
+    assert rows(workplace, years)[0] == (9999,)
