@@ -9,6 +9,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from boast_source import destinations, logs
 
@@ -77,7 +79,7 @@ class Shown:
             return
         label = report.resource if report.account_id is None else f"{report.resource} {report.account_id[:8]}"
         if id(report) not in self._tasks:
-            self._tasks[id(report)] = self._bars.add_task(label, total=page.pages or 1)
+            self._tasks[id(report)] = self._bars.add_task(escape(label), total=page.pages or 1)
         self._bars.update(self._tasks[id(report)], advance=1, total=max(page.pages or 1, page.number))
 
     def note(self, text: str) -> None:
@@ -119,7 +121,7 @@ def show_load(loaded: Loaded, pipeline: dlt.Pipeline, run: Run) -> None:
     for r in loaded.enrollments:
         counts = (r.listed, r.loaded, r.missing, r.tally.pages, r.tally.retries)
         word = "failed" if r.error else str(r.verified)
-        table.add_row(str(r.account_id), *(f"{count:,}" for count in counts), f"[{_COLOURS[word]}]{word}[/]")
+        table.add_row(Text(str(r.account_id)), *(f"{count:,}" for count in counts), f"[{_COLOURS[word]}]{word}[/]")
     if loaded.enrollments:
         console.print(table)
     for name in dict.fromkeys(r.resource for r in loaded.others):

@@ -474,3 +474,20 @@ def test_a_removal_whose_answer_was_lost_is_read_back_by_its_id(pushing):
     desk.server.control("POST", "faults", {"kind": "error_after_write", "method": "DELETE", "times": 1})
     assert desk.push().counts == {"removed": 1}
     assert desk.writes == {DELETE: 1}
+
+
+def test_what_looks_like_markup_is_shown_as_it_is_and_hides_no_request(pushing, workplace):
+    desk = pushing()
+    (pair,) = desk.free_pairs(1)
+    key = "imp[/ort]-[red]7"
+    desk.ask({"request_id": key, **pair, "contact_id": desk.account})
+    rehearsed = workplace.boast("push", "--dry-run", "--new-ledger")
+    assert rehearsed.code == 0
+    assert key in rehearsed.out
+    assert workplace.boast("push", "--new-ledger").code == 3
+    listed = workplace.boast("requests", "list")
+    assert listed.code == 0
+    assert key in listed.out
+    dropped = workplace.boast("requests", "drop", key)
+    assert dropped.code == 0
+    assert key in dropped.out

@@ -6,7 +6,9 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from boast_source import logs, terminal
 from boast_source.push.pushed import STATES
@@ -39,7 +41,7 @@ class Shown:
 
     def note(self, text: str) -> None:
         if self._status is not None:
-            self._status.update(text)
+            self._status.update(escape(text))
         else:
             terminal.note(text)
 
@@ -105,7 +107,10 @@ def requests(events: Sequence[Event], action: str) -> None:
     for e in events[:SHOWN]:
         reason = " ".join(str(part) for part in (e.http_status, e.error_code, e.error_detail) if part)
         table.add_row(
-            *(str(v or "") for v in (e.request_key, e.state, e.action, e.contact_id, e.sequence_id, e.attempt, reason))
+            *(
+                Text(str(v or ""))
+                for v in (e.request_key, e.state, e.action, e.contact_id, e.sequence_id, e.attempt, reason)
+            )
         )
     console.print(table)
     if len(events) > SHOWN:
@@ -128,7 +133,7 @@ def _planned(console: Console, result: Pushed) -> None:
     for request, verdict in result.planned[:SHOWN]:
         would = str(request.action) if verdict.send else verdict.state
         facts = (request.request_key, would, request.contact_id, request.sequence_id, verdict.detail)
-        table.add_row(*(str(fact or "") for fact in facts))
+        table.add_row(*(Text(str(fact or "")) for fact in facts))
     if result.planned:
         console.print(table)
     if len(result.planned) > SHOWN:
