@@ -119,7 +119,8 @@ def test_an_enrollment_is_read_back_for_one_request_only(desk):
     pushing.decide("release", "2")
     pushing.server.control("DELETE", "faults")
     fault(pushing, "error_after_write", times=1)
-    pushing.server.control("POST", "faults", {"kind": "status", "method": "GET", "after": 2, "status": 404, "times": 1})
+    third = {"kind": "status", "method": "GET", "path": "sequence_enrollments", "after": 2, "status": 404, "times": 1}
+    pushing.server.control("POST", "faults", third)
     pushing.push()  # the list cannot be read back: the next push does it
     pushing.server.control("DELETE", "faults")
     assert pushing.states()["2"] == "unknown"

@@ -72,6 +72,8 @@ def _removal(request: Request, known: Known) -> Verdict:
         return _of_one(target, request.enrollment_id)
     there = known.of(request)
     active = [e for e in there if e.active]
+    if not active and request.account_id not in known.whole:
+        return Verdict("deferred", "moving", "the list did not hold still: what is to be removed may have been hidden")
     if len(active) > 1:
         detail = f"{len(active)} active enrollments of this contact in this sequence: name the enrollment_id"
         return Verdict("held", "ambiguous", detail)

@@ -52,7 +52,10 @@ class Lane:
         request = self.requests.popleft()
         verdict = decide(request, known, repeated, self.done)
         waits = verdict.send or verdict.state not in _WRITTEN
-        return request, _FOLLOWS if self.blocked and waits else verdict
+        if self.blocked and waits:
+            return request, _FOLLOWS
+        self.blocked = self.blocked or verdict.state == "deferred"
+        return request, verdict
 
     def ended(self, request: Request, state: str) -> None:
         """A request of the lane was sent (or not, after all)."""
@@ -243,7 +246,8 @@ class _Dispatch:
         within = self._limits.claim_seconds - (time.monotonic() - began)
         account = request.account_id or ""
         if request.action == "remove":
-            outcome = sender.remove(self._client, account, verdict.enrollment_id or "", within=within)
+            key = verdict.enrollment_id or ""
+            outcome = sender.remove(self._client, account, key, listed=self._known.get(key) is not None, within=within)
         else:
             contact, sequence = request.contact_id or "", request.sequence_id or ""
             outcome = sender.enroll(self._client, account, contact, sequence, within=within)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from boast_source.push.requests import Request
     from boast_source.scratch import Scratch
@@ -38,9 +38,13 @@ class Enrollment:
 
 
 class Known:
-    """Enrollments by contact, kept up to date with the answers of this run."""
+    """Enrollments by contact, kept up to date with the answers of this run.
 
-    def __init__(self, enrollments: Iterable[Enrollment]) -> None:
+    `whole`: the accounts of which nothing is hidden, since two passes over the list agreed.
+    """
+
+    def __init__(self, enrollments: Iterable[Enrollment], whole: Collection[str] = ()) -> None:
+        self.whole = frozenset(whole)
         self._by_contact: dict[str | None, dict[str, Enrollment]] = {}
         self._by_id: dict[str, Enrollment] = {}
         for enrollment in enrollments:
@@ -52,7 +56,7 @@ class Known:
         self._by_contact.setdefault(enrollment.contact_id, {})[enrollment.id] = enrollment
 
     def copy(self) -> Known:
-        return Known(self._by_id.values())
+        return Known(self._by_id.values(), self.whole)
 
     def get(self, enrollment_id: str | None) -> Enrollment | None:
         return self._by_id.get(enrollment_id or "")
@@ -77,8 +81,10 @@ def enrollment_of(account_id: str, record: Mapping[str, object]) -> Enrollment:
     )
 
 
-def known(scratch: Scratch, requests: Sequence[Request], enrollments: Iterable[pa.Table]) -> Known:
-    """The enrollments that these requests may be about. `enrollments`: batches of COLUMNS."""
+def known(
+    scratch: Scratch, requests: Sequence[Request], enrollments: Iterable[pa.Table], whole: Collection[str]
+) -> Known:
+    """The enrollments that these requests may be about. `enrollments`: batches of COLUMNS; `whole`: see Known."""
     contacts = {r.contact_id for r in requests} | {r.latest.contact_id for r in requests if r.latest}
     ids = {r.enrollment_id for r in requests} | {r.latest.enrollment_id for r in requests if r.latest}
     scratch.execute("create or replace table wanted (id varchar)")
@@ -94,7 +100,7 @@ def known(scratch: Scratch, requests: Sequence[Request], enrollments: Iterable[p
         " lower(sequence_id) as sequence_id, status, missing_since is not null as gone from incoming"
         " where lower(contact_id) in (select id from wanted) or lower(id) in (select id from wanted)",
     )
-    return Known(Enrollment(*row) for row in scratch.rows("select * from known"))
+    return Known((Enrollment(*row) for row in scratch.rows("select * from known")), whole)
 
 
 def _lower(value: object) -> str | None:

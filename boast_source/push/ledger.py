@@ -141,6 +141,28 @@ class Ledger:
         )
         yield from warehouse.batches(self.client, self._sql(sql), ("content_key", "request_key"))
 
+    def active_twice(self, enrollments: str, moment: datetime) -> list[Event]:
+        """The newest events of requests that were sent once, at or after the moment, and enrolled somebody who is in
+        that sequence more than once now. `enrollments`: the table, as this run's listing left it.
+        """
+        name = self.client.make_qualified_table_name(enrollments)
+        newest = "select request_key as of_key, max(event) as newest from ledger_ group by request_key"
+        ids = [f"lower({column})" for column in ("account_id", "contact_id", "sequence_id")]
+        twice = (
+            f"select {ids[0]} as account, {ids[1]} as contact, {ids[2]} as sequence from enrollments_"
+            f" where status = 'active' and missing_since is null group by {', '.join(ids)} having count(*) > 1"
+        )
+        sql = (
+            f"select {', '.join(f'l.{column}' for column in COLUMNS)} from ledger_ l"
+            f" join ({newest}) n on l.request_key = n.of_key and l.event = n.newest join ({twice}) e"
+            " on l.account_id = e.account and l.contact_id = e.contact and l.sequence_id = e.sequence"
+            " where l.attempt = 1 and l.state = 'enrolled' and l.action = 'enroll'"
+            f" and l.recorded_at >= cast('{moment.isoformat()}' as timestamptz)"
+        )
+        with warehouse.explained():
+            rows = self.client.execute_sql(self._sql(sql).replace("enrollments_", name)) or ()
+        return [Event(*row) for row in rows]
+
     def accounts(self) -> list[str]:
         """The accounts that it knows."""
         sql = f"select distinct account_id from {self.name} where account_id is not null order by 1"

@@ -77,15 +77,22 @@ def settle_all(
 def late_enrollments(
     scratch: Scratch, watched: Sequence[Event], known: Known, taken: dict[str, str], run_id: str
 ) -> list[Event]:
-    """Events for enrollments that no request accounts for, of a contact and sequence whose request was sent before
-    and given up: the server acted later than `settle_after`. Each is recorded once.
+    """Events for enrollments that no request accounts for, of a contact and sequence whose request was sent before.
+
+    Where it was sent again or given up, the server acted later than `settle_after`. Where it was sent once, somebody
+    else enrolled the contact too, which matters while both go on. Each is recorded once.
     """
     events = []
     for event in watched:
         request = requests.orphan(event)
         there = [e for e in known.of(claimed(request)) if e.id != event.enrollment_id]
+        if event.state == "enrolled" and event.attempt == 1:
+            mine = known.get(event.enrollment_id)
+            there = [e for e in there if e.active and mine and mine.active]
         before: Collection[str] = json.loads(event.known_enrollment_ids or "[]")
         late = [e.id for e in there if e.id not in before]
+        if not late:
+            continue
         taken |= requests.attributed(scratch, late)
         late = [key for key in late if key not in taken]
         if not late:

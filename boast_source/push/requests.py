@@ -85,6 +85,21 @@ def select(scratch: Scratch, pending: Iterable[pa.Table], accounts: Sequence[str
     return asked + orphans
 
 
+def any_to_decide(scratch: Scratch, pending: Iterable[pa.Table], accounts: Sequence[str]) -> bool:
+    """Whether a row of the table may lead to a sending: it is new, open or changed, and is not held already.
+
+    `accounts`: those that are known so far; one more makes no row final.
+    """
+    _make_asked(scratch, pending, accounts)
+    return bool(
+        scratch.value(
+            "select exists (from asked a left join newest n using (request_key)"
+            " where (a.fault is null or starts_with(a.fault, 'account_id'))"
+            " and (n.state is distinct from 'held' or n.content_key is distinct from a.content_key))"
+        )
+    )
+
+
 def sent_more_than_once(scratch: Scratch) -> list[Event]:
     """Requests whose first attempt was given up, by a repetition or for good: a late enrollment may yet show up."""
     return _events(

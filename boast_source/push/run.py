@@ -134,13 +134,18 @@ class _Push:
             return self._nothing_sent(error)
         self.result.loaded = loaded
         asked = requests.select(self.scratch, self.pending.batches(), [str(r.account_id) for r in loaded.enrollments])
-        watched = readback.watched(self.scratch, began - self._reenroll_after)
-        knowledge = self._known(pipeline, [*asked, *map(requests.orphan, watched)])
-        ready = self._settle(asked, knowledge, self._proof(began, loaded))
+        since = began - self._reenroll_after
+        watched = [
+            *readback.watched(self.scratch, since),
+            *self.ledger.active_twice(SEQUENCE_ENROLLMENTS.name, since),
+        ]
+        proof = self._proof(began, loaded)
+        knowledge = self._known(pipeline, [*asked, *map(requests.orphan, watched)], proof)
+        ready = self._settle(asked, knowledge, proof)
         self._record_late(watched, knowledge)
         readable = {str(r.account_id).lower() for r in loaded.enrollments if not r.error}
         lanes = self._lanes(ready, asked, knowledge, readable)
-        repeated = requests.repeats(self.scratch, self.ledger.sent_since(began - self._reenroll_after))
+        repeated = requests.repeats(self.scratch, self.ledger.sent_since(since))
         if self._is_approved(lanes, knowledge, repeated):
             limits = Limits(
                 self.options.limit,
@@ -165,11 +170,12 @@ class _Push:
         try:
             listing.prepare(SEQUENCE_ENROLLMENTS, None, None)
             asked = requests.select(self.scratch, self.pending.batches(), listing.accounts())
-            knowledge = known(self.scratch, asked, listing.enrollments(COLUMNS))
+            accounts = {account.lower() for account in listing.accounts()}
+            knowledge = known(self.scratch, asked, listing.enrollments(COLUMNS), accounts)
         finally:
             listing.close()
         ready = [r for r in asked if r.asked and not readback.is_open(r)]
-        lanes = self._lanes(ready, asked, knowledge, {account.lower() for account in listing.accounts()})
+        lanes = self._lanes(ready, asked, knowledge, accounts)
         since = self.ledger.now() - self._reenroll_after
         repeated = requests.repeats(self.scratch, self.ledger.sent_since(since) if there else ())
         still_open = Verdict("unknown", "open", "a push settles it by reading back")
@@ -180,30 +186,35 @@ class _Push:
         return self.result
 
     def _how_to_list(self, began: datetime) -> Options:
-        """Until two passes agree, when that can prove that what is open did not happen."""
+        """Until two passes agree, when that can prove that what is open did not happen, or something may be sent:
+        one pass may hide an enrollment behind a count that is right, and its contact would be enrolled twice.
+        """
         open_events = requests.open_events(self.scratch)
         proof = self._proof(began, None)
+        settles = any(proof.is_over(event) for event in open_events)
         return Options(
             account_ids=self.options.accounts,
             workers=self.options.workers,
-            prove=any(proof.is_over(event) for event in open_events),
+            prove=settles or requests.any_to_decide(self.scratch, self.pending.batches(), self._accounts_so_far()),
             keep_going=True,
         )
 
     def _nothing_sent(self, error: ApiError) -> Pushed:
         self.result.error = error
-        accounts = self.options.accounts or self.ledger.accounts()
-        for request in requests.select(self.scratch, self.pending.batches(), accounts):
+        for request in requests.select(self.scratch, self.pending.batches(), self._accounts_so_far()):
             self.result.count(request, "unknown" if readback.is_open(request) else "deferred")
         return self.result
+
+    def _accounts_so_far(self) -> Sequence[str]:
+        return self.options.accounts or self.ledger.accounts()
 
     def _proof(self, began: datetime, loaded: Loaded | None) -> Proof:
         exact = {str(r.account_id).lower() for r in loaded.enrollments if r.verified == "exact"} if loaded else set()
         sending_for = self._claim_seconds + self.options.request_timeout
         return Proof(began, exact, self.settings.settle_seconds, sending_for)
 
-    def _known(self, pipeline: dlt.Pipeline, about: Sequence[Request]) -> Known:
-        return known(self.scratch, about, warehouse.read(pipeline, SEQUENCE_ENROLLMENTS.name, COLUMNS))
+    def _known(self, pipeline: dlt.Pipeline, about: Sequence[Request], proof: Proof) -> Known:
+        return known(self.scratch, about, warehouse.read(pipeline, SEQUENCE_ENROLLMENTS.name, COLUMNS), proof.exact)
 
     def _settle(self, asked: Sequence[Request], knowledge: Known, proof: Proof) -> list[Request]:
         ended, ready, events = readback.settle_all(
@@ -263,8 +274,8 @@ class _Push:
         except ApiError as error:
             self.on_note(f"reading back failed, the next push does it: {error.message}")
             return
-        knowledge = self._known(pipeline, unknown)
         proof = self._proof(began, loaded)
+        knowledge = self._known(pipeline, unknown, proof)
         ended, _, events = readback.settle_all(
             self.scratch, unknown, knowledge, self._taken, proof, self.client, self.run_id
         )

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from boast_source.errors import ApiError, AuthenticationError, ForbiddenError
+from boast_source.errors import ApiError, AuthenticationError, ForbiddenError, NotFoundError
 
 if TYPE_CHECKING:
     from boast_source.api import BoastClient
@@ -43,22 +43,29 @@ def enroll(client: BoastClient, account_id: str, contact_id: str, sequence_id: s
     return Outcome("enrolled", str(record["id"]).lower(), dict(record))
 
 
-def remove(client: BoastClient, account_id: str, enrollment_id: str, *, within: float) -> Outcome:
-    """DELETE. A refusal is checked by reading back: an earlier attempt may have worked."""
+def remove(client: BoastClient, account_id: str, enrollment_id: str, *, listed: bool, within: float) -> Outcome:
+    """DELETE. A refusal is checked by reading back: an earlier attempt may have worked, and one that was `listed`
+    may be gone.
+    """
     try:
         record = client.remove_sequence_enrollment(account_id, enrollment_id, within=within)
     except ApiError as error:
         failed = _failed(error)
-        return removed_already(client, account_id, enrollment_id) or failed if failed.state == "refused" else failed
+        if failed.state != "refused":
+            return failed
+        return removed_already(client, account_id, enrollment_id, listed=listed) or failed
     except Exception as error:  # noqa: BLE001 -- whatever it was, the request may be out
         return _broken(error)
     return _removed(dict(record))
 
 
-def removed_already(client: BoastClient, account_id: str, enrollment_id: str) -> Outcome | None:
-    """What reading back shows: `removed`, or None when it does not."""
+def removed_already(client: BoastClient, account_id: str, enrollment_id: str, *, listed: bool) -> Outcome | None:
+    """What reading back shows: `removed`, also of a `listed` one that the API has no more; None when it does not."""
     try:
         record = dict(client.sequence_enrollment(account_id, enrollment_id))
+    except NotFoundError as error:
+        gone = Outcome("removed", enrollment_id, None, error.status, "gone", "the API no longer has it")
+        return gone if listed and error.code else None
     except ApiError:
         return None
     return _removed(record) if record.get("status") == "removed" else None
