@@ -57,11 +57,13 @@ class ListReport:
 
 @dataclass(frozen=True)
 class Options:
-    """How to list. `account_ids` None: all that the token sees. `since`/`until` bound the cursor, [since, until)."""
+    """How to list. `account_ids` None: all that the token sees. `since`/`until` bound the cursor, [since, until).
+    `prove`: read until two passes agree; every list, or the one of this name.
+    """
 
     account_ids: tuple[str, ...] | None = None
     workers: int = 8
-    prove: bool = False
+    prove: bool | str = False
     everything: bool = False
     since: datetime | None = None
     until: datetime | None = None
@@ -260,7 +262,8 @@ class Listing:
             index.flush()
             return report
         try:
-            result = sweep(fetch, index, workers=self.options.workers, prove=self.options.prove, on_page=note)
+            prove = self.options.prove in {True, shape.name}
+            result = sweep(fetch, index, workers=self.options.workers, prove=prove, on_page=note)
             report.passes, report.steadiness = result.passes, result.steadiness
         except AuthenticationError:
             raise

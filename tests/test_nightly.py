@@ -38,7 +38,7 @@ def test_without_pending_enrollments_a_night_is_a_load(night):
     assert workplace.sql("select command, status, listed, sent from boast_data.runs") == [("nightly", "ok", 60, None)]
 
 
-def test_a_night_lists_once_pushes_and_stores_what_it_sent(night):
+def test_a_night_reads_the_enrollments_until_two_passes_agree_pushes_and_stores_what_it_sent(night):
     server, workplace, ask = night
     ask()
     assert workplace.boast("push", "--new-ledger", "--limit", "0").code == 0
@@ -50,7 +50,8 @@ def test_a_night_lists_once_pushes_and_stores_what_it_sent(night):
     assert done.json["load"]["accounts"][0]["listed"] == 60
     assert stored(workplace) == server.truth()
     assert workplace.sql("select count(*) from boast_data.contacts") == [(20,)]
-    assert server.control("GET", "counters")["arrived"]["GET sequence_enrollments"] == 3
+    assert server.control("GET", "counters")["arrived"]["GET sequence_enrollments"] == 2 * 3
+    assert server.control("GET", "counters")["arrived"]["GET contacts"] == 1
     last = "select command, sent, listed, exit_code from boast_data.runs order by finished_at desc limit 1"
     assert workplace.sql(last) == [("nightly", 3, 60, 0)]
 
@@ -74,7 +75,7 @@ def test_what_waits_for_a_person_makes_the_exit_code_3_and_the_status_tells(nigh
     assert done.code == 3
     told = workplace.boast("status")
     assert told.code == 0
-    assert "Fresh as of 0.0 hours ago, verified: covered." in told.out
+    assert "Fresh as of 0.0 hours ago, verified: exact." in told.out
     assert "60 listed, 62 stored" in told.out
     assert "0 held, 0 refused, 1 unknown" in told.out
     assert "nightly, attention (exit code 3)" in told.out

@@ -222,7 +222,7 @@ def test_each_stage_is_one_line_with_counts_and_seconds(night):
     ask(2)
     lines = [line for line in workplace.boast("nightly").err.splitlines() if line]
     assert [line.split(":")[0] for line in lines] == ["load", "push", "report", "nightly"]
-    assert lines[0].startswith("load: 40 listed, 0 loaded, 0 missing, verified covered, ")
+    assert lines[0].startswith("load: 40 listed, 0 loaded, 0 missing, verified exact, ")
     assert lines[1].startswith("push: 2 enrolled, ")
     assert lines[3].startswith("nightly: ok (exit code 0), ")
 

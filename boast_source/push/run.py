@@ -195,7 +195,7 @@ class _Push:
         return Options(
             account_ids=self.options.accounts,
             workers=self.options.workers,
-            prove=settles or requests.any_to_decide(self.scratch, self.pending.batches(), self._accounts_so_far()),
+            prove=SEQUENCE_ENROLLMENTS.name if settles or self._may_send() else False,
             keep_going=True,
         )
 
@@ -204,6 +204,9 @@ class _Push:
         for request in requests.select(self.scratch, self.pending.batches(), self._accounts_so_far()):
             self.result.count(request, "unknown" if readback.is_open(request) else "deferred")
         return self.result
+
+    def _may_send(self) -> bool:
+        return requests.any_to_decide(self.scratch, self.pending.batches(), self._accounts_so_far())
 
     def _accounts_so_far(self) -> Sequence[str]:
         return self.options.accounts or self.ledger.accounts()
