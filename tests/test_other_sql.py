@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -30,8 +31,10 @@ def desk(sandbox, workplace):
     return server, workplace
 
 
+@contextmanager
 def database(workplace):
-    return sqlite3.connect(workplace.folder / "boast__boast_data.db")
+    with closing(sqlite3.connect(workplace.folder / "boast__boast_data.db")) as connection, connection:
+        yield connection
 
 
 def test_the_second_load_loads_nothing(desk):
