@@ -68,14 +68,10 @@ def newest_of(scratch: Scratch, states: Sequence[str], keys: Sequence[str]) -> l
     return [Event(*row) for row in found]
 
 
-def select(scratch: Scratch, pending: Iterable[pa.Table], accounts: Sequence[str]) -> list[Request]:
+def select(scratch: Scratch) -> list[Request]:
     """Every row that is not final yet, one Request per key, in the order to be sent; then the open requests of the
-    ledger that no row asks for. Call `read_ledger` first.
-
-    `pending`: batches of pending.COLUMNS, as text. `accounts`: all that are configured or seen; a row without an
-    account means the only one.
+    ledger that no row asks for. Call `make_asked` first.
     """
-    _make_asked(scratch, pending, accounts)
     asked = [_request(row) for row in scratch.rows(_SELECTED)]
     unasked = "request_key not in (select request_key from asked)"
     orphans = [orphan(event) for event in _events(scratch, f"attempt > 0 and state in ({_listed(OPEN)}) and {unasked}")]
@@ -85,12 +81,10 @@ def select(scratch: Scratch, pending: Iterable[pa.Table], accounts: Sequence[str
     return asked + orphans
 
 
-def any_to_decide(scratch: Scratch, pending: Iterable[pa.Table], accounts: Sequence[str]) -> bool:
-    """Whether a row of the table may lead to a sending: it is new, open or changed, and is not held already.
-
-    `accounts`: those that are known so far; one more makes no row final.
+def any_to_decide(scratch: Scratch) -> bool:
+    """Whether a row of the table may lead to a sending: it is new, open or changed, and is not held already. Call
+    `make_asked` first; accounts that it did not know make no row final.
     """
-    _make_asked(scratch, pending, accounts)
     return bool(
         scratch.value(
             "select exists (from asked a left join newest n using (request_key)"
@@ -158,8 +152,12 @@ def _fingerprint(key: str) -> str:
     return f"md5_number({key} || '|' || content_key)"
 
 
-def _make_asked(scratch: Scratch, pending: Iterable[pa.Table], accounts: Sequence[str]) -> None:
-    """`asked`: the rows that are new, open, or say something else than the ledger."""
+def make_asked(scratch: Scratch, pending: Iterable[pa.Table], accounts: Iterable[str]) -> None:
+    """`asked`: the rows that are new, open, or say something else than the ledger. Call `read_ledger` first.
+
+    `pending`: batches of pending.COLUMNS, as text. `accounts`: all that are configured or seen; a row without an
+    account means the only one.
+    """
     scratch.execute(
         "create or replace table asked (request_key varchar, content_key varchar, account_id varchar, action varchar,"
         " contact_id varchar, sequence_id varchar, enrollment_id varchar, fault varchar, requested_at varchar)"

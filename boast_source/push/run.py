@@ -121,6 +121,7 @@ class _Push:
         self.ledger, self.pending, self.scratch = ledger, pending, scratch
         self.on_note, self.on_progress = on_note, on_progress
         self.result = Pushed(dry_run=options.dry_run)
+        self._read_for: set[str] | None = None  # the accounts that the pending table was read for
         self._taken: dict[str, str] = {}  # enrollments that reading back attributed, with the request's key
         self._reenroll_after = timedelta(seconds=settings.reenroll_seconds)
         self._claim_seconds = (settings.settle_seconds or UNSETTLED) / 2
@@ -133,7 +134,7 @@ class _Push:
         except ApiError as error:
             return self._nothing_sent(error)
         self.result.loaded = loaded
-        asked = requests.select(self.scratch, self.pending.batches(), [str(r.account_id) for r in loaded.enrollments])
+        asked = self._asked([str(r.account_id) for r in loaded.enrollments])
         since = began - self._reenroll_after
         watched = [
             *readback.watched(self.scratch, since),
@@ -169,7 +170,7 @@ class _Push:
         listing = Listing(self.client, Options(account_ids=self.options.accounts, workers=self.options.workers))
         try:
             listing.prepare(SEQUENCE_ENROLLMENTS, None, None)
-            asked = requests.select(self.scratch, self.pending.batches(), listing.accounts())
+            asked = self._asked(listing.accounts())
             accounts = {account.lower() for account in listing.accounts()}
             knowledge = known(self.scratch, asked, listing.enrollments(COLUMNS), accounts)
         finally:
@@ -201,12 +202,24 @@ class _Push:
 
     def _nothing_sent(self, error: ApiError) -> Pushed:
         self.result.error = error
-        for request in requests.select(self.scratch, self.pending.batches(), self._accounts_so_far()):
+        for request in self._asked(self._accounts_so_far()):
             self.result.count(request, "unknown" if readback.is_open(request) else "deferred")
         return self.result
 
+    def _asked(self, accounts: Sequence[str]) -> list[Request]:
+        self._read_pending(accounts)
+        return requests.select(self.scratch)
+
     def _may_send(self) -> bool:
-        return requests.any_to_decide(self.scratch, self.pending.batches(), self._accounts_so_far())
+        self._read_pending(self._accounts_so_far())
+        return requests.any_to_decide(self.scratch)
+
+    def _read_pending(self, accounts: Sequence[str]) -> None:
+        """Once, unless it turns out that there are other accounts."""
+        seen = {account.lower() for account in accounts}
+        if seen != self._read_for:
+            requests.make_asked(self.scratch, self.pending.batches(), seen)
+            self._read_for = seen
 
     def _accounts_so_far(self) -> Sequence[str]:
         return self.options.accounts or self.ledger.accounts()
