@@ -34,8 +34,8 @@ SQL_TYPES: dict[Kind, str] = {
 _RESERVED = {ACCOUNT, MISSING, *HISTORY_KEYS, "_hash", "_seq", "step", "before", "before_key", "place"}
 
 
-# what Python, dlt and those who read the table can hold in any zone; year 1 starts with the zero of other languages
-_MOMENTS = "'0001-01-02 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
+# what Python can hold, and so dlt and those who read the table
+_MOMENTS = "'0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
 
 
 @dataclass(frozen=True)

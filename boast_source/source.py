@@ -38,7 +38,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _END = object()
 _turn = threading.Lock()
-LAG = 1.0  # seconds; any: with one, dlt keeps no list of the rows at the cursor
 
 
 @dlt.source(name="boast", section="boast", max_table_nesting=0)
@@ -130,9 +129,10 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
         replaced = listing.replaced(shape, _running_pipeline())
         yield from _hinted(listing.rows(shape), listing.json_columns(shape), "upsert", replaced)
 
+    # without a key dlt keeps no list of the rows at the cursor; a lag would do as much, but none fits the year 1
     def enrollments(
         updated_at: dlt.sources.incremental[Any] = dlt.sources.incremental(  # noqa: B008 -- dlt reads it
-            "updated_at", lag=LAG, on_cursor_value_missing="include"
+            "updated_at", primary_key=(), on_cursor_value_missing="include"
         ),
     ) -> Iterator[pa.Table]:
         if updated_at.end_value is None and updated_at.start_value is not None:

@@ -19,7 +19,7 @@ def rows(workplace, sql):
         return connection.execute(sql).fetchall()
 
 
-@pytest.mark.parametrize("value", [ZERO, BEYOND, "0000-01-01T00:00:00Z"])
+@pytest.mark.parametrize("value", [BEYOND, "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"])
 @pytest.mark.parametrize("field", ["updated_at", "created_at"])
 def test_a_time_that_fits_no_calendar_is_kept_as_text_and_no_later_night_fails(sandbox, workplace, field, value):
     server = sandbox(enrollments=6)
@@ -35,6 +35,22 @@ def test_a_time_that_fits_no_calendar_is_kept_as_text_and_no_later_night_fails(s
     assert workplace.boast("nightly").code == 0
     healed = f"select distinct {field}::varchar, {field}__v_text from boast_data.sequence_enrollments"
     assert rows(workplace, healed) == [("2026-03-01 00:00:00+00", None)]
+
+
+@pytest.mark.parametrize("field", ["updated_at", "created_at"])
+def test_the_zero_of_other_languages_is_a_time_that_fails_no_later_night(sandbox, workplace, field):
+    server = sandbox(enrollments=6)
+    workplace.use(server, SOURCES__BOAST__TIME_ZONE="America/New_York")  # where it lies in the year 0
+    edit(server, field, ZERO)
+    for _ in range(2):
+        done = workplace.boast("nightly")
+        assert done.code == 0, done.err
+        edit(server, "status", "completed", 2)
+    kept = f"select count(*) from boast_data.sequence_enrollments where {field} = timestamptz '{ZERO}'"
+    assert rows(workplace, kept) == [(6,)]
+    edit(server, field, "2026-03-01T00:00:00Z")
+    assert workplace.boast("nightly").code == 0
+    assert rows(workplace, f"select distinct year({field}) from boast_data.sequence_enrollments") == [(2026,)]
 
 
 def test_a_day_beyond_the_calendar_in_the_time_zone_of_the_report_does_not_fail_it(sandbox, workplace):

@@ -88,12 +88,18 @@ def test_a_night_in_which_nothing_can_be_sent_reads_the_list_once(desk):
     assert desk.server.control("GET", "counters")["arrived"]["GET sequence_enrollments"] == 4
 
 
-def test_who_is_active_twice_after_all_is_told_once(desk):
+@pytest.mark.parametrize("before", [True, False])
+def test_who_was_active_already_and_hidden_is_told_once_as_enrolled_twice(desk, before):
     (pair,) = desk.free_pairs(1)
     desk.ask({"request_id": "r", **pair})
     assert desk.push().counts == {"enrolled": 1}
-    with client_of(desk.server) as client:  # somebody in Boast itself
+    with client_of(desk.server) as client:
         second = client.enroll(**pair).json()["data"]["id"]
+    if not before:  # somebody in Boast itself wanted it so
+        assert desk.push().code == 0
+        return
+    edit = {"id": second, "set": {"created_at": "2026-05-01T00:00:00Z"}}
+    desk.server.control("POST", "mutate", {"edits": [edit]})
     told = desk.push()
     assert (told.code, told.counts) == (3, {})
     newest = "select state, error_code, error_detail from boast_data.push_ledger order by event desc limit 1"

@@ -142,21 +142,21 @@ class Ledger:
         yield from warehouse.batches(self.client, self._sql(sql), ("content_key", "request_key"))
 
     def active_twice(self, enrollments: str, moment: datetime) -> list[Event]:
-        """The newest events of requests that were sent once, at or after the moment, and enrolled somebody who is in
-        that sequence more than once now. `enrollments`: the table, as this run's listing left it.
+        """The newest events of requests that were sent once, at or after the moment, and enrolled somebody who was
+        active in that sequence already, hidden from the listing, and both still go on. It is the API's own clock that
+        says which came first. `enrollments`: the table, as this run's listing left it.
         """
         name = self.client.make_qualified_table_name(enrollments)
         newest = "select request_key as of_key, max(event) as newest from ledger_ group by request_key"
-        ids = [f"lower({column})" for column in ("account_id", "contact_id", "sequence_id")]
-        twice = (
-            f"select {ids[0]} as account, {ids[1]} as contact, {ids[2]} as sequence from enrollments_"
-            f" where status = 'active' and missing_since is null group by {', '.join(ids)} having count(*) > 1"
-        )
+        going_on = "{0}.status = 'active' and {0}.missing_since is null"
         sql = (
-            f"select {', '.join(f'l.{column}' for column in COLUMNS)} from ledger_ l"
-            f" join ({newest}) n on l.request_key = n.of_key and l.event = n.newest join ({twice}) e"
-            " on l.account_id = e.account and l.contact_id = e.contact and l.sequence_id = e.sequence"
-            " where l.attempt = 1 and l.state = 'enrolled' and l.action = 'enroll'"
+            f"select distinct {', '.join(f'l.{column}' for column in COLUMNS)} from ledger_ l"
+            f" join ({newest}) n on l.request_key = n.of_key and l.event = n.newest"
+            " join enrollments_ mine on lower(mine.id) = l.enrollment_id"
+            " join enrollments_ other on other.account_id = mine.account_id and other.contact_id = mine.contact_id"
+            " and other.sequence_id = mine.sequence_id and other.created_at < mine.created_at"
+            f" where {going_on.format('mine')} and {going_on.format('other')}"
+            " and l.attempt = 1 and l.state = 'enrolled' and l.action = 'enroll'"
             f" and l.recorded_at >= cast('{moment.isoformat()}' as timestamptz)"
         )
         with warehouse.explained():

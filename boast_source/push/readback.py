@@ -79,8 +79,8 @@ def late_enrollments(
 ) -> list[Event]:
     """Events for enrollments that no request accounts for, of a contact and sequence whose request was sent before.
 
-    Where it was sent again or given up, the server acted later than `settle_after`. Where it was sent once, somebody
-    else enrolled the contact too, which matters while both go on. Each is recorded once.
+    Where it was sent again or given up, the server acted later than `settle_after`. Where it was sent once, the list
+    had hidden it. Each is recorded once.
     """
     events = []
     for event in watched:
