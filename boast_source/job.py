@@ -38,7 +38,7 @@ def pipeline_for(destination: str, dataset: str, accounts: Sequence[str] = ()) -
             hint="Choose another, for example --dataset boast_data.",
         )
     try:
-        return dlt.pipeline(
+        pipeline = dlt.pipeline(
             destinations.pipeline_name(accounts),
             destination=destinations.destination_for(destination, accounts),
             dataset_name=dataset,
@@ -53,6 +53,9 @@ def pipeline_for(destination: str, dataset: str, accounts: Sequence[str] = ()) -
             f"The destination {destination} cannot be used: {str(error).strip().splitlines()[0][:200]}",
             hint=f'Is it a dlt destination, and its extra installed? For example: pip install "dlt[{destination}]".',
         ) from error
+    # else dlt takes signals while it normalizes and loads, and forgets them at the end: a push would still begin
+    pipeline.runtime_config.intercept_signals = False
+    return pipeline
 
 
 @contextlib.contextmanager

@@ -96,6 +96,24 @@ def test_a_stop_while_it_loads_ends_with_3_and_the_next_night_does_the_rest(nigh
     assert workplace.boast("nightly", "--json").json["push"]["enrolled"] == 2
 
 
+@pytest.mark.parametrize("place", ["normalize/extracted", "load/normalized"])
+def test_a_stop_while_dlt_is_at_work_sends_nothing_and_the_next_night_does_the_rest(night, place):
+    server, workplace, free = night
+    server.control("POST", "mutate", {"insert": 3000})
+    ask(workplace, free[:2])
+    process = workplace.start("nightly", "--new-ledger", "--json")
+    folder = workplace.folder / "state" / "pipelines" / "boast" / place
+    while not (folder.is_dir() and any(folder.iterdir())):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    done = finish(process, timeout=60)
+    assert (done.code, done.json["status"]) == (3, "attention")
+    assert server.control("GET", "counters")["writes"] == {}
+    assert workplace.boast("nightly", "--json", "--new-ledger").json["push"]["queried"] == 2
+    assert stored(workplace) == server.truth()
+
+
 def test_a_stop_while_it_sends_ends_with_3_and_counts_what_was_done(night):
     server, workplace, free = night
     ask(workplace, free[:100])
