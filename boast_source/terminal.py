@@ -158,19 +158,22 @@ def show_status(found: Status) -> None:
         console.print(
             f"Enrollments: {health['listed']:,} listed, {health['stored']:,} stored, {health['missing']:,} missing."
         )
+    wrong = health is not None and health["last_error"] is not None
     if health and health["last_command"]:
         console.print(
             f"Last run: {health['last_command']}, {health['last_status']} (exit code {health['last_exit_code']}),"
-            f" {health['last_finished_at']:%Y-%m-%d %H:%M} UTC."
+            f" {health['last_finished_at']:%Y-%m-%d %H:%M} UTC." + (f" {health['last_error']}" if wrong else ""),
+            style="red" if wrong else None,
+            markup=False,
         )
-        if health["last_error"]:
-            console.print(f"! {health['last_error']}", style="red", markup=False)
         if health["waiting"]:
             console.print(
                 f"Waiting for a person: {health['held']} held, {health['refused']} refused,"
                 f" {health['unknown']} unknown; see `boast requests list`.",
                 style="yellow",
             )
+        elif wrong:
+            console.print("No request waits for a person; what the last run says does.")
         else:
             console.print("Nothing waits for a person.")
     if found.rows:

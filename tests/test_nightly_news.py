@@ -264,3 +264,40 @@ def test_news_never_hold_what_slack_takes_for_markup(night, hook):
     (text,) = hook.news()
     assert "&lt;!channel&gt; &amp; everybody" in text
     assert "<" not in text
+
+
+def test_more_than_may_be_sent_is_told_once_and_status_says_it_in_five_lines(night, hook):
+    _, workplace, ask = night
+    ask(3)
+    few = {"SOURCES__BOAST__PUSH__MAX_SENDS": "2"}
+    assert workplace.boast("nightly", **few).code == 3
+    (text,) = hook.news()
+    assert "needs a person: 3 requests are ready" in text
+    assert "boast push --max-sends 3" in text
+    assert workplace.boast("nightly", **few).code == 3
+    assert hook.news() == []
+    told = workplace.boast("status").out
+    assert "boast push --max-sends 3" in told
+    assert "Nothing waits" not in told
+    assert len(told.splitlines()) == 5
+    assert workplace.boast("nightly").code == 0
+    (text,) = hook.news()
+    assert "well again" in text
+
+
+def test_who_was_enrolled_twice_is_told_once(night, hook):
+    server, workplace, ask = night
+    ask(1)
+    assert workplace.boast("nightly").code == 0
+    ((contact, sequence),) = workplace.sql("select contact_id, sequence_id from boast_data.pending_enrollments")
+    with client_of(server) as client:
+        second = client.enroll(contact, sequence).json()["data"]["id"]
+    edit = {"id": second, "set": {"created_at": "2026-05-01T00:00:00Z"}}  # it was there first, and hidden
+    server.control("POST", "mutate", {"edits": [edit]})
+    assert workplace.boast("nightly").code == 3
+    (text,) = hook.news()
+    assert "needs a person: 1 requests enrolled somebody more than once" in text
+    assert "more than once" in workplace.boast("status").out
+    assert workplace.boast("nightly").code == 0
+    (text,) = hook.news()
+    assert "well again" in text

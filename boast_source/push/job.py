@@ -102,6 +102,16 @@ def count(run: runs.Run, pushed: Pushed) -> None:
         run.verified = pushed.loaded.verified
         run.listed, run.loaded, run.missing = (pushed.loaded.total(n) for n in ("listed", "loaded", "missing"))
     said = [pushed.stopped] if pushed.stopped else []
+    if pushed.too_many is not None:
+        said.append(
+            f"{pushed.too_many} requests are ready, more than may be sent at once, so nothing was sent. To approve:"
+            f" boast push --max-sends {pushed.too_many}"
+        )
+    if pushed.duplicates:
+        said.append(
+            f"{len(pushed.duplicates)} requests enrolled somebody more than once: see push_ledger, where error_code is"
+            " 'duplicate', and remove what is too much in Boast"
+        )
     said += [str(pushed.error)] if pushed.error else []
     run.finish(pushed.exit_code, "; ".join([*said, *(pushed.loaded.errors if pushed.loaded else [])]) or None)
 
