@@ -346,13 +346,15 @@ def test_empty_tables_and_no_ledger_give_views_that_can_be_asked(place):
         ([(900, "a", 0), (901, "b", 0)], 900),
         ([(-5, "b", 0), (5, "a", 0), (9, "b", 0)], 9),  # a clock ran ahead
         ([(5, None, 1)], None),
+        ([(5, None, 2), (29, None, 0)], 5),  # verified, and then something else failed
     ],
 )
 def test_the_freshness_is_that_of_the_account_that_waits_longest(place, runs, age):
     place.enrollments([row | {"account_id": "ab"[n % 2]} for n, row in enumerate(random_history(3, orderly=True))])
     now = datetime.now(timezone.utc)
     moments = [(now - timedelta(hours=hours), accounts, code) for hours, accounts, code in runs]
-    rows = [{"run_id": str(n), "finished_at": m, "started_at": m, "listed": 1, "exit_code": c, "account_ids": a}
+    rows = [{"run_id": str(n), "finished_at": m, "started_at": m, "listed": 1, "exit_code": c, "account_ids": a,
+             "verified": "failed" if c == 1 else "covered"}
             for n, (m, a, c) in enumerate(moments)]  # fmt: skip
     place.table("runs", RUNS, rows)
     place.views()

@@ -110,3 +110,27 @@ def test_an_api_that_is_away_fails_the_night_and_the_record_says_so(night, as_js
     assert "push: 1 deferred" in done.err, "what was sent before is over"
     last = "select command, status, exit_code from boast_data.runs order by finished_at desc limit 1"
     assert workplace.sql(last) == [("nightly", "failed", 1)]
+
+
+def test_fresh_is_what_was_listed_and_verified_whatever_else_failed(night):
+    server, workplace, ask = night
+
+    def execute(statement):
+        with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
+            connection.execute(statement)
+
+    assert workplace.boast("nightly", "--new-ledger").code == 0
+    ten_days = "interval 10 day"
+    age = f"update boast_data.runs set started_at = started_at - {ten_days}, finished_at = finished_at - {ten_days}"
+    execute(age)
+    ask()
+    execute("alter table boast_data.pending_enrollments drop column sequence_id")
+    assert workplace.boast("nightly").code == 2  # the push cannot start, the load is good
+    assert workplace.boast("status", "--max-age", "26h").code == 0
+    execute(age)
+    execute("drop table boast_data.pending_enrollments")
+    server.control("POST", "mutate", {"delete_ids": list(server.truth())})
+    assert workplace.boast("nightly").code == 3  # an empty list is believed by nobody
+    stale = workplace.boast("status", "--max-age", "26h")
+    assert stale.code == 1
+    assert "STALE" in stale.out

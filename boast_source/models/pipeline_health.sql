@@ -1,7 +1,8 @@
 -- One row: is all well? Freshness, the last run, listed against stored, what waits for a person.
--- `last_success_at`: the end of the last run that listed the enrollments and did not fail; where accounts have runs of their own,
--- that of the account that waits longest for one (an account that no run listed for 30 days has left). `verified` and `listed` are
--- of the last such run, `stored` is what is here now and not missing. `waiting`: requests that are held, refused or unknown.
+-- `last_success_at`: the end of the last run that listed the enrollments of all its accounts and verified them, whatever else of it
+-- failed; where accounts have runs of their own, that of the account that waits longest for one (an account that no run listed for
+-- 30 days has left). `verified` and `listed` are of the last such run, `stored` is what is here now and not missing. `waiting`:
+-- requests that are held, refused or unknown.
 -- What a clock that ran ahead recorded in the future is left out until then.
 -- (No `cross join`: DuckDB 1.4 writes it as a comma, which a left join then binds otherwise, where the copy for dashboards reads it.)
 with past as (
@@ -19,7 +20,7 @@ last_success as (
     from (
         select *, row_number() over (order by finished_at desc, started_at desc) as place
         from past
-        where listed is not null and exit_code in (0, 3)
+        where listed is not null and verified in ('exact', 'covered', 'moving')
     ) as ranked
     where place = 1
 ),
@@ -27,7 +28,7 @@ last_success as (
 lists as (
     select account_ids, max(finished_at) as listed_at
     from past
-    where listed is not null and exit_code in (0, 3) and finished_at > current_timestamp - interval '30' day
+    where listed is not null and verified in ('exact', 'covered', 'moving') and finished_at > current_timestamp - interval '30' day
     group by account_ids
 ),
 

@@ -32,7 +32,7 @@ WITH past AS (
       ROW_NUMBER() OVER (ORDER BY finished_at DESC, started_at DESC) AS place
     FROM past
     WHERE
-      NOT listed IS NULL AND exit_code IN (0, 3)
+      NOT listed IS NULL AND verified IN ('exact', 'covered', 'moving')
   ) AS ranked
   WHERE
     place = 1
@@ -43,7 +43,7 @@ WITH past AS (
   FROM past
   WHERE
     NOT listed IS NULL
-    AND exit_code IN (0, 3)
+    AND verified IN ('exact', 'covered', 'moving')
     AND finished_at > CURRENT_TIMESTAMP() - INTERVAL '30' DAY
   GROUP BY
     account_ids
