@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from boast_source.errors import LockedError
+from boast_source.errors import BoastError, LockedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,12 +37,14 @@ def lock(
     Raises LockedError that names the holder.
     """
     folder = Path(pipeline.pipelines_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{pipeline.pipeline_name}.lock"
     note = folder / f"{pipeline.pipeline_name}.lock.json"
     guard = FileLock(path, timeout=0)
     try:
-        guard.acquire()
+        with _writing(path):
+            guard.acquire()
     except Timeout:
         raise LockedError(
             f"Another run of the pipeline {pipeline.pipeline_name} is alive ({_holder(_known(note))})",
@@ -54,7 +56,8 @@ def lock(
         if left:
             left["until"] = datetime.fromtimestamp(note.stat().st_mtime, timezone.utc).isoformat()
         mine = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(timezone.utc).isoformat()}
-        note.write_text(json.dumps(mine | {"run_id": run_id, "command": command}))
+        with _writing(note):
+            note.write_text(json.dumps(mine | {"run_id": run_id, "command": command}))
         try:
             with _showing_life(note, beat):
                 yield left
@@ -62,6 +65,19 @@ def lock(
             note.unlink(missing_ok=True)
     finally:
         guard.release()
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # a Timeout of the lock is one, without a number
+        if error.errno is None:
+            raise
+        raise BoastError(
+            f"The pipeline's lock cannot be written: {error.strerror} ({path})",
+            hint="Free space or permissions there, or choose another folder with DLT_DATA_DIR. Nothing was done.",
+        ) from None
 
 
 def _check_elsewhere(path: Path, note: Path) -> None:

@@ -15,6 +15,7 @@ import duckdb
 
 from boast_source import warehouse
 from boast_source.errors import ConfigurationError, DestinationError
+from boast_source.places import local_path
 from boast_source.scratch import quote
 
 if TYPE_CHECKING:
@@ -60,12 +61,12 @@ def publish(client: SqlClientBase[Any], place: str, on_note: Callable[[str], Non
 
 
 def _checked(client: SqlClientBase[Any], place: str) -> Path:
-    if "://" in place and not place.startswith("file://"):
+    path = local_path(place)
+    if path is None:
         raise ConfigurationError(
             "sources.boast.publish_path is no local path",
             hint="Give a path on this machine, for example bi/boast.duckdb.",
         )
-    path = Path(place.removeprefix("file://")).expanduser().resolve()
     row = client.native_connection.execute(
         "select path from duckdb_databases() where database_name = current_database()"
     )

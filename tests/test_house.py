@@ -15,6 +15,7 @@ RANKS = {
     "errors": 0,
     "stop": 0,
     "dialects": 0,
+    "places": 0,
     "logs": 0,
     "sandbox": 0,
     "tables": 1,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import fsspec
 
 from boast_source.errors import ConfigurationError, DestinationError
+from boast_source.places import local_path
 
 
 def write(text: str, place: str) -> str:
@@ -17,9 +17,9 @@ def write(text: str, place: str) -> str:
 
     Raises ConfigurationError for a place that cannot be, DestinationError when it cannot be written.
     """
-    if "://" in place and not place.startswith("file://"):
+    path = local_path(place)
+    if path is None:
         return _upload(text, place)
-    path = Path(place.removeprefix("file://")).expanduser().resolve()
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,53 @@
+"""Places that users name, and a folder that cannot be written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from boast_source.places import local_path
+from boast_source.report.output import write
+from tests.conftest import AS_A_USER
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("file:///tmp/a%20b/r.html", "/tmp/a b/r.html"),
+        ("file://localhost/tmp/r.html", "/tmp/r.html"),
+        ("/tmp/a%20b/r.html", "/tmp/a%20b/r.html"),
+        ("s3://bucket/r.html", None),
+        ("memory://r.html", None),
+    ],
+)
+def test_a_path_is_what_a_place_names_unless_it_is_a_url(given, path):
+    assert (None if path is None else str(local_path(given))) == path
+
+
+def test_a_report_goes_where_a_file_url_says(tmp_path):
+    place = (tmp_path / "a b" / "r.html").as_uri()
+    assert write("here", place) == str(tmp_path / "a b" / "r.html")
+    assert (tmp_path / "a b" / "r.html").read_text() == "here"
+
+
+def test_a_disk_without_a_byte_left_is_told_with_what_to_do(sandbox, workplace):
+    """A small disk of its own, which a user may mount in a name space of its own."""
+    inside = 'mount -t tmpfs -o size=64k none "$0" && (cat /dev/zero > "$0/full"; exec "$@")'
+    unshare = shutil.which("unshare")
+    may = unshare and subprocess.run([unshare, "-rm", "true"], check=False, capture_output=True).returncode == 0
+    if not may:
+        pytest.skip("name spaces are not allowed here")
+    server = sandbox(enrollments=3)
+    disk = workplace.folder / "disk"
+    disk.mkdir()
+    workplace.use(server, DLT_DATA_DIR=str(disk))
+    command = [unshare, "-rm", "sh", "-c", inside, str(disk), sys.executable, "-m", "boast_source", "load"]
+    env = workplace.env | {"PATH": os.environ["PATH"], "HOME": str(workplace.folder / "home"), "PYTHONPATH": AS_A_USER}
+    done = subprocess.run(command, cwd=workplace.folder, env=env, check=False, capture_output=True, text=True)
+    assert done.returncode in {1, 2}
+    assert "No space left on device" in done.stderr
+    assert "Unexpected" not in done.stderr
