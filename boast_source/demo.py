@@ -24,7 +24,7 @@ PENDING = """create or replace view boast_data.pending_enrollments as
 with best as (
     select sequence_id, account_id from boast_data.sequence_performance order by response_rate desc, sequence_id limit 1
 )
-select 'demo-' || c.id as request_id, c.account_id, c.id as contact_id, best.sequence_id
+select 'demo-' || c.id || '-' || best.sequence_id as request_id, c.account_id, c.id as contact_id, best.sequence_id
 from boast_data.contacts c join best using (account_id)
 where c.id not in (select contact_id from boast_data.sequence_enrollments e where e.sequence_id = best.sequence_id)
 order by c.id limit 5"""

@@ -33,6 +33,7 @@ class World:
     def enroll(self, contact: str, sequence: str, *, ours: bool) -> dict[str, Any]:
         key = str(uuid.UUID(int=10_000 + len(self.enrollments), version=4))
         made = {"id": key, "contact_id": contact, "sequence_id": sequence, "status": "active", "ours": ours}
+        made["created_at"] = f"2026-01-01T00:{len(self.enrollments) // 60:02}:{len(self.enrollments) % 60:02}Z"
         self.enrollments[key] = made
         return made
 

@@ -62,7 +62,8 @@ class Push(RuleBasedStateMachine):
         )
         self.sql("create schema boast_data")
         self.sql(f"create table {PENDING} (request_id text, contact_id text, sequence_id text, action text)")
-        names = "id text, account_id text, contact_id text, sequence_id text, status text, missing_since timestamptz"
+        names = "id text, account_id text, contact_id text, sequence_id text, status text"
+        names += ", created_at timestamptz, missing_since timestamptz"
         self.sql(f"create table boast_data.sequence_enrollments ({names})")
         with warehouse.held(self.pipeline, patience=1) as held:
             Ledger(held).create()
@@ -261,8 +262,8 @@ class Push(RuleBasedStateMachine):
         self.sql("delete from boast_data.sequence_enrollments")
         for e in self.world.enrollments.values():
             self.sql(
-                "insert into boast_data.sequence_enrollments values (?, ?, ?, ?, ?, null)",
-                [e["id"], ACCOUNT, e["contact_id"], e["sequence_id"], e["status"]],
+                "insert into boast_data.sequence_enrollments values (?, ?, ?, ?, ?, ?, null)",
+                [e["id"], ACCOUNT, e["contact_id"], e["sequence_id"], e["status"], e["created_at"]],
             )
 
 
