@@ -59,6 +59,23 @@ def read(
             yield pa.Table.from_batches([batch])
 
 
+def columns_in(pipeline: dlt.Pipeline, table: str) -> dict[str, Any]:
+    """The table's columns with their types, as dlt's schema has them; JSON is text here. Nothing when there is no table."""
+    found = _table(pipeline, table)
+    if found is None:
+        return {}
+    return {field.name: {"data_type": _data_type(field.type)} for field in found.to_pyarrow_dataset().schema}
+
+
+def _data_type(kind: pa.DataType) -> str | None:
+    """In dlt's words; None for what we never write."""
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "text"
+    if pa.types.is_timestamp(kind):
+        return "timestamp"
+    return {pa.int64(): "bigint", pa.float64(): "double", pa.bool_(): "bool"}.get(kind)
+
+
 def append(pipeline: dlt.Pipeline, table: str, rows: pa.Table) -> None:
     """Add rows to a table of ours, made if it is not there."""
     from deltalake import write_deltalake  # noqa: PLC0415 -- needs the extra

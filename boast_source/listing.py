@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 Verified = Literal["exact", "covered", "moving", "failed"]
 
-# More vanished rows than this, and more than this share of what is stored, is suspicious: nothing is marked.
+# More vanished rows than this, and more than this share of what is stored, is suspicious: nothing is marked. As
+# many that the API counts and does not list are a failure.
 GONE_ROWS, GONE_SHARE = 10, 0.2
 _ASKED = 1_000_000  # the "pass" of a record that was asked for by its id: later than any real pass
 
@@ -50,6 +51,7 @@ class ListReport:
     unanswered: int = 0  # stored, not delivered, and the question for it stayed open
     hidden: int = 0  # stored, not delivered, and there all the same
     suspicious: int = 0  # stored, not delivered, too many to believe
+    short: int = 0  # counted by the API, and delivered by no pass, although the passes agree
     verified: Verified | None = None
     error: str | None = None
     tally: Tally = field(default_factory=Tally)
@@ -143,7 +145,7 @@ class Listing:
             self._sweep_accounts()
             self.accounts()  # whose ids say what else to list
         columns = columns_of(self._scratch, shape, stored_kinds or {}, delivered_before)
-        readable = pipeline if stored_kinds else None
+        readable = None if stored_kinds is None else pipeline
         self._read_stored(shape, columns, readable)
         if repeated := compare.repeated_ids(self._scratch, shape):
             raise DestinationError(
@@ -221,7 +223,7 @@ class Listing:
             if report.resource != shape.name or report.error or report.account_id is None:
                 continue
             unequal = compare.unequal(self._scratch, shape, report.account_id, within) if written else 0
-            if repeated or unequal or report.suspicious:
+            if repeated or unequal or report.suspicious or _many(report.short, report.listed + report.short):
                 report.verified = "failed"
                 report.error = _failure(report, repeated, unequal)
             elif report.unanswered:
@@ -264,7 +266,7 @@ class Listing:
         try:
             prove = self.options.prove in {True, shape.name}
             result = sweep(fetch, index, workers=self.options.workers, prove=prove, on_page=note)
-            report.passes, report.steadiness = result.passes, result.steadiness
+            report.passes, report.steadiness, report.short = result.passes, result.steadiness, result.short
         except AuthenticationError:
             raise
         except ApiError as error:
@@ -292,17 +294,20 @@ class Listing:
 
     def _ask_for_undelivered(self, shape: Shape, reports: list[ListReport]) -> list[str]:
         """The ids that are gone for good: stored, delivered by no pass, and 404 when asked for."""
-        ranged = self.options.since or self.options.until
-        if not keeps_history(shape) or ranged or self._answers is not None:
+        if not keeps_history(shape) or self._answers is not None:
             return []
         by_account = {report.account_id: report for report in reports}
         questions = []
+        if self.options.since or self.options.until:  # which rows lie in the range only a whole run may ask
+            for account, _ in compare.undelivered(self._scratch, shape, [a for a in by_account if a]):
+                by_account[account].unanswered += 1
+            return []
         for account, key in compare.undelivered(self._scratch, shape, [a for a in by_account if a]):
             by_account[account].suspicious += 1
             questions.append((account, key))
         for report in reports:
             stored = compare.stored_count(self._scratch, shape, report.account_id or "")
-            few = report.suspicious <= GONE_ROWS or report.suspicious <= GONE_SHARE * stored
+            few = not _many(report.suspicious, stored)
             if self.options.accept_missing or (few and compare.delivered(self._scratch, shape, report.account_id)):
                 report.suspicious = 0
         believed = [(account, key) for account, key in questions if not by_account[account].suspicious]
@@ -357,6 +362,10 @@ class Listing:
             self._scratch.limit(AT_REST)
 
 
+def _many(gone: int, of: int) -> bool:
+    return gone > GONE_ROWS and gone > GONE_SHARE * of
+
+
 def _with_keys(rows: pa.Table, keys: set[str]) -> pa.Table:
     """The key columns are never null, and the schema says so."""
     schema = pa.schema([f.with_nullable(f.name not in keys) for f in rows.schema])
@@ -373,4 +382,9 @@ def _failure(report: ListReport, repeated: int, unequal: int) -> str:
         return (
             f"{repeated} rows of {report.resource} share their id with another. Remove the extra rows, then load again."
         )
-    return f"{unequal} records of {report.resource} differ from what was listed. Run `boast load --full-refresh`."
+    if unequal:
+        return f"{unequal} records of {report.resource} differ from what was listed. Run `boast load --full-refresh`."
+    return (
+        f"the API counts {report.listed + report.short} {report.resource} and lists {report.listed}, which are loaded."
+        " Compare with the account in Boast, then load again; ask Boast if it stays so."
+    )

@@ -42,13 +42,14 @@ class Sweep:
     """How a listing went: passes made, pages read, and how sure it is.
 
     `exact`: two passes in a row delivered the same records, as many as the list counted all the while; `covered`: one
-    pass in which nothing moved, or passes that agree with each other and not with the count; `moving`: the list did
-    not hold still within the bound.
+    pass in which nothing moved, or passes that agree and found more than was counted; `moving`: the list did not hold
+    still within the bound, or it counts more than it delivers: `short` records more.
     """
 
     passes: int
     pages: int
     steadiness: Steadiness
+    short: int = 0
 
 
 @dataclass
@@ -62,9 +63,10 @@ class _Pass:
     count: int | None = None
     moved: bool = False
 
-    @property
-    def circles(self) -> bool:
-        return self.barren >= BARREN_PAGES or (self.repeats > 0 and self.repeats * 2 >= self.pages)
+    def circles(self, distinct: int) -> bool:
+        """Whether pages repeat that should not: with as many records as counted, `pages` only said too much."""
+        repeats = self.repeats > 0 and self.repeats * 2 >= self.pages and distinct != self.count
+        return self.barren >= BARREN_PAGES or repeats
 
 
 def sweep(
@@ -82,7 +84,7 @@ def sweep(
     """
     bound = MAX_PASSES_TO_PROVE if prove else MAX_PASSES
     result = Sweep(0, 0, "moving")
-    circled = agreed = counted = False
+    circled = agreed = counted = moved = False
     pool = ThreadPoolExecutor(workers, thread_name_prefix="boast-sweep")
     try:
         for number in range(1, bound + 1):
@@ -91,19 +93,22 @@ def sweep(
                 index.add(page.records, number)
                 if on_page:
                     on_page(page)
-            if facts.circles and circled:
-                raise _endless(facts)
-            circled = facts.circles
-            result = replace(result, passes=number, pages=result.pages + facts.pages)
             distinct = index.distinct(number)
+            circled_before, circled = circled, facts.circles(distinct)
+            if circled and circled_before:
+                raise _endless(facts)
+            result = replace(result, passes=number, pages=result.pages + facts.pages)
             # one row that leaves and comes back can hide another from two passes alike: the count tells
-            counted_before, counted = counted, not facts.moved and facts.count in {None, distinct}
-            agreed_before, agreed = agreed, not circled and number > 1 and index.same_as_before(number)
+            moved_before, moved = moved, facts.moved or circled
+            counted_before, counted = counted, not moved and facts.count in {None, distinct}
+            still = not moved and not moved_before and number > 1
+            agreed_before, agreed = agreed, still and index.same_as_before(number)
             if agreed and counted and counted_before:
                 return replace(result, steadiness="exact")
             if agreed and (agreed_before or not prove):
-                return replace(result, steadiness="covered")
-            if not circled and not prove and counted and distinct == facts.rows:
+                short = max((facts.count or 0) - distinct, 0)
+                return replace(result, steadiness="moving" if short else "covered", short=short)
+            if not prove and counted and distinct == facts.rows:
                 return replace(result, steadiness="covered")
         return result
     finally:
@@ -132,7 +137,8 @@ def _pages(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: _Pass,
         try:
             page = future.result()
         except NotFoundError:
-            facts.moved = True  # past the end: the list became shorter (page 1 of the next pass tells if it is gone)
+            # past the end: the list became shorter (page 1 of the next pass tells if it is gone)
+            facts.moved = facts.moved or at <= claimed
             facts.barren += 1
             continue
         facts.moved = facts.moved or page.count != facts.count
@@ -158,12 +164,10 @@ def _note(page: Page, facts: _Pass, seen: set[int], *, asked_beyond: bool = Fals
 
 
 def _more_expected(first: Page, facts: _Pass) -> bool:
-    """Fewer rows than counted, or nothing counted, and the last page read was neither empty nor a repetition."""
+    """The last page read was neither empty nor a repetition, and nobody said how many there are, or fewer came."""
     if facts.barren or not (first.paginated or first.pages):
         return False
-    if facts.count is None:
-        return first.pages is None
-    return facts.rows < facts.count
+    return first.pages is None or facts.rows < (facts.count or 0)
 
 
 def _endless(facts: _Pass) -> PagingError:

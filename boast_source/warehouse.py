@@ -173,7 +173,7 @@ def has_only_ours(pipeline: dlt.Pipeline, table: str) -> bool:
 
 def _stored_columns(pipeline: dlt.Pipeline, table: str) -> dict[str, Any]:
     if lake.is_lake(pipeline):
-        return {}
+        return lake.columns_in(pipeline, table)
     with pipeline.destination_client() as client:
         if not hasattr(client, "get_storage_table"):
             return {}

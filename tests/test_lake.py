@@ -80,3 +80,31 @@ def test_files_that_no_version_needs_are_removed_and_small_ones_joined(sandbox, 
     lake.tidy(pipeline, datetime.now(timezone.utc))
     assert table(bucket, "runs") == []
     assert load(bucket) == 0
+
+
+def test_runs_over_single_accounts_compare_with_the_same_tables(sandbox, bucket):
+    server = sandbox(enrollments=80, accounts=2)
+    bucket.use(server)
+    key, *_ = sorted(server.truth())
+
+    def edit(score):
+        server.control("POST", "mutate", {"edits": [{"id": key, "set": {"score": score, "deep": {"a": [1, None]}}}]})
+
+    edit("n/a")
+    assert load(bucket) == 80
+    for account in server.account_ids:
+        assert load(bucket, "--account", account) == 0
+    edit(3)  # a change of type, seen by a pipeline that has never seen the field
+    (gone,) = server.control("POST", "mutate", {"delete": 1})["deleted"]
+    assert sum(load(bucket, "--account", account) for account in server.account_ids) == (0 if gone == key else 1)
+    assert load(bucket) == 0
+    rows = {row["id"]: row for row in table(bucket, "sequence_enrollments")}
+    assert [row["id"] for row in rows.values() if row["missing_since"]] == [gone]
+    assert gone == key or rows[key]["score"] == "3"
+    assert len(table(bucket, "sequence_enrollments_history")) == 81 + (gone != key)
+    server.control("POST", "faults", {"kind": "wrong_shape", "data": [], "path": "sequence_enrollments$"})
+    for account in server.account_ids:
+        done = bucket.boast("load", "--destination", "filesystem", "--json", "--account", account)
+        assert done.code == 3
+        assert "too many to believe" in done.out
+    assert [row["id"] for row in table(bucket, "sequence_enrollments") if row["missing_since"]] == [gone]

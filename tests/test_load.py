@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from tests.conftest import stored
+from tests.http_server import page, serving
 
 
 def loaded(done):
@@ -104,6 +106,37 @@ def test_a_range_loads_what_was_updated_in_it(sandbox, workplace):
     inside = {k: v for k, v in server.truth().items() if "2025-01-01" <= v["updated_at"] < "2026-01-01"}
     assert stored(workplace) == inside
     assert len(inside) > 20
+
+
+def test_a_range_does_not_call_exact_what_has_rows_that_vanished(sandbox, workplace):
+    server = sandbox(enrollments=60)
+    workplace.use(server)
+    assert workplace.boast("load").code == 0
+    server.control("POST", "mutate", {"delete": 1})
+    for arguments, says in ((("--since", "2020-01-01"), "moving"), ((), "exact"), (("--since", "2020-01-01"), "exact")):
+        (account,) = workplace.boast("load", "--json", "--prove", *arguments).json["accounts"]
+        assert account["verified"] == says
+
+
+@pytest.mark.parametrize(("more", "code", "says"), [(1, 0, "moving"), (10, 0, "moving"), (30, 3, "failed")])
+def test_a_list_that_counts_more_than_it_lists_is_loaded_and_told(workplace, more, code, says):
+    records = [
+        {"id": str(uuid.UUID(int=n)), "status": "active", "updated_at": "2026-01-01T00:00:00.000Z"} for n in range(40)
+    ]
+
+    def answer(request):
+        path, _, number = request.target.partition("?page=")
+        if not path.endswith("sequence_enrollments"):
+            return page({"id": str(uuid.UUID(int=1)), "name": "One"}) if path == "/v1/accounts" else page()
+        return page(*(records if number in {"", "1"} else []), count=40 + more, page=1, items=100, pages=1)
+
+    with serving(answer) as server:
+        workplace.env["SOURCES__BOAST__BASE_URL"] = f"{server.url}/v1"
+        workplace.env["SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN"] = "token"
+        done = workplace.boast("load", "--json", "--prove")
+    (account,) = done.json["accounts"]
+    assert (done.code, account["verified"], account["loaded"]) == (code, says, 40)
+    assert says != "failed" or f"counts {40 + more} sequence_enrollments and lists 40" in account["error"]
 
 
 def test_a_full_refresh_writes_all_again_and_drops_nothing(sandbox, workplace):

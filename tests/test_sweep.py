@@ -126,13 +126,81 @@ def test_the_last_page_again_past_the_end_is_no_loop():
     rows = [record(str(i)) for i in range(8)]
     result, index = run(lambda n: paged(rows, min(n, 3), count=9))  # a count that lies by one
     assert index.everything() == {str(i) for i in range(8)}
-    assert (result.steadiness, result.passes) == ("covered", 2)
+    assert (result.steadiness, result.passes, result.short) == ("moving", 2, 1)
 
 
-def test_passes_that_agree_with_each_other_and_not_with_the_count_are_not_exact():
+@pytest.mark.parametrize(("count", "says", "short"), [(9, "moving", 1), (100, "moving", 92), (5, "covered", 0)])
+def test_passes_that_agree_with_each_other_and_not_with_the_count_are_not_exact(count, says, short):
     rows = [record(str(i)) for i in range(8)]
-    result, _ = run(lambda n: paged(rows, n, count=9), prove=True)
-    assert (result.steadiness, result.passes) == ("covered", 3)
+    result, index = run(lambda n: paged(rows, n, count=count), prove=True)
+    assert index.everything() == {str(i) for i in range(8)}
+    assert (result.steadiness, result.passes, result.short) == (says, 3, short)
+
+
+@pytest.mark.parametrize("prove", [False, True])
+def test_a_page_that_is_never_there_is_not_called_covered(prove):
+    rows = [record(str(i)) for i in range(9)]
+
+    def fetch(number):
+        if number == 2:
+            raise NotFoundError("gone", hint="-", method="GET", path="/x", status=404)
+        return paged(rows, number, count=6)
+
+    result, index = run(fetch, prove=prove)
+    assert len(index.everything()) == 6
+    assert result.steadiness == "moving"
+
+
+@pytest.mark.parametrize("beyond", ["empty", "404", "last again"])
+@pytest.mark.parametrize("count", [None, 0, 2, 9, 50])
+def test_a_list_that_does_not_say_how_many_pages_it_has_is_read_to_its_end(count, beyond):
+    rows = [record(str(i)) for i in range(9)]
+
+    def fetch(number):
+        if number > 3 and beyond == "404":
+            raise NotFoundError("past the end", hint="-", method="GET", path="/x", status=404)
+        return paged(rows, min(number, 3) if beyond == "last again" else number, count=count, pages=None)
+
+    result, index = run(fetch, prove=True)
+    assert index.everything() == {str(i) for i in range(9)}
+    assert result.steadiness == {None: "exact", 9: "exact", 50: "moving"}.get(count, "covered")
+
+
+@pytest.mark.parametrize("prove", [False, True])
+def test_a_pages_that_says_too_much_is_no_loop_where_all_that_is_counted_came(prove):
+    rows = [record(str(i)) for i in range(9)]
+    result, index = run(lambda n: paged(rows, min(n, 3), pages=10), prove=prove)
+    assert index.everything() == {str(i) for i in range(9)}
+    assert (result.steadiness, result.passes) == ("exact", 2)
+
+
+def test_a_page_size_that_changes_while_it_is_read_loses_nothing():
+    rows = [record(str(i)) for i in range(30)]
+    calls = []
+
+    def fetch(number):
+        calls.append(number)
+        return paged(rows, number, size=5 if len(calls) < 3 else 3)
+
+    result, index = run(fetch)
+    assert index.everything() == {str(i) for i in range(30)}
+    assert (result.steadiness, result.passes) == ("exact", 2)
+
+
+def test_a_pages_that_shrinks_while_it_is_read_is_read_again():
+    rows = [record(str(i)) for i in range(30)]
+    calls = []
+
+    def fetch(number):
+        calls.append(number)
+        present = rows if len(calls) < 3 else rows[:12]
+        if number > -(-len(present) // 3):
+            raise NotFoundError("past the end", hint="-", method="GET", path="/x", status=404)
+        return paged(present, number)
+
+    result, index = run(fetch)
+    assert {str(i) for i in range(12)} <= index.everything()
+    assert (result.steadiness, result.passes) == ("covered", 2)
 
 
 def test_a_row_hidden_from_two_passes_by_another_that_comes_back_is_not_called_exact():
@@ -152,7 +220,7 @@ def test_an_id_twice_in_one_page_is_a_sign_of_movement_not_a_crash():
     rows = [record("a"), record("a", 1), record("b")]
     result, index = run(lambda n: paged(rows, n))
     assert index.everything() == {"a", "b"}
-    assert result.steadiness == "covered"  # the second pass agrees, the count does not
+    assert (result.steadiness, result.passes) == ("moving", 2)  # the second pass agrees, the count does not
 
 
 def test_a_server_that_ignores_the_page_number_is_an_error_not_a_loop():
