@@ -33,7 +33,14 @@ SQL_TYPES: dict[Kind, str] = {
 # what a field of the API cannot be called in a table of ours
 _RESERVED = {ACCOUNT, MISSING, *HISTORY_KEYS, "_hash", "_seq", "step", "before", "before_key", "place"}
 
-
+_JSON_TYPES: dict[Kind, str] = {
+    "bigint": "'BIGINT', 'UBIGINT'",
+    "double": "'BIGINT', 'UBIGINT', 'DOUBLE'",
+    "bool": "'BOOLEAN'",
+    "timestamp": "'VARCHAR'",
+}
+_VARIANT = "__v_text"  # what dlt calls the column for values of another type
+_ROOM = f"_x_x{_VARIANT}"  # what may follow the name of a field
 # what Python can hold, and so dlt and those who read the table
 _MOMENTS = "'0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
 
@@ -42,13 +49,15 @@ _MOMENTS = "'0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.99999
 class Column:
     """A column of the table: its name, its kind and the SQL over `x__listed` that gives its raw text.
 
-    One that this listing does not deliver at all is carried along, not compared.
+    `fits`: SQL, whether the value has the column's type at all (a documented field is read by what it means, whether
+    or not it comes as text). One that this listing does not deliver at all is carried along, not compared.
     """
 
     name: str
     kind: Kind
     raw: str
     compared: bool = True
+    fits: str = "true"
 
     @property
     def typed(self) -> str:
@@ -59,14 +68,20 @@ class Column:
         if self.kind == "timestamp":
             moment = f"try_cast({raw} as timestamptz)"
             fits = f"(not regexp_matches({raw}, '^\\s*(0000|0001|9999)') or {moment} between {_MOMENTS})"
-            return f"case when regexp_matches({raw}, '^\\s*\\d{{4}}-') and {fits} then {moment} end"
+            return self._where(f"regexp_matches({raw}, '^\\s*\\d{{4}}-') and {fits}", moment)
         if self.kind == "bigint":
-            return f"case when regexp_matches({raw}, '^-?\\d+$') then try_cast({raw} as bigint) end"
+            return self._where(f"regexp_matches({raw}, '^-?\\d+$')", f"try_cast({raw} as bigint)")
         if self.kind == "double":
-            return f"case when regexp_matches({raw}, '^[-+.0-9eE]+$') then try_cast({raw} as double) end"
+            number = f"try_cast({raw} as double)"
+            whole = f"try_cast({number} as hugeint) = try_cast({raw} as hugeint)"
+            exact = f"(not regexp_matches({raw}, '^-?\\d+$') or {whole})"
+            return self._where(f"regexp_matches({raw}, '^[-+.0-9eE]+$') and {exact}", number)
         if self.kind == "bool":
-            return f"case {raw} when 'true' then true when 'false' then false end"
+            return self._where("true", f"case {raw} when 'true' then true when 'false' then false end")
         return _json_text(raw) if self.kind == "json" else self.raw
+
+    def _where(self, sql: str, value: str) -> str:
+        return f"case when {self.fits} and {sql} then {value} end"
 
 
 def _json_text(sql: str) -> str:
@@ -75,23 +90,30 @@ def _json_text(sql: str) -> str:
 
 
 def columns_of(
-    scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind], delivered_before: Collection[str] = ()
+    scratch: Scratch,
+    shape: Shape,
+    stored_kinds: Mapping[str, Kind],
+    delivered_before: Collection[str] = (),
+    *,
+    longest: int | None = None,
 ) -> list[Column]:
     """The columns that this listing fills: the shape's, one per unknown field, and `…__v_text` for misfits.
 
     A field that the warehouse already has keeps its kind; a value that does not fit it goes to a text column of the
-    same name with `__v_text`, as dlt does, so that a change of type drops nothing.
+    same name with `__v_text`, as dlt does, so that a change of type drops nothing. `longest`: how many characters the
+    warehouse allows in a name; longer ones are shortened.
     """
     columns = [Column(name, kind, quote(name)) for name, kind in shape.columns.items()]
-    columns += _extra_columns(scratch, shape, stored_kinds)
+    naming = NamingConvention(longest - len(_ROOM)) if longest else NamingConvention()
+    columns += _extra_columns(scratch, shape, stored_kinds, naming)
     strict = [column for column in columns if column.kind not in {"text", "json"}]
     if strict:
         misfits = ", ".join(f"count({c.raw}) > count({c.typed})" for c in strict)
         flags = scratch.rows(f"select {misfits} from {shape.name}__listed")[0]
         columns += [
-            Column(f"{c.name}__v_text", "text", f"case when {c.typed} is null then {c.raw} end")
+            Column(f"{c.name}{_VARIANT}", "text", f"case when {c.typed} is null then {c.raw} end")
             for c, misfit in zip(strict, flags, strict=True)
-            if misfit or f"{c.name}__v_text" in stored_kinds
+            if misfit or f"{c.name}{_VARIANT}" in stored_kinds
         ]
     # what earlier listings brought and this one does not is null now; what only the user brought is carried along
     here = {*(column.name for column in columns), ACCOUNT, MISSING}
@@ -101,8 +123,10 @@ def columns_of(
     return columns
 
 
-def _extra_columns(scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind]) -> list[Column]:
-    listed, naming = f"{shape.name}__listed", NamingConvention()
+def _extra_columns(
+    scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind], naming: NamingConvention
+) -> list[Column]:
+    listed = f"{shape.name}__listed"
     keys = scratch.rows(
         f"select distinct unnest(json_keys({EXTRA})) as key from {listed} where {EXTRA} is not null order by key"
     )
@@ -119,16 +143,16 @@ def _extra_columns(scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Ki
         kind = stored_kinds.get(name) or _kind_of(types)
         if kind:
             extract = "->" if kind == "json" else "->>"
-            nothing = f"json_type({EXTRA}, {pointer}) = 'NULL'"
-            columns[name] = Column(
-                name, kind, f"case when not {nothing} then ({EXTRA} {extract} {pointer})::varchar end"
-            )
+            type_ = f"json_type({EXTRA}, {pointer})"
+            raw = f"case when {type_} <> 'NULL' then ({EXTRA} {extract} {pointer})::varchar end"
+            fits = f"{type_} in ({_JSON_TYPES[kind]})" if kind in _JSON_TYPES else "true"
+            columns[name] = Column(name, kind, raw, fits=fits)
     return list(columns.values())
 
 
 def _free_name(name: str, taken: set[str]) -> str:
     while name in taken:
-        name += "_x"
+        name += "_x"  # see _ROOM
     return name
 
 

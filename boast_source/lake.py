@@ -60,7 +60,7 @@ def read(
 
 
 def columns_in(pipeline: dlt.Pipeline, table: str) -> dict[str, Any]:
-    """The table's columns with their types, as dlt's schema has them; JSON is text here. Nothing when there is no table."""
+    """The table's columns with their types in dlt's words (JSON is text here); nothing when there is no table."""
     found = _table(pipeline, table)
     if found is None:
         return {}

@@ -144,7 +144,13 @@ class Listing:
         if shape == ACCOUNTS:
             self._sweep_accounts()
             self.accounts()  # whose ids say what else to list
-        columns = columns_of(self._scratch, shape, stored_kinds or {}, delivered_before)
+        destination = pipeline.destination if pipeline else None
+        longest = destination.capabilities().max_column_identifier_length if destination else None
+
+        def columns_now() -> list[Column]:
+            return columns_of(self._scratch, shape, stored_kinds or {}, delivered_before, longest=longest)
+
+        columns = columns_now()
         readable = None if stored_kinds is None else pipeline
         self._read_stored(shape, columns, readable)
         if repeated := compare.repeated_ids(self._scratch, shape):
@@ -157,7 +163,7 @@ class Listing:
             reports += [self._left(shape, account) for account in left]
         gone = self._ask_for_undelivered(shape, [r for r in reports if not r.error])
         if any(report.hidden for report in reports):
-            columns = columns_of(self._scratch, shape, stored_kinds or {}, delivered_before)
+            columns = columns_now()
             self._read_stored(shape, columns, readable)
         compare.make_now(self._scratch, shape, columns)
         compare.make_gone(self._scratch, shape, gone)

@@ -19,7 +19,7 @@ from dlt.common.pipeline import PipelineContext
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import commit_load_package_state
 
-from boast_source import destinations, lake, warehouse
+from boast_source import destinations, lake, models, warehouse
 from boast_source.api import DEFAULT_BASE_URL, BoastClient, BoastCredentials
 from boast_source.columns import keeps_history
 from boast_source.config import account_ids_from
@@ -228,7 +228,9 @@ def _stored_kinds(table: str) -> dict[str, Kind] | None:
 
 
 def _protect_history() -> None:
-    """Keep the history out of dlt's `refresh` modes: it is what cannot be fetched again."""
+    """Keep the history out of dlt's `refresh` modes: it is what cannot be fetched again. And the views out of their
+    way: Postgres drops no table that a view reads. The next command that makes views brings them back.
+    """
     state = _package_state()
     if state is None:
         return
@@ -236,3 +238,8 @@ def _protect_history() -> None:
         if list_name in state:
             state[list_name] = [table for table in state[list_name] if table["name"] != HISTORY]
     commit_load_package_state()
+    pipeline = _running_pipeline()
+    if pipeline and state.get("dropped_tables"):
+        with warehouse.client_of(pipeline) as client:
+            if client:
+                models.drop(client)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _WORDS = {
     "exact": "two passes in a row agree, and the warehouse equals them",
     "covered": "nothing moved while it was read, and the warehouse holds all of it",
-    "moving": "the list kept changing, or counts more than it lists; the warehouse holds all that was seen, the next run compares again",
+    "moving": "the list kept changing, or counts more than it lists; the warehouse holds all that was seen",
     "failed": "the warehouse does not hold what was seen, or too much is gone",
 }
 _COLOURS = {"exact": "green", "covered": "green", "moving": "yellow", "failed": "red", "None": "dim"}

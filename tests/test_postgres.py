@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 
+import dlt
 import pytest
 
+from boast_source import boast_source
 from tests.conftest import finish
 
 pytest_plugins = ["tests.postgres"]
@@ -151,6 +153,56 @@ def test_every_awkward_value_arrives_as_it_is_and_is_not_loaded_again(sandbox, j
     assert postgres.sql(f"select big, big__v_text from {table} where id = '{others[0]}'") == [(None, "huge")]
     assert loaded(job.boast(*INTO, *only)) == 0
     assert counts(postgres, "sequence_enrollments_history", "version_key") == (42, 42)
+
+
+@pytest.mark.parametrize("refresh", ["drop_sources", "drop_resources", "drop_data"])
+def test_dlts_refresh_modes_load_again_although_views_read_the_tables(sandbox, job, postgres, refresh, monkeypatch):
+    server = sandbox(enrollments=30)
+    job.use(server)
+    pending = "create table boast_data.pending_enrollments as select 'r' request_id, contact_id, sequence_id"
+    assert loaded(job.boast(*INTO, "--json")) == 30
+    postgres.sql(f"{pending} from boast_data.sequence_enrollments where status <> 'active' limit 1")
+    assert job.boast("nightly", "--destination", "postgres", "--new-ledger").code in {0, 3}
+    kept = "select * from boast_data.{} order by 1"
+    before = {name: postgres.sql(kept.format(name)) for name in ("push_ledger", "runs")}
+    history = counts(postgres, "sequence_enrollments_history", "version_key")
+    for name, value in job.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(job.folder)
+    mine = dlt.pipeline("boast", destination="postgres", dataset_name="boast_data", pipelines_dir=str(job.folder / "p"))
+    for chosen in (None, "sequence_enrollments"):
+        source = boast_source()
+        mine.run(source.with_resources(chosen) if chosen else source, refresh=refresh)
+        assert stored(postgres) == listed(server)
+    assert {name: postgres.sql(kept.format(name)) for name in before} == before
+    assert counts(postgres, "sequence_enrollments_history", "version_key") == history
+    assert job.boast("nightly", "--destination", "postgres").code in {0, 3}
+    assert postgres.sql("select count(*) from boast_data.enrollment_milestones")[0][0] >= 30
+
+
+def test_a_field_with_a_name_longer_than_postgres_allows_fails_no_load(sandbox, job, postgres):
+    server = sandbox(enrollments=10)
+    job.use(server)
+    key, other, *_ = server.truth()
+    names = ["n" * 62, "long_" * 14 + "a", "long_" * 14 + "b"]
+
+    def edit(key, value):
+        server.control("POST", "mutate", {"edits": [{"id": key, "set": dict.fromkeys(names, value)}]})
+
+    for key_, value, expected in ((key, 1, 10), (other, "text", 1), (key, 2, 1)):
+        edit(key_, value)
+        assert loaded(job.boast(*INTO, "--json")) == expected
+        assert loaded(job.boast(*INTO, "--json")) == 0
+    columns = postgres.sql(
+        "select column_name from information_schema.columns where table_schema = 'boast_data'"
+        " and table_name = 'sequence_enrollments' and (column_name like 'long%' or column_name like 'nnn%')"
+    )
+    names = [name for (name,) in columns if not name.endswith("__v_text")]
+    assert (len(columns), len(names)) == (6, 3)
+    table = "boast_data.sequence_enrollments"
+    for name in names:
+        beside = f"select {name}, {name}__v_text from {table} where {name} is not null or {name}__v_text is not null"
+        assert sorted(postgres.sql(beside), key=str) == [(2, None), (None, "text")]
 
 
 def test_a_wrong_password_is_one_line_without_it(sandbox, job, postgres):

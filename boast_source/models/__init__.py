@@ -69,6 +69,17 @@ def create(client: SqlClientBase[Any], names: Sequence[str] = tuple(NEEDS), *, t
     return made
 
 
+def drop(client: SqlClientBase[Any]) -> None:
+    """Drop the views, where a view keeps its tables from being dropped; `create` makes them again.
+
+    Raises DestinationError when the destination refuses, as Postgres does when somebody's own view reads one of ours.
+    """
+    if client.capabilities.sqlglot_dialect in {"postgres", "redshift"}:
+        with warehouse.explained():
+            for name in reversed(NEEDS):
+                client.execute_sql(f"drop view if exists {client.make_qualified_table_name(name)}")
+
+
 def statement(client: SqlClientBase[Any], name: str, there: Collection[str], time_zone: str) -> str:
     """The `create or replace view` of a view, in the destination's dialect. `there`: the tables that exist."""
     view = client.make_qualified_table_name(name)

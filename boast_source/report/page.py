@@ -23,7 +23,7 @@ STALE_HOURS = 26.0
 PROOF = {
     "exact": "two passes over the API in a row agreed, and the warehouse equals them",
     "covered": "nothing moved while the API was read, and the warehouse holds all of it",
-    "moving": "the list kept changing, or counts more than it lists; the warehouse holds all that was seen, the next run compares again",
+    "moving": "the list kept changing, or counts more than it lists; the warehouse holds all that was seen",
     "failed": "the warehouse does not hold what was seen, or suspiciously much is gone",
 }
 MEANING = {
