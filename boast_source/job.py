@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import dlt
@@ -27,11 +26,6 @@ def pipeline_for(destination: str, dataset: str, accounts: Sequence[str] = ()) -
 
     Raises ConfigurationError for a destination that does not exist, is not installed, or cannot merge.
     """
-    if destination == "filesystem" and importlib.util.find_spec("deltalake") is None:
-        raise ConfigurationError(
-            "Plain files cannot merge: every change would be one more row. On a filesystem the tables are Delta tables",
-            hint='Install what they need: pip install "boast-source[delta]"; or choose a SQL destination.',
-        )
     if destination == "duckdb" and dataset == "boast":
         raise ConfigurationError(
             "The dataset cannot be called boast on DuckDB: the file boast.duckdb has that name already",
@@ -53,6 +47,15 @@ def pipeline_for(destination: str, dataset: str, accounts: Sequence[str] = ()) -
             f"The destination {destination} cannot be used: {str(error).strip().splitlines()[0][:200]}",
             hint=f'Is it a dlt destination, and its extra installed? For example: pip install "dlt[{destination}]".',
         ) from error
+    if lake.is_lake(pipeline):
+        try:
+            import deltalake  # noqa: F401, PLC0415 -- needs the extra
+        except ImportError:
+            raise ConfigurationError(
+                "Plain files cannot merge: every change would be one more row. On a filesystem the tables are Delta"
+                " tables",
+                hint='Install what they need: pip install "boast-source[delta]"; or choose a SQL destination.',
+            ) from None
     # else dlt takes signals while it normalizes and loads, and forgets them at the end: a push would still begin
     pipeline.runtime_config.intercept_signals = False
     return pipeline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta, timezone
 
 import dlt
@@ -9,6 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from boast_source import lake
+from tests.conftest import AS_A_USER
 
 
 @pytest.fixture
@@ -48,6 +50,19 @@ def test_only_what_differs_is_merged_and_the_history_is_whole(sandbox, bucket):
         newest[version["id"]] = version["status"]
     assert newest == {key: row["status"] for key, row in rows.items()}
     assert [run["exit_code"] for run in table(bucket, "runs")] == [0, 0, 0]
+
+
+def test_plain_files_are_refused_with_the_reason(sandbox, bucket):
+    bucket.use(sandbox(enrollments=10))
+    without = bucket.folder / "without"
+    without.mkdir()
+    (without / "deltalake.py").write_text("raise ImportError")
+    path = os.pathsep.join([str(without), AS_A_USER])
+    done = bucket.boast("load", "--destination", "filesystem", "--json", PYTHONPATH=path)
+    assert done.code == 2
+    assert "Plain files cannot merge" in done.err
+    assert 'pip install "boast-source[delta]"' in done.err
+    assert not (bucket.folder / "lake").exists()
 
 
 def test_reading_what_is_not_there_gives_nothing(bucket, tmp_path, monkeypatch):

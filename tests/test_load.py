@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import uuid
 from datetime import datetime, timedelta, timezone
@@ -182,17 +183,32 @@ def test_an_empty_listing_over_a_full_table_marks_nothing_and_ends_with_3(sandbo
     assert workplace.sql("select count(*) from boast_data.sequence_enrollments where missing_since is null") == [(0,)]
 
 
-def test_a_failing_account_does_not_take_down_the_others(sandbox, workplace):
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_failing_account_does_not_take_down_the_others(sandbox, workplace, status):
     server = sandbox(enrollments=90, accounts=3)
     workplace.use(server)
     bad = server.account_ids[1]
-    server.control("POST", "faults", {"kind": "status", "status": 403, "path": bad})
-    done = workplace.boast("load", "--json")
+    server.control("POST", "faults", {"kind": "status", "status": status, "path": f"{bad}/sequence"})
+    done = workplace.boast("load", "--resources", "sequence_enrollments", "--json")
     assert done.code == 3
     errors = {account["account_id"]: account["error"] for account in done.json["accounts"]}
-    assert "HTTP 403" in errors.pop(bad)
+    assert f"HTTP {status}" in errors.pop(bad)
     assert set(errors.values()) == {None}
     assert stored(workplace) == {k: v for k, v in server.truth().items() if v["account_id"] != bad}
+
+
+def test_an_account_that_is_seen_later_gets_its_whole_past(sandbox, workplace):
+    server = sandbox(enrollments=90, accounts=3)
+    workplace.use(server)
+    server.control("POST", "mutate", {"update": 20})  # the cursor is beyond everything of the others
+    seen = []
+    for account in server.account_ids:
+        seen.append(account)
+        whole = {key: row for key, row in server.truth().items() if row["account_id"] in seen}
+        done = workplace.boast("load", "--json", SOURCES__BOAST__ACCOUNT_IDS=json.dumps(seen))
+        assert loaded(done) == sum(row["account_id"] == account for row in whole.values())
+        assert stored(workplace) == whole
+    assert stored(workplace) == server.truth()
 
 
 @pytest.mark.parametrize("order", ["created_asc", "created_desc", "updated_asc", "updated_desc"])
