@@ -9,7 +9,7 @@ from boast_source.api import AccessTokenCredentials, BoastClient
 from boast_source.destinations import MANY, merging, pipeline_name
 from boast_source.listing import Options
 from boast_source.load import load
-from tests.conftest import stored
+from tests.conftest import finish, stored
 
 QUERY = "select count(*), count(distinct version_key), max(version) from boast_data.sequence_enrollments_history"
 
@@ -52,6 +52,22 @@ def test_runs_over_single_accounts_share_the_duckdb_file(sandbox, workplace):
     assert [path.name for path in workplace.folder.glob("**/*.duckdb")] == ["boast.duckdb"]
     assert stored(workplace) == server.truth()
     assert sum(account["loaded"] for account in workplace.boast(*only).json["accounts"]) == 0
+
+
+def test_runs_over_single_accounts_side_by_side_wait_for_the_duckdb_file(sandbox, workplace):
+    server = sandbox(enrollments=90, accounts=3)
+    workplace.use(server)
+    only = ("load", "--json", "--resources", "sequence_enrollments")
+    for change in ({}, {"update": 20, "insert": 5}):
+        server.control("POST", "mutate", change)
+        for process in [workplace.start(*only, "--account", account) for account in server.account_ids]:
+            done = finish(process)
+            assert done.code == 0, done.err
+        assert stored(workplace) == server.truth()
+    assert sum(account["loaded"] for account in workplace.boast(*only).json["accounts"]) == 0
+    ((recorded,),) = workplace.sql("select count(*) from boast_data.runs where status = 'ok'")
+    kept = [line for path in workplace.folder.rglob("*.runs.jsonl") for line in path.read_text().splitlines()]
+    assert recorded + len(kept) == 7  # one that met the file in another's hands comes with the account's next run
 
 
 @pytest.mark.parametrize("key", ["DESTINATION__DUCKDB__CREDENTIALS", "DESTINATION__CREDENTIALS"])

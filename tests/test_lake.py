@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from boast_source import lake
-from tests.conftest import AS_A_USER
+from tests.conftest import AS_A_USER, finish
 
 
 @pytest.fixture
@@ -123,3 +123,21 @@ def test_runs_over_single_accounts_compare_with_the_same_tables(sandbox, bucket)
         assert done.code == 3
         assert "too many to believe" in done.out
     assert [row["id"] for row in table(bucket, "sequence_enrollments") if row["missing_since"]] == [gone]
+
+
+def test_runs_over_single_accounts_side_by_side_lose_nothing(sandbox, bucket):
+    server = sandbox(enrollments=90, accounts=3)
+    bucket.use(server)
+    load(bucket, "--account", server.account_ids[0])
+    for _ in range(2):
+        server.control("POST", "mutate", {"update": 20, "insert": 5})
+        arguments = ("load", "--destination", "filesystem", "--json", "--account")
+        for process in [bucket.start(*arguments, account) for account in server.account_ids]:
+            done = finish(process)
+            assert done.code == 0, done.err
+        rows = table(bucket, "sequence_enrollments")
+        assert {row["id"]: row["status"] for row in rows} == {k: r["status"] for k, r in server.truth().items()}
+        assert len(rows) == len(server.truth())
+        versions = table(bucket, "sequence_enrollments_history")
+        assert len({(row["id"], row["version"]) for row in versions}) == len(versions)
+    assert load(bucket) == 0

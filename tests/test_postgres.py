@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 
 import dlt
@@ -263,6 +264,24 @@ def test_two_runs_over_one_account_exclude_each_other_wherever_they_run(sandbox,
     assert finish(first).code == 0
 
 
+@contextlib.contextmanager
+def changing(server):
+    """Some thirty changes a second."""
+    ended = threading.Event()
+
+    def change():
+        while not ended.wait(0.1):
+            server.control("POST", "mutate", {"update": 2, "insert": 1})
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def test_four_processes_load_twenty_accounts_side_by_side_and_exactly(sandbox, job, postgres):
     server = sandbox(enrollments=1000, accounts=20, page_size=100)
     job.use(server)
@@ -291,6 +310,14 @@ def test_four_processes_load_twenty_accounts_side_by_side_and_exactly(sandbox, j
     whole = job.boast(*INTO, *some)
     assert loaded(whole) == 0
     assert {account["verified"] for account in whole.json["accounts"]} == {"covered"}
+    with changing(server):
+        round_of_four()
+    round_of_four()
+    assert stored(postgres) == listed(server)
+    rows, ids = counts(postgres, "sequence_enrollments", "id")
+    assert rows == ids
+    keys = "select count(*), count(distinct (id, version)) from boast_data.sequence_enrollments_history"
+    assert len(set(postgres.sql(keys)[0])) == 1
     staged = postgres.sql("select schemaname, tablename from pg_tables where schemaname like '%staging%'")
     assert any(table == "contacts" for _, table in staged)
     for schema, table in staged:  # nobody's data lies about
