@@ -46,11 +46,21 @@ def main() -> int:
             began,
         )
         to_query = time.perf_counter() - began
-        boast = clone / ".venv" / "bin" / "boast"
-        api = subprocess.Popen([boast, "sandbox", "--port", "0"], cwd=home, env=env, stdout=subprocess.PIPE, text=True)
+        api = subprocess.Popen(
+            [clone / ".venv" / "bin" / "boast", "sandbox", "--port", "0"],
+            cwd=home,
+            env=env,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         with api:
             assert api.stdout
             env |= json.loads(api.stdout.readline())["env"]
+            step("python -m venv .venv", [base, "-m", "venv", ".venv"], home, env, began)
+            own = home / ".venv" / "bin"
+            install = [own / "pip", "install", "-q", f"boast-source @ git+file://{ROOT}"]
+            step("pip install from git", install, home, env, began)
+            boast = own / "boast"
             step("boast check", [boast, "check"], home, env, began)
             step("boast load: the first real load", [boast, "load"], home, env, began)
             python = boast.with_name("python")

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import logging
 import shutil
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boast_source import lake, runs, warehouse
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Sequence
 
     import dlt
     from dlt.destinations.sql_client import SqlClientBase
@@ -30,14 +30,15 @@ def tidy(pipeline: dlt.Pipeline, found: Settings) -> None:
     """Forget what is older than the settings say. What cannot be done now is done by a later run."""
     forget_packages(Path(pipeline.working_dir), found.keep_packages)
     forget_unfinished(Path(pipeline.working_dir))
-    before = runs.now() - timedelta(seconds=found.keep_runs_seconds)
+    kept = timedelta(seconds=found.keep_runs_seconds)
     try:
         if lake.is_lake(pipeline):
-            lake.tidy(pipeline, before)
+            texts = [text for batch in lake.read(pipeline, "runs", ["finished_at"]) for text in batch[0].to_pylist()]
+            lake.tidy(pipeline, _now([datetime.fromisoformat(text) for text in texts if text]) - kept)
             return
         with warehouse.client_of(pipeline) as client:
             if client is not None:
-                forget_runs(client, before)
+                forget_runs(client, kept)
     except Exception as error:  # noqa: BLE001 -- no run fails for it
         log.warning("what is old in the warehouse is still there: %s", type(error).__name__)
 
@@ -57,11 +58,13 @@ def forget_unfinished(working: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def forget_runs(client: SqlClientBase[Any], before: datetime) -> None:
-    """Delete the rows of runs that began before a moment, those apart that others rest on."""
+def forget_runs(client: SqlClientBase[Any], keep: timedelta) -> None:
+    """Delete the rows of runs that began longer ago than this, those apart that others rest on."""
     name = client.make_qualified_table_name("runs")
     if not warehouse.columns_in(client, name):
         return
+    ends = client.execute_sql(f"select finished_at from {name} where finished_at is not null order by 1 desc limit 2")
+    before = _now([end for (end,) in ends or ()]) - keep
     newest = "select run_id from {name} where {what} order by finished_at desc limit 1"
     good = f"listed is not null and exit_code in ({runs.DONE}, {runs.ATTENTION})"
     kept = [
@@ -71,6 +74,15 @@ def forget_runs(client: SqlClientBase[Any], before: datetime) -> None:
     ]
     marks = f" and run_id not in ({', '.join(['%s'] * len(kept))})" if kept else ""
     client.execute_sql(f"delete from {name} where started_at < %s{marks}", before, *kept)
+
+
+def _now(ends: Sequence[datetime]) -> datetime:
+    """Now, and no later than when the run before this one ended: a clock that runs ahead once makes nothing old.
+
+    `ends`: when runs ended, the last two at least.
+    """
+    aware = sorted(end if end.tzinfo else end.replace(tzinfo=timezone.utc) for end in ends)
+    return min([runs.now(), *aware[-2:-1]])
 
 
 def _folders(parent: Path) -> list[Path]:

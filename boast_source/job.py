@@ -113,6 +113,8 @@ def load_job(
         stop.waking(client.close),
     ):
         runs.keep_died(pipeline, left)
+        loaded: Loaded | None = None
+        unmade: list[BoastError] = []
         try:
             with terminal.progress() as shown:
                 loaded = load(
@@ -125,25 +127,25 @@ def load_job(
                     on_page=shown.page,
                     on_note=shown.note,
                 )
+            _count(run, loaded)
+            runs.record(pipeline, run)
+            if not given and not lake.is_lake(pipeline):
+                unmade = outputs(
+                    pipeline,
+                    found,
+                    loaded,
+                    reporting=False,
+                    on_made=lambda name, seconds, place: terminal.stage(name, seconds, run.run_id, to=place),
+                    on_note=terminal.note,
+                )
         except BaseException as error:
             failure = StoppedError() if stop.caused(error) else error
             run.finish(getattr(failure, "exit_code", runs.FAILED), _gist(failure))
             runs.record(pipeline, run)
             if isinstance(failure, BoastError):
-                failure.summary = {"run_id": run.run_id, "status": run.status, "accounts": [], "error": run.error}
+                summary = loaded.as_json(run.run_id) if loaded else {"run_id": run.run_id, "accounts": []}
+                failure.summary = summary | {"status": run.status, "error": run.error}
             raise failure from error
-        _count(run, loaded)
-        runs.record(pipeline, run)
-        unmade: list[BoastError] = []
-        if not given and not lake.is_lake(pipeline):
-            unmade = outputs(
-                pipeline,
-                found,
-                loaded,
-                reporting=False,
-                on_made=lambda name, seconds, place: terminal.stage(name, seconds, run.run_id, to=place),
-                on_note=terminal.note,
-            )
         if unmade:
             run.finish(unmade[0].exit_code, "; ".join([*loaded.errors, *map(str, unmade)]))
             runs.record(pipeline, run)

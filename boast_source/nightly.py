@@ -89,6 +89,7 @@ def nightly_job(
     """
     run = runs.Run("nightly")
     pipeline: dlt.Pipeline | None = None
+    night, ended = Night(), False
     try:
         found, found_push = settings(), push_settings()
         how_to_push = replace(options_from(found, found_push), new_ledger=new_ledger)
@@ -114,21 +115,23 @@ def nightly_job(
                 )
                 _count(run, night)
             _end(pipeline, run)
+            ended = True
             housekeeping.tidy(pipeline, found)
     except BaseException as error:
-        if run.finished_at:  # the night itself was over, and is recorded
-            raise
         failure = StoppedError() if stop.caused(error) else error
-        run.finish(getattr(failure, "exit_code", runs.FAILED), _gist(failure))
-        if isinstance(failure, BoastError):
-            failure.summary = Night().as_json(run.run_id) | {"status": run.status, "error": run.error}
-        _end(pipeline, run)
-        raise failure from error
+        if ended and not isinstance(failure, StoppedError):
+            raise
+        if not ended:  # else all is recorded, and what a stop left untidied a later run tidies
+            run.finish(getattr(failure, "exit_code", runs.FAILED), _gist(failure))
+            if isinstance(failure, BoastError):
+                failure.summary = night.as_json(run.run_id) | {"status": run.status, "error": run.error}
+            _end(pipeline, run)
+            raise failure from error
     for trouble in night.errors:
         terminal.note(f"! {trouble}")
     if as_json:
         as_json(night.as_json(run.run_id))
-    else:
+    elif pipeline:
         _show(night, pipeline, run)
     return night.exit_code
 
@@ -189,15 +192,21 @@ def _night(
         options = Options(
             account_ids=account_ids_from(found.account_ids), workers=found.max_concurrency, keep_going=True
         )
-        night.loaded = load(
-            pipeline,
-            client,
-            options,
-            patience=found.lock_timeout,
-            time_zone=found.time_zone,
-            on_page=shown.page,
-            on_note=shown.note,
-        )
+        try:
+            night.loaded = load(
+                pipeline,
+                client,
+                options,
+                patience=found.lock_timeout,
+                time_zone=found.time_zone,
+                on_page=shown.page,
+                on_note=shown.note,
+            )
+        except Exception as error:
+            if night.error is None or stop.caused(error):
+                raise
+            log.debug("the load without the push failed, too", exc_info=error)
+            raise night.error from error  # what came first is what is wrong
     _tell_load(night.loaded, run_id)
     return night
 

@@ -32,17 +32,19 @@ if TYPE_CHECKING:
 
 TIMEOUT = 10.0  # seconds
 FAILING = (runs.FAILED, runs.USAGE)
+_FAILED = "!"  # before the hash of a trouble that failed the run
 
 
 @dataclass(frozen=True)
 class Known:
-    """What people were told. `exit_code`: 0 when all was well; `about`: hashes of the troubles told since then;
-    `newest`: when the newest request that they know of began to wait (ISO 8601).
+    """What people were told. `exit_code`: of the last run; `about`: hashes of the troubles told since all was well;
+    `newest`: when the newest request that they know of began to wait (ISO 8601); `waits`: whether any does.
     """
 
     exit_code: int = runs.DONE
     about: tuple[str, ...] = ()
     newest: str = ""
+    waits: bool = False
 
 
 def tell(pipeline: dlt.Pipeline | None, run: Run, waiting: Waiting | None, on_note: Callable[[str], None]) -> None:
@@ -84,23 +86,25 @@ def news(before: Known, run: Run, waiting: Waiting | None) -> tuple[Known, str |
     """What people know after this run, and what to tell them, None if nothing."""
     code = run.exit_code or runs.DONE
     newest = max(before.newest, waiting.newest if waiting else "")
-    if code == runs.DONE and waiting and waiting.total:
-        code = before.exit_code if before.exit_code == runs.ATTENTION else code  # it still waits
-    was_failing, fails = before.exit_code in FAILING, code in FAILING
-    well_again = (was_failing and not fails) or (before.exit_code == runs.ATTENTION and code == runs.DONE)
-    about = () if well_again or code == runs.DONE else before.about
+    waits = bool(waiting.total) if waiting else before.waits
+    fails = code in FAILING
+    recovered = before.exit_code in FAILING and not fails
+    cleared = code == runs.DONE and not waits and (before.waits or before.exit_code == runs.ATTENTION)
+    # what failed may fail again after a recovery, and is told again then; what needs a person goes on needing one
+    about = () if code == runs.DONE else tuple(one for one in before.about if fails or not one.startswith(_FAILED))
     lines = []
-    if well_again:
-        lines.append(f"well again, {run.listed or 0:,} enrollments listed, verified: {run.verified}.")
+    if recovered or cleared:
+        again = "well again" if code == runs.DONE else "runs again"
+        still = f" As before, {waiting} wait for a person." if waits and newest == before.newest else ""
+        lines.append(f"{again}, {run.listed or 0:,} enrollments listed, verified: {run.verified}.{still}")
     trouble = _gist(run.error or run.status) if code != runs.DONE and (run.error or fails) else None
+    trouble = _FAILED + trouble if trouble and fails else trouble
     if trouble and trouble not in about:
         about = (*about, trouble)
         lines.append(f"{'failed' if fails else 'needs a person'}: {run.error or 'see its log'}")
-    if waiting and waiting.total and (newest > before.newest or well_again):
+    if waits and newest > before.newest:
         lines.append(f"waiting for a person: {waiting}; see `boast requests list`.")
-    if not fails and lines and waiting and newest > before.newest:
-        code = runs.ATTENTION
-    return Known(code, about, newest), "\n".join(lines) or None
+    return Known(code, about, newest, waits), "\n".join(lines) or None
 
 
 def address() -> str | None:
@@ -139,7 +143,8 @@ def _known(pipeline: dlt.Pipeline | None, run: Run) -> Known:
     try:
         told = runs.told_before(pipeline, run.started_at)
         known = orjson.loads(told or "{}")
-        return Known(known.get("exit_code", runs.DONE), tuple(known.get("about", ())), known.get("newest", ""))
+        about, newest = tuple(known.get("about", ())), known.get("newest", "")
+        return Known(known.get("exit_code", runs.DONE), about, newest, known.get("waits", False))
     except Exception:  # noqa: BLE001 -- rather told twice than not at all
         return Known()
 

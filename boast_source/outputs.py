@@ -77,10 +77,17 @@ def _tried(
 
 
 def make_report(held: SqlClientBase[Any], found: Settings, place: str) -> str:
-    """Read the figures, write the page; returns where it is. Raises BoastError."""
+    """Read the figures, write the page; returns where it is.
+
+    Raises BoastError, also when the page is written but lacks what a view could not show.
+    """
     from boast_source.report import figures, output, page  # noqa: PLC0415 -- a load alone does not need what draws
 
-    return output.write(page.render(figures.read(held, found.time_zone)), place)
+    shown = figures.read(held, found.time_zone)
+    written = output.write(page.render(shown), place)
+    if shown.lacking:
+        raise BoastError(f"The report in {written} lacks a part: {shown.lacking.message}", hint=shown.lacking.hint)
+    return written
 
 
 def is_good(loaded: Loaded) -> bool:

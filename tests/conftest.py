@@ -25,6 +25,7 @@ hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machi
 hypothesis.settings.load_profile("unhurried")
 
 AS_A_USER = str(Path(__file__).parent / "as_a_user")
+DYING = os.pathsep.join([AS_A_USER, str(Path(__file__).parent / "dying")])
 NO_REPORT = {"SOURCES__BOAST__REPORT_PATH": ""}  # for nights about other things: drawing takes as long as all the rest
 
 

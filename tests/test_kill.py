@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import random
 import time
-from pathlib import Path
 
 from deltalake import DeltaTable
 
-from tests.conftest import AS_A_USER, finish, stored
+from tests.conftest import DYING, finish, stored
 
 pytest_plugins = ["tests.postgres"]
 
-DYING = os.pathsep.join([AS_A_USER, str(Path(__file__).parent / "dying")])
 ONLY = ("load", "--resources", "sequence_enrollments", "--json")
 PIPELINE = "dlt.pipeline.pipeline:Pipeline"
 # listed and compared; between dlt's steps; between the merges of two tables; before the package counts as loaded

@@ -70,7 +70,8 @@ def random_history(seed: int, *, orderly: bool) -> list[dict]:
             record["status"] = rng.choice(["active", "active", "completed", "removed", "paused", None])
             if rng.random() < 0.3:
                 record["response_id"] = f"r{n}"
-            record |= {"version": version, "observed_at": observed, "version_key": f"{n}-{version}"}
+            ahead = timedelta(days=3) if not orderly and rng.random() < 0.1 else timedelta()  # put right afterwards
+            record |= {"version": version, "observed_at": observed + ahead, "version_key": f"{n}-{version}"}
             rows.append(dict(record))
     return rows
 
@@ -319,6 +320,7 @@ def test_the_history_has_for_every_moment_the_version_that_had_been_seen_last(pl
         " where version > 1 and ended <> valid_from"
     )
     assert place.rows(gaps) == [(0,)]
+    assert place.rows("select count(*) from boast_data.enrollment_history where valid_to < valid_from") == [(0,)]
     current = "select count(*), count(distinct id) from boast_data.enrollment_history where is_current"
     assert place.rows(current) == [(60, 60)]
 

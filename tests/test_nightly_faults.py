@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
+import subprocess
 import sys
 import time
 
@@ -14,7 +17,7 @@ import pytest
 
 from boast_source.errors import LockedError
 from boast_source.lock import SILENCE, lock
-from tests.conftest import NO_REPORT, finish, stored
+from tests.conftest import DYING, NO_REPORT, Workplace, finish, stored
 from tests.sandbox_client import client_of
 
 pytest_plugins = ["tests.postgres"]
@@ -66,10 +69,13 @@ def test_a_push_that_breaks_leaves_the_load_and_its_views_and_says_so(night):
     workplace_sql(workplace, "drop view boast_data.push_requests")
     workplace_sql(workplace, "drop view boast_data.pipeline_health")
     workplace_sql(workplace, "alter table boast_data.push_ledger drop column http_status")
-    done = workplace.boast("nightly", "--json")
+    report = workplace.folder / "report.html"
+    done = workplace.boast("nightly", "--json", SOURCES__BOAST__REPORT_PATH=str(report))
     assert (done.code, done.json["status"], done.json["push"]) == (1, "failed", None)
     assert "http_status" in done.json["error"]
     assert "the load goes on without it" in done.err
+    assert f"The report in {report} lacks a part" in done.json["error"]
+    assert "How sequences compare" in report.read_text() or "<svg" in report.read_text()
     assert stored(workplace) == server.truth()
     assert workplace.sql("select stored, last_exit_code from boast_data.pipeline_health") == [(len(server.truth()), 1)]
     assert server.control("GET", "counters")["writes"] == {"POST sequence_enrollments": 2}
@@ -111,6 +117,26 @@ def test_a_stop_while_dlt_is_at_work_sends_nothing_and_the_next_night_does_the_r
     assert (done.code, done.json["status"]) == (3, "attention")
     assert server.control("GET", "counters")["writes"] == {}
     assert workplace.boast("nightly", "--json", "--new-ledger").json["push"]["queried"] == 2
+    assert stored(workplace) == server.truth()
+
+
+@pytest.mark.parametrize(
+    ("command", "where"), [("nightly", "make_report"), ("nightly", "_published"), ("load", "_published")]
+)
+def test_a_stop_after_the_load_is_in_the_record_and_in_the_summary(night, command, where):
+    server, workplace, _ = night
+    workplace.env |= {"SOURCES__BOAST__REPORT_PATH": "r.html", "SOURCES__BOAST__PUBLISH_PATH": "bi/copy.duckdb"}
+    stop = {"DIE_AT": f"before 1 boast_source.outputs:{where}", "DIE_WITH": "TERM", "PYTHONPATH": DYING}
+    done = workplace.boast(command, "--json", RUNTIME__DLTHUB_TELEMETRY="false", **stop)
+    assert (done.code, done.json["status"]) == (3, "attention"), done.err
+    (account,) = (done.json["load"] if command == "nightly" else done.json)["accounts"]
+    assert (account["loaded"], account["verified"]) == (60, "covered")
+    runs = workplace.sql("select run_id, status, exit_code, listed, loaded, error from boast_data.runs")
+    assert runs == [
+        (done.json["run_id"], "attention", 3, 60, 60, "Stopped before it was done. The next run does the rest.")
+    ]
+    assert workplace.boast(command).code == 0
+    assert (workplace.folder / "bi" / "copy.duckdb").exists()
     assert stored(workplace) == server.truth()
 
 
@@ -201,6 +227,43 @@ def test_a_full_disk_ends_with_1_and_the_next_night_does_everything(night, room)
     assert stored(workplace) == server.truth()
     enrolled = done.json["push"]["enrolled"]  # chance may have enrolled one of them meanwhile
     assert server.control("GET", "counters")["writes"] == {"POST sequence_enrollments": 3 + enrolled}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own with little room."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("left", [0, 20_000, 200_000, 800_000])
+def test_a_disk_that_is_really_full_is_named_and_the_next_night_does_everything(sandbox, small_disk, left):
+    server = sandbox(enrollments=60)
+    (small_disk / "home").mkdir()
+    workplace = Workplace(small_disk).use(server, **NO_REPORT)
+    free = pairs(server)
+    ask(workplace, free[:3])
+    assert workplace.boast("nightly", "--new-ledger").code == 0
+    ask(workplace, free[3:6])
+    server.control("POST", "mutate", {"update": 20, "insert": 4000})
+    room = os.statvfs(small_disk)
+    (small_disk / "fill").write_bytes(b"x" * (room.f_bavail * room.f_frsize - left))
+    done = workplace.boast("nightly", "--json")
+    assert done.code == 1, done.err
+    assert re.search("no space left|not enough space|out of space|disk is full", done.json["error"].lower())
+    assert "Traceback" not in done.err
+    (small_disk / "fill").unlink()
+    done = workplace.boast("nightly", "--json")
+    assert done.code == 0, done.err
+    assert done.json["push"]["queried"] == 3
+    assert stored(workplace) == server.truth()
+    writes = server.control("GET", "counters")["writes"]
+    assert writes == {"POST sequence_enrollments": 3 + done.json["push"]["enrolled"]}
 
 
 def lose_connections(postgres):

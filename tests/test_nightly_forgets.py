@@ -56,7 +56,8 @@ def nothing_was_done_twice(server, sql, asked):
 
 def test_ten_nights_in_empty_folders_with_postgres_and_a_token_store_elsewhere(city, postgres, tmp_path):
     server, free = city
-    store = tmp_path / "secrets" / "tokens.json"
+    store, report = tmp_path / "secrets" / "tokens.json", tmp_path / "reports" / "boast.html"
+    report.parent.mkdir()
     postgres.sql("create schema boast_data")
     postgres.sql("create table boast_data.pending_enrollments (contact_id text, sequence_id text)")
     asked, tokens = [], []
@@ -70,10 +71,13 @@ def test_ten_nights_in_empty_folders_with_postgres_and_a_token_store_elsewhere(c
         (folder / "home").mkdir(parents=True)
         machine = Workplace(folder).use_oauth(server)
         machine.env |= postgres.env | {CREDENTIALS + "TOKEN_STORE": store.as_uri()}
+        machine.env["SOURCES__BOAST__REPORT_PATH"] = report.as_uri().replace("file:", "local:")  # fsspec's own
         done = machine.boast("nightly", "--destination", "postgres", "--new-ledger", "--json")
         assert done.code == 0, done.err
         assert done.json["load"]["accounts"][0]["loaded"] == expected
         assert (done.json["push"]["queried"], done.json["push"]["enrolled"]) == (ASKED, ASKED)
+        assert "</html>" in report.read_text()
+        report.unlink()
         tokens.append(store.read_text())
     assert len(set(tokens)) == NIGHTS
     nothing_was_done_twice(server, postgres.sql, asked)

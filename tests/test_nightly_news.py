@@ -8,7 +8,10 @@ import shutil
 import duckdb
 import pytest
 
+from boast_source import runs
+from boast_source.notify import Known, news
 from boast_source.sandbox.world import Refused
+from boast_source.status import Waiting
 from tests.conftest import NO_REPORT, finish
 from tests.sandbox_client import client_of
 from tests.webhook import SECRET, webhook
@@ -301,3 +304,45 @@ def test_who_was_enrolled_twice_is_told_once(night, hook):
     assert workplace.boast("nightly").code == 0
     (text,) = hook.news()
     assert "well again" in text
+
+
+REFUSED = Waiting(refused=1, newest="2026-01-01T00:00:00+00:00")
+
+
+def told(*nights):
+    """What is told of these (exit code, error, what waits), night after night."""
+    known, texts = Known(), []
+    for code, error, waiting in nights:
+        run = runs.Run("nightly", listed=1, verified="covered")
+        run.finish(code, error)
+        known, text = news(known, run, waiting)
+        texts.append(text or "")
+    return texts
+
+
+def test_what_waits_is_told_once_also_when_an_outage_comes_between():
+    first, outage, back, still, dropped, after = told(
+        (3, None, REFUSED),
+        (1, "GET: refused", None),
+        (0, None, REFUSED),
+        (0, None, REFUSED),
+        (0, None, Waiting()),
+        (0, None, Waiting()),
+    )
+    assert first == "waiting for a person: 0 held, 1 refused, 0 unknown; see `boast requests list`."
+    assert outage == "failed: GET: refused"
+    assert back.startswith("well again")
+    assert back.endswith("As before, 0 held, 1 refused, 0 unknown wait for a person.")
+    assert still == ""
+    assert dropped.startswith("well again")
+    assert after == ""
+
+
+def test_a_failure_that_alternates_with_what_needs_a_person_is_no_recovery():
+    nights = [(1, "A fails", None), (3, "account b", Waiting())]
+    texts = told(*nights, *nights, (0, None, Waiting()), (0, None, Waiting()))
+    assert texts[0] == texts[2] == "failed: A fails"
+    assert texts[1] == "runs again, 1 enrollments listed, verified: covered.\nneeds a person: account b"
+    assert texts[3] == "runs again, 1 enrollments listed, verified: covered."
+    assert texts[4].startswith("well again")
+    assert texts[5] == ""

@@ -7,8 +7,12 @@ import re
 import subprocess
 import sys
 
+import duckdb
+
+from tests.conftest import stored
 from tests.wheel import ROOT, environment
 
+PENDING = "create table boast_data.pending_enrollments (contact_id text, sequence_id text)"
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 
 
@@ -83,3 +87,22 @@ def test_the_readmes_python_runs(sandbox, workplace):
         )
         assert done.returncode == 0, done.stderr
         assert "active" in done.stdout
+
+
+def test_the_readmes_commands_run(sandbox, workplace):
+    """All but the first, which installs: `python -m benchmarks.newcomer` does that to the letter, and times it."""
+    server = sandbox(enrollments=30)
+    workplace.use(server)
+    for statement in ("create schema boast_data", PENDING):
+        with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
+            connection.execute(statement)
+    block = re.search(r"## Use it\n\n```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    install, export, *commands = [line.split("#")[0].split() for line in block.splitlines()]
+    assert install[:2] == ["pip", "install"]
+    assert export == ["export", "SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN=..."]
+    assert export[1].split("=")[0] in workplace.env
+    assert [program for program, *_ in commands] == ["boast"] * 5
+    for _, *arguments in commands:
+        done = workplace.boast(*arguments)
+        assert done.code == 0, (arguments, done.err)
+    assert stored(workplace) == server.truth()

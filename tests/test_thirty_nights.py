@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 import resource
 import sys
 import threading
 import time
+import zlib
+from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path
 
 import duckdb
 import pytest
+from pyarrow import parquet
 
 from tests.conftest import Done, finish
 from tests.sandbox_client import client_of
@@ -23,6 +28,12 @@ NIGHTS = 30
 DAY = 86_400
 LISTED = "GET sequence_enrollments"
 SENT = "POST sequence_enrollments"
+OTHERS = {
+    "contacts": ("id", "first_name", "last_name", "email", "mobile_phone", "organization", "time_zone"),
+    "forms": ("id", "name", "status"),
+    "responses": ("id", "status", "contact_id", "form_id"),
+    "sequences": ("id", "name", "status", "collection_form_id"),
+}
 PENDING = (
     "create table boast_data.pending_enrollments"
     " (request_id text, contact_id text, sequence_id text, action text, enrollment_id text)"
@@ -177,6 +188,7 @@ def test_thirty_nights_with_accidents(sandbox, workplace):
     with webhook() as hook:
         workplace.use_oauth(server)
         workplace.env |= {"SOURCES__BOAST__WEBHOOK_URL": hook.url, "SOURCES__BOAST__PUSH__SETTLE_AFTER": "1"}
+        workplace.env["SOURCES__BOAST__PUBLISH_PATH"] = "bi/copy.duckdb"
         month = Month(server, workplace, hook)
         month.execute("create schema boast_data")
         month.execute(PENDING)
@@ -194,6 +206,7 @@ def test_thirty_nights_with_accidents(sandbox, workplace):
             20: month.schema_addition,
             22: month.unheard,
             24: month.outage,
+            26: lambda: month.killed(month.printed("report: ")),  # the copy for dashboards is under way
         }
         for number in range(NIGHTS):
             month.day(number)
@@ -207,6 +220,7 @@ def test_thirty_nights_with_accidents(sandbox, workplace):
                 break
         assert done.code == 0, done.err
         everything_is_true(month)
+        the_views_are_true(month)
         the_runs_tell_the_story(month)
         nothing_leaked(month)
 
@@ -220,9 +234,15 @@ def everything_is_true(month):
     assert {row[0]: row for row in stored} == {key: tuple(r.get(c) for c in columns) for key, r in truth.items()}
     with client_of(month.server) as client:
         client.token = json.loads((month.folder / "tokens.json").read_text())["access_token"]
-        for noun in ("contacts", "forms", "responses", "sequences"):
-            ids = {key for (key,) in month.execute(f"select id from boast_data.{noun}")}
-            assert ids == {record["id"] for record in client.every(noun)}
+        lists = {noun: client.every(noun) for noun in ("contacts", "forms", "responses", "sequences")}
+    for noun, names in OTHERS.items():
+        there = month.execute(f"select {', '.join(names)} from boast_data.{noun}")
+        assert sorted(there, key=str) == sorted((tuple(r.get(n) for n in names) for r in lists[noun]), key=str)
+    newest = month.execute(
+        f"select {', '.join(columns)}, missing_since is null from boast_data.sequence_enrollments_history"
+        " qualify row_number() over (partition by id order by version desc) = 1"
+    )
+    assert {row[0]: row[:-1] for row in newest if row[-1]} == {row[0]: row for row in stored}
     # at the end of each good night the history said what was true then
     for moment, then in month.seen:
         said = month.execute(
@@ -256,6 +276,37 @@ def everything_is_true(month):
     assert (stored_now, waiting) == (len(truth), refused)
 
 
+def the_views_are_true(month):
+    """What an analyst would count in the API's own answers."""
+    truth = list(month.server.truth().values())
+    by_sequence = Counter(record["sequence_id"] for record in truth)
+    by_status = Counter((record["sequence_id"], record["status"]) for record in truth)
+    responded = Counter(record["sequence_id"] for record in truth if record["response_id"])
+    figures = month.execute(
+        "select sequence_id, enrolled, active, completed, removed, responded from boast_data.sequence_performance"
+    )
+    statuses = ("active", "completed", "removed")
+    assert {row[0]: row[1:] for row in figures} == {
+        key: (count, *(by_status[key, status] for status in statuses), responded[key])
+        for key, count in by_sequence.items()
+    }
+    active = month.execute(
+        "select sequence_id, active from boast_data.enrollment_daily"
+        " qualify row_number() over (partition by account_id, sequence_id order by day desc) = 1"
+    )
+    assert {key: count for key, count in active if count} == {
+        key: count for (key, status), count in by_status.items() if status == "active"
+    }
+    present = "from boast_data.enrollment_milestones where missing_since is null"
+    assert dict(month.execute(f"select id, status {present}")) == {r["id"]: r["status"] for r in truth}
+    cohorts = "select cast(month as varchar), sum(enrolled) from boast_data.enrollment_cohorts group by 1"
+    assert dict(month.execute(cohorts)) == Counter(f"{record['created_at'][:7]}-01" for record in truth)
+    copy = month.folder / "bi" / "copy.duckdb"
+    with duckdb.connect(str(copy), read_only=True) as connection:
+        sql = "select id, status from boast_data.sequence_enrollments where missing_since is null"
+        assert dict(connection.execute(sql).fetchall()) == {r["id"]: r["status"] for r in truth}
+
+
 def the_runs_tell_the_story(month):
     rows = month.execute(
         "select exit_code, error from boast_data.runs where command = 'nightly' order by started_at, finished_at"
@@ -268,17 +319,29 @@ def the_runs_tell_the_story(month):
     assert codes == expected
     errors = [error or "" for _, error in rows]
     for words, times in (
-        ("It ended without a word", 5),
+        ("It ended without a word", 6),
         ("boast login", 1),
         ("is alive", 1),
         ("File too large", 1),
         ("the connection broke before an answer came", 2),
     ):
         assert sum(words in error for error in errors) == times, (words, errors)
-    told = month.hook.news()
-    assert sum("ended without a word" in text for text in told) == 5
+    told = month.told = month.hook.news()
+    assert sum("ended without a word" in text for text in told) == 6
     assert sum("failed: " in text for text in told) == 4  # two outages, the token, the disk; the overlap is no news
     assert sum("well again" in text for text in told) >= 4
+
+
+def opened(path: Path) -> str:
+    """All text of a file, of those that pack it what is inside."""
+    if path.suffix == ".parquet":
+        return json.dumps(parquet.read_table(path).to_pylist(), default=str)
+    raw = path.read_bytes()
+    return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("latin-1")
+
+
+def unpacked(state: str) -> str:
+    return zlib.decompress(base64.b64decode(state)).decode()
 
 
 def nothing_leaked(month):
@@ -290,18 +353,26 @@ def nothing_leaked(month):
     people = {person["email"] for person in persons} | {p["mobile_phone"] for p in persons if p["mobile_phone"]}
     assert min(len(words), len(people)) > 30
     places = {f"log {n}": text for n, text in enumerate(month.logs)}
-    data = {"boast.duckdb", "boast.duckdb.wal", "tokens.json"}  # the tables are looked at one by one
+    places |= {f"news {n}": text for n, text in enumerate(month.told)}
+    data = {"boast.duckdb", "boast.duckdb.wal", "copy.duckdb", "tokens.json"}  # the tables are looked at one by one
     for path in month.folder.rglob("*"):
         if path.is_file() and path.name not in data:
-            places[str(path)] = path.read_bytes().decode("latin-1")
-    tables = month.execute(
-        "select table_schema, table_name from information_schema.tables where table_schema like 'boast_data%'"
-    )
-    for schema, table in tables:
-        places[f"{schema}.{table}"] = json.dumps(month.execute(f'select * from {schema}."{table}"'), default=str)
+            places[str(path)] = opened(path)
+    for file in ("boast.duckdb", "bi/copy.duckdb"):
+        with duckdb.connect(str(month.folder / file), read_only=True) as connection:
+            tables = connection.execute(
+                "select table_schema, table_name from information_schema.tables where table_schema like 'boast_data%'"
+            ).fetchall()
+            for schema, table in tables:
+                rows = connection.execute(f'select * from {schema}."{table}"').fetchall()
+                places[f"{file} {schema}.{table}"] = json.dumps(rows, default=str)
+                if table == "_dlt_pipeline_state":
+                    states = connection.execute(f"select state from {schema}.{table}").fetchall()
+                    places[f"{file} states"] = "".join(unpacked(state) for (state,) in states)
     assert len(places) > 50
+    assert "sequence_enrollments" in places["boast.duckdb states"]
     assert [(place, word) for place, text in places.items() for word in words if word in text] == []
     # which are about people; a package that failed twice is set aside with its data, for 30 days
-    about = re.compile(r"boast_data(_staging)?\.(contacts|responses)$|boast_set_aside")
+    about = re.compile(r" boast_data(_staging)?\.(contacts|responses)$|boast_set_aside")
     others = {place: text for place, text in places.items() if not about.search(place)}
     assert [(place, word) for place, text in others.items() for word in people if word in text] == []

@@ -40,12 +40,18 @@ EMPTY = {
 _READ = re.compile(rf"\b(from|join)\s+({'|'.join(TABLES)})\b")
 
 
-def create(client: SqlClientBase[Any], names: Sequence[str] = tuple(NEEDS), *, time_zone: str) -> list[str]:
+def create(
+    client: SqlClientBase[Any],
+    names: Sequence[str] = tuple(NEEDS),
+    *,
+    time_zone: str,
+    on_refused: Callable[[DestinationError], None] | None = None,
+) -> list[str]:
     """Create or replace these views, where their tables are there, and say what everything is; returns those created.
 
     `time_zone`: an IANA name, for the days of `enrollment_daily`.
 
-    Raises DestinationError when the destination refuses one, after the others are made.
+    Raises DestinationError when the destination refuses one, after the others are made, unless `on_refused` takes it.
     """
     made: list[str] = []
     refused: list[DestinationError] = []
@@ -64,8 +70,10 @@ def create(client: SqlClientBase[Any], names: Sequence[str] = tuple(NEEDS), *, t
             except DestinationError as error:
                 refused.append(error)
         comment(client)
-    if refused:
-        raise refused[0]
+    for reason in refused:
+        if on_refused is None:
+            raise reason
+        on_refused(reason)
     return made
 
 

@@ -42,7 +42,10 @@ Row = dict[str, Any]
 
 @dataclass
 class Figures:
-    """What the report shows. Rows are as the views give them: counts int, rates and hours float, times UTC."""
+    """What the report shows. Rows are as the views give them: counts int, rates and hours float, times UTC.
+
+    `lacking`: why a view that would show more cannot be made.
+    """
 
     days: list[Row]
     sequences: list[Row]
@@ -53,6 +56,7 @@ class Figures:
     runs: list[Row]
     dataset: str
     time_zone: str
+    lacking: DestinationError | None = None
     made_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     @property
@@ -77,23 +81,29 @@ def read(client: SqlClientBase[Any], time_zone: str) -> Figures:
 
     Raises DestinationError when nothing was loaded yet, or when the warehouse has no views.
     """
-    made = models.create(client, time_zone=time_zone)
+    refused: list[DestinationError] = []
+    made = models.create(client, time_zone=time_zone, on_refused=refused.append)
     if "sequence_performance" not in made or "pipeline_health" not in made:
-        raise DestinationError(
+        raise next(iter(refused), None) or DestinationError(
             f"There is nothing to report: the dataset {client.dataset_name} has no enrollments, or no views",
             hint="Run `boast load` first, with the same --destination and --dataset.",
         )
+
+    def rows(sql: str, view: str) -> list[Row]:
+        return _rows(client, sql) if view in made else []
+
     with warehouse.explained():
         return Figures(
-            days=[row for row in _rows(client, DAYS) if _in_calendar(row["day"])],
+            days=[row for row in rows(DAYS, "enrollment_daily") if _in_calendar(row["day"])],
             sequences=_rows(client, SEQUENCES),
-            cohorts=[row | {"month": _in_calendar(row["month"])} for row in _rows(client, COHORTS)],
-            requests=_rows(client, REQUESTS) if "push_requests" in made else [],
-            waiting=_rows(client, WAITING) if "push_requests" in made else [],
+            cohorts=[row | {"month": _in_calendar(row["month"])} for row in rows(COHORTS, "enrollment_cohorts")],
+            requests=rows(REQUESTS, "push_requests"),
+            waiting=rows(WAITING, "push_requests"),
             health=_rows(client, HEALTH)[0],
             runs=_rows(client, RUNS),
             dataset=str(client.dataset_name),
             time_zone=time_zone,
+            lacking=next(iter(refused), None),
         )
 
 

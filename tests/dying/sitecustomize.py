@@ -1,4 +1,6 @@
-"""The process dies as of kill -9 before or after the n-th call: DIE_AT="after 2 boast_source.duck:_MergeJob.run"."""
+"""The process gets a signal (DIE_WITH, else KILL) before or after the n-th call of a function or method:
+DIE_AT="after 2 boast_source.duck:_MergeJob.run".
+"""
 
 from __future__ import annotations
 
@@ -6,27 +8,27 @@ import importlib
 import os
 import signal
 
-
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+SIGNAL = signal.Signals[f"SIG{os.environ.get('DIE_WITH', 'KILL')}"]
 
 
 def _install(when: str, number: int, where: str) -> None:
     module, _, path = where.partition(":")
-    name, _, method = path.partition(".")
-    owner = getattr(importlib.import_module(module), name)
-    call, calls = getattr(owner, method), iter(range(1, 1_000_000))
+    *owners, name = path.split(".")
+    owner = importlib.import_module(module)
+    for part in owners:
+        owner = getattr(owner, part)
+    call, calls = getattr(owner, name), iter(range(1, 1_000_000))
 
     def dying(*arguments, **named):
         last = next(calls) == number
         if last and when == "before":
-            _die()
+            os.kill(os.getpid(), SIGNAL)
         result = call(*arguments, **named)
-        if last:
-            _die()
+        if last and when == "after":
+            os.kill(os.getpid(), SIGNAL)
         return result
 
-    setattr(owner, method, dying)
+    setattr(owner, name, dying)
 
 
 if "DIE_AT" in os.environ:

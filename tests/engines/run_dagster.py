@@ -1,8 +1,8 @@
 """Run by Dagster's Python, in the folder with `boast_assets.py`: a night, in this process.
 
 `run_dagster.py FOLDER` evaluates the nightly schedule and does all runs that it asks for, then the freshness check;
-`run_dagster.py FOLDER ASSET [PARTITION]` materializes one. Prints what was materialized and what the checks said, as
-one line of JSON. Events of several calls add up in FOLDER.
+`run_dagster.py FOLDER fresh` does that check alone; `run_dagster.py FOLDER ASSET [PARTITION]` materializes one. Prints
+what was materialized and what the checks said, as one line of JSON. Events of several calls add up in FOLDER.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ def main() -> None:
     folder, *chosen = sys.argv[1:]
     dg.Definitions.validate_loadable(boast.defs)
     with dg.DagsterInstance.local_temp(folder) as instance:
-        print(json.dumps(one(instance, *chosen) if chosen else night(instance)))
+        if chosen == ["fresh"]:
+            print(json.dumps(fresh(instance)))
+        else:
+            print(json.dumps(one(instance, *chosen) if chosen else night(instance)))
 
 
 def one(instance: dg.DagsterInstance, name: str, partition: str | None = None) -> dict:
@@ -34,8 +37,12 @@ def night(instance: dg.DagsterInstance) -> dict:
     now = datetime(2026, 6, 1, 2, tzinfo=timezone.utc)
     asked = boast.boast_nightly(dg.build_schedule_context(instance=instance, scheduled_execution_time=now))
     runs = [one(instance, "boast_tables", run.partition_key) for run in asked]
-    fresh = boast.defs.resolve_job_def("boast_fresh").execute_in_process(instance=instance, raise_on_error=False)
-    return {"keys": [run.run_key for run in asked], "runs": runs, "fresh": told(fresh)["checks"]["fresh"]}
+    return {"keys": [run.run_key for run in asked], "runs": runs, "fresh": fresh(instance)}
+
+
+def fresh(instance: dg.DagsterInstance) -> list:
+    job = boast.defs.resolve_job_def("boast_fresh")
+    return told(job.execute_in_process(instance=instance, raise_on_error=False))["checks"]["fresh"]
 
 
 def told(run: dg.ExecuteInProcessResult) -> dict:

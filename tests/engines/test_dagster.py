@@ -41,6 +41,17 @@ def test_a_night_materializes_each_table_of_each_account_and_checks_it(sandbox, 
     assert told["fresh"][0] is True
 
 
+def test_the_check_of_the_morning_fails_when_no_night_was_good_for_long(sandbox, dagster, postgres):
+    server = sandbox(enrollments=40, accounts=2)
+    dagster(server)
+    for hours, passed in ((20, True), (10, False)):  # 20, then 30 hours ago
+        postgres.sql(
+            f"update boast_data.runs set started_at = started_at - interval '{hours} hours',"
+            f" finished_at = finished_at - interval '{hours} hours'"
+        )
+        assert dagster(server, "fresh")[0] is passed
+
+
 def test_an_account_that_fails_its_verification_fails_its_check_and_no_other(sandbox, dagster, postgres):
     server = sandbox(enrollments=90, accounts=3)
     dagster(server)
