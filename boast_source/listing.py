@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
 Verified = Literal["exact", "covered", "moving", "failed"]
 
-# More vanished rows than this, and more than this share of what is stored, is suspicious: nothing is marked. As
-# many that the API counts and does not list are a failure.
+# More vanished rows than this, and more than this share of what is stored, is suspicious: nothing is marked.
 GONE_ROWS, GONE_SHARE = 10, 0.2
 _ASKED = 1_000_000  # the "pass" of a record that was asked for by its id: later than any real pass
 
@@ -229,7 +228,7 @@ class Listing:
             if report.resource != shape.name or report.error or report.account_id is None:
                 continue
             unequal = compare.unequal(self._scratch, shape, report.account_id, within) if written else 0
-            if repeated or unequal or report.suspicious or _many(report.short, report.listed + report.short):
+            if repeated or unequal or report.suspicious:
                 report.verified = "failed"
                 report.error = _failure(report, repeated, unequal)
             elif report.unanswered:
@@ -313,7 +312,7 @@ class Listing:
             questions.append((account, key))
         for report in reports:
             stored = compare.stored_count(self._scratch, shape, report.account_id or "")
-            few = not _many(report.suspicious, stored)
+            few = report.suspicious <= GONE_ROWS or report.suspicious <= GONE_SHARE * stored
             if self.options.accept_missing or (few and compare.delivered(self._scratch, shape, report.account_id)):
                 report.suspicious = 0
         believed = [(account, key) for account, key in questions if not by_account[account].suspicious]
@@ -368,10 +367,6 @@ class Listing:
             self._scratch.limit(AT_REST)
 
 
-def _many(gone: int, of: int) -> bool:
-    return gone > GONE_ROWS and gone > GONE_SHARE * of
-
-
 def _with_keys(rows: pa.Table, keys: set[str]) -> pa.Table:
     """The key columns are never null, and the schema says so."""
     schema = pa.schema([f.with_nullable(f.name not in keys) for f in rows.schema])
@@ -388,9 +383,4 @@ def _failure(report: ListReport, repeated: int, unequal: int) -> str:
         return (
             f"{repeated} rows of {report.resource} share their id with another. Remove the extra rows, then load again."
         )
-    if unequal:
-        return f"{unequal} records of {report.resource} differ from what was listed. Run `boast load --full-refresh`."
-    return (
-        f"the API counts {report.listed + report.short} {report.resource} and lists {report.listed}, which are loaded."
-        " Compare with the account in Boast, then load again; ask Boast if it stays so."
-    )
+    return f"{unequal} records of {report.resource} differ from what was listed. Run `boast load --full-refresh`."

@@ -160,6 +160,9 @@ def load_held(
                 for shape in [SHAPES[name] for name in wanted if name in SHAPES]:
                     _verify(listing, shape, pipeline, lambda: bound(None))
             reports = listing.reports
+            for report in (r for r in reports if r.short):
+                counted = f"{report.listed + report.short:,} {report.resource} and lists {report.listed:,}"
+                on_note(f"account {report.account_id}: the API counts {counted}, which are loaded")
         finally:
             listing.close()
     every = [r for r in reports if r.account_id]
