@@ -179,7 +179,7 @@ def _night(
         except Exception as error:
             if stop.caused(error):
                 raise
-            night.error = error if isinstance(error, BoastError) else _unforeseen(error)
+            night.error = error if isinstance(error, BoastError) else _unforeseen("push", error)
             terminal.note(f"push: failed, the load goes on without it. {night.error}")
         else:
             night.loaded, night.error = night.pushed.loaded, night.pushed.error
@@ -203,10 +203,11 @@ def _night(
                 on_note=shown.note,
             )
         except Exception as error:
-            if night.error is None or stop.caused(error):
+            if night.error is None or isinstance(error, LockedError) or stop.caused(error):
                 raise
-            log.debug("the load without the push failed, too", exc_info=error)
-            raise night.error from error  # what came first is what is wrong
+            known = error if isinstance(error, BoastError) else _unforeseen("load", error)
+            both = f"{known.message}. Before it the push failed: {night.error.message}"
+            raise BoastError(both, hint=known.hint) from error
     _tell_load(night.loaded, run_id)
     return night
 
@@ -217,10 +218,10 @@ def _tell_load(loaded: Loaded | None, run_id: str) -> None:
         terminal.stage("load", loaded.seconds, run_id, **counts, verified=loaded.verified)
 
 
-def _unforeseen(error: Exception) -> BoastError:
+def _unforeseen(part: str, error: Exception) -> BoastError:
     """The details may hold anybody's data: they are for --debug."""
-    log.debug("the push failed in an unforeseen way", exc_info=error)
-    return BoastError(f"The push failed: {type(error).__name__}", hint="Run `boast push --debug` to see where.")
+    log.debug("the %s failed in an unforeseen way", part, exc_info=error)
+    return BoastError(f"The {part} failed: {type(error).__name__}", hint=f"Run `boast {part} --debug` to see where.")
 
 
 def _wants_push(pipeline: dlt.Pipeline, found: Settings, found_push: PushSettings) -> bool:

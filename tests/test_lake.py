@@ -9,7 +9,7 @@ import dlt
 import pytest
 from deltalake import DeltaTable
 
-from boast_source import lake
+from boast_source import boast_source, lake
 from tests.conftest import AS_A_USER, finish
 
 
@@ -71,6 +71,24 @@ def test_reading_what_is_not_there_gives_nothing(bucket, tmp_path, monkeypatch):
     pipeline = dlt.pipeline("p", destination="filesystem", dataset_name="d", pipelines_dir=str(tmp_path / "p"))
     assert lake.is_lake(pipeline)
     assert list(lake.read(pipeline, "nothing", ["id"])) == []
+
+
+@pytest.mark.parametrize("refresh", ["drop_sources", "drop_resources", "drop_data"])
+def test_dlts_refresh_modes_load_again_and_never_touch_the_history(sandbox, bucket, monkeypatch, refresh):
+    server = sandbox(enrollments=40)
+    bucket.use(server)
+    for name, value in bucket.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(bucket.folder)
+    mine = dlt.pipeline("mine", destination="filesystem", dataset_name="boast_data", pipelines_dir="p")
+    mine.run(boast_source())
+    server.control("POST", "mutate", {"update": 6})
+    for chosen in (None, "sequence_enrollments"):
+        source = boast_source()
+        mine.run(source.with_resources(chosen) if chosen else source, refresh=refresh)
+        rows = {row["id"]: row["status"] for row in table(bucket, "sequence_enrollments")}
+        assert rows == {key: record["status"] for key, record in server.truth().items()}
+        assert len(table(bucket, "sequence_enrollments_history")) == 46
 
 
 def test_files_that_no_version_needs_are_removed_and_small_ones_joined(sandbox, bucket, monkeypatch, tmp_path):

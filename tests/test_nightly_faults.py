@@ -81,6 +81,17 @@ def test_a_push_that_breaks_leaves_the_load_and_its_views_and_says_so(night):
     assert server.control("GET", "counters")["writes"] == {"POST sequence_enrollments": 2}
 
 
+def test_a_night_in_which_push_and_load_fail_says_why_of_both(night):
+    server, workplace, free = night
+    assert workplace.boast("load").code == 0
+    ask(workplace, free[:1])  # and there is no ledger
+    server.control("POST", "faults", {"kind": "status", "status": 403, "path": "accounts"})
+    done = workplace.boast("nightly", "--json")
+    assert (done.code, done.json["load"], done.json["push"]) == (1, None, None)
+    assert "HTTP 403" in done.json["error"]
+    assert '"push_ledger" does not exist' in done.json["error"]
+
+
 def workplace_sql(workplace, statement):
     with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
         connection.execute(statement)

@@ -325,6 +325,27 @@ def test_four_processes_load_twenty_accounts_side_by_side_and_exactly(sandbox, j
             assert postgres.sql(f'select count(*) from "{schema}"."{table}"') == [(0,)]
 
 
+def test_a_run_that_hangs_keeps_no_other_account_waiting(sandbox, job, postgres):
+    server = sandbox(enrollments=90, accounts=3, page_size=10)
+    job.use(server)
+    first, *others = server.account_ids
+    before = loaded(job.boast(*INTO, "--json", "--account", first))
+    server.control("POST", "mutate", {"update": 20})
+    server.control("POST", "faults", {"kind": "hold", "seconds": 60, "path": first, "after": 3})
+    server.control("DELETE", "counters")
+    hanging = job.start(*INTO, "--account", first)
+    wait_until(lambda: server.control("GET", "counters")["arrived"].get("GET sequence_enrollments", 0) >= 3)
+    began = time.monotonic()
+    assert sum(loaded(job.boast(*INTO, "--json", "--account", account)) for account in others) == 90 - before
+    assert time.monotonic() - began < 50
+    assert hanging.poll() is None
+    hanging.kill()
+    finish(hanging)
+    server.control("DELETE", "faults")
+    assert job.boast(*INTO).code == 0
+    assert stored(postgres) == listed(server)
+
+
 def wait_until(condition):
     end = time.monotonic() + 30
     while time.monotonic() < end:
