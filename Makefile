@@ -41,8 +41,8 @@ test: $(STAMP_DEV) ## set everything up, then lint, check types and run the test
 	@$(BIN)/pytest -q -n auto --dist worksteal $(TESTS)
 
 test-lowest: $(STAMP_DEV) ## the tests with the oldest supported dependencies, on Python 3.10 if it is installed (or LOWEST=path)
-	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python "$(LOWEST)" .venv-lowest 2>/dev/null \
-	  || { echo "There is no Python $(LOWEST) here: the oldest dependencies on this one."; $(BIN)/uv venv -q --seed --clear --python $(BIN)/python .venv-lowest; }
+	@lowest=$$($(BIN)/python -c "from tests.installed import found; print(found('$(LOWEST)') or '$(BIN)/python')"); \
+	  $(BIN)/uv venv -q --seed --clear --no-python-downloads --python "$$lowest" .venv-lowest
 	@.venv-lowest/bin/python --version
 	@$(BIN)/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[sandbox,report,postgres,delta]' --group dev
 	@.venv-lowest/bin/python -m pytest -q -n auto --dist worksteal $(TESTS)
