@@ -53,12 +53,12 @@ def main() -> int:
             stdout=subprocess.PIPE,
             text=True,
         )
-        with api:
+        try:
             assert api.stdout
             env |= json.loads(api.stdout.readline())["env"]
             step("python -m venv .venv", [base, "-m", "venv", ".venv"], home, env, began)
             own = home / ".venv" / "bin"
-            install = [own / "pip", "install", "-q", f"boast-source @ git+file://{ROOT}"]
+            install = [own / "pip", "install", "-q", f"boast-source @ git+file://localhost{ROOT}"]
             step("pip install from git", install, home, env, began)
             boast = own / "boast"
             step("boast check", [boast, "check"], home, env, began)
@@ -66,7 +66,9 @@ def main() -> int:
             python = boast.with_name("python")
             ask = f"import duckdb; print(duckdb.connect('boast.duckdb').execute('{COUNT}').fetchone()[0])"
             rows = int(subprocess.check_output([python, "-c", ask], cwd=home, env=env))
+        finally:
             api.terminate()
+            api.communicate()
     print(f"\n{os.cpu_count()} cores; {to_query:.0f} s to the first query; then {rows} enrollments loaded.")
     return int(to_query > given.limit)
 
