@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from boast_source import logs, stop
+from boast_source import logs, signals
 from boast_source.errors import BoastError, StoppedError
 from boast_source.options import common, print_json, telling
 from boast_source.push.command import push, requests
@@ -329,7 +329,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: every error becomes one line and the exit code of the contract."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
-    stop.install()
+    signals.install()
     try:
         boast.main(arguments, prog_name="boast", standalone_mode=False)
     except click.ClickException as error:
@@ -341,7 +341,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the last word of every command
-        failure = StoppedError() if stop.caused(error) and not isinstance(error, BoastError) else error
+        failure = StoppedError() if signals.caused(error) and not isinstance(error, BoastError) else error
         text = str(failure) if isinstance(failure, BoastError) else _unexpected(failure)
         code = getattr(failure, "exit_code", 1)
         if logs.is_json():
@@ -353,9 +353,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if "--json" in arguments:
             status = "attention" if isinstance(failure, StoppedError) else "failed"
             print_json(getattr(failure, "summary", None) or {"status": status, "error": text})
-        stop.leave(code)
+        signals.leave(code)
     finally:
-        stop.ignore()  # what comes after is only the interpreter's way out
+        signals.ignore()  # what comes after is only the interpreter's way out
 
 
 def _unexpected(error: BaseException) -> str:

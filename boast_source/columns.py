@@ -14,7 +14,7 @@ import pyarrow as pa
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from boast_source.scratch import Scratch, quote
-from boast_source.tables import EXTRA, Kind, Shape, to_json
+from boast_source.shapes import EXTRA, Kind, Shape, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

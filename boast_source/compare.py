@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from boast_source.columns import Column
     from boast_source.scratch import Scratch
-    from boast_source.tables import Shape
+    from boast_source.shapes import Shape
 
 SEEN_AT = "seen_at()"  # one moment for the whole run (see scratch.py)
 

@@ -17,7 +17,7 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
 from pyarrow import parquet as pq
 
-from boast_source.tables import HISTORY, SHAPES
+from boast_source.shapes import HISTORY, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

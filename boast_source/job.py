@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dlt
 
-from boast_source import destinations, housekeeping, lake, runs, stop, terminal, warehouse
+from boast_source import destinations, housekeeping, lake, runs, signals, terminal, warehouse
 from boast_source.api import BoastClient, resolve_credentials
 from boast_source.config import Settings, account_ids_from, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
@@ -110,7 +110,7 @@ def load_job(
     with (
         lock(pipeline, run_id=run.run_id, command=run.command) as left,
         client_for(found) as client,
-        stop.waking(client.close),
+        signals.waking(client.close),
     ):
         runs.keep_died(pipeline, left)
         loaded: Loaded | None = None
@@ -139,7 +139,7 @@ def load_job(
                     on_note=terminal.note,
                 )
         except BaseException as error:
-            failure = StoppedError() if stop.caused(error) else error
+            failure = StoppedError() if signals.caused(error) else error
             run.finish(getattr(failure, "exit_code", runs.FAILED), _gist(failure))
             runs.record(pipeline, run)
             if isinstance(failure, BoastError):
@@ -181,7 +181,7 @@ def prepare_job(destination: str, dataset: str) -> list[str]:
     """
     found = settings()
     pipeline = pipeline_for(destination, dataset)
-    with lock(pipeline), client_for(found) as client, stop.waking(client.close):
+    with lock(pipeline), client_for(found) as client, signals.waking(client.close):
         make_tables(pipeline, client, patience=found.lock_timeout, time_zone=found.time_zone, on_note=terminal.note)
         ids = account_ids_from(found.account_ids) or [str(account["id"]) for account in client.accounts()]
     return list(dict.fromkeys(ids))

@@ -16,7 +16,7 @@ import pyarrow as pa
 from dlt.common.configuration.specs.mixins import WithObjectStoreRsCredentials
 
 from boast_source.scratch import CHUNK, quote, reader_of
-from boast_source.tables import HISTORY, SHAPES
+from boast_source.shapes import HISTORY, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

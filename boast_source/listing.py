@@ -16,8 +16,8 @@ from boast_source.api import Page, Tally, path_of
 from boast_source.columns import HISTORY_KEYS, MISSING, columns_of, keeps_history, row_columns
 from boast_source.errors import ApiError, AuthenticationError, DestinationError, NotFoundError
 from boast_source.scratch import AT_REST, MEMORY, ListIndex, Scratch, make_listed
+from boast_source.shapes import ACCOUNTS, SEQUENCE_ENROLLMENTS
 from boast_source.sweep import Steadiness, sweep
-from boast_source.tables import ACCOUNTS, SEQUENCE_ENROLLMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient
     from boast_source.columns import Column
-    from boast_source.tables import Kind, Record, Shape
+    from boast_source.shapes import Kind, Record, Shape
 
 Verified = Literal["exact", "covered", "moving", "failed"]
 

@@ -18,12 +18,12 @@ from dlt.common.destination.exceptions import DestinationException
 from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
-from boast_source import dropped, models, stop, warehouse
+from boast_source import dropped, models, signals, warehouse
 from boast_source.errors import BoastError, ConfigurationError, DestinationError
 from boast_source.listing import Listing, ListReport, Options
 from boast_source.runs import ATTENTION, DONE, FAILED, STATUS, ensure_table
+from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
 from boast_source.source import source_of
-from boast_source.tables import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dlt.destinations.sql_client import SqlClientBase
 
     from boast_source.api import BoastClient, Page
-    from boast_source.tables import Record, Shape
+    from boast_source.shapes import Record, Shape
 
 log = logging.getLogger("boast_source")
 
@@ -252,7 +252,7 @@ def _run(pipeline: dlt.Pipeline, source: Any, unbound: Callable[[], None] = lamb
                 stop=stop_after_attempt(5), wait=wait_random(0.1, 1), retry=retry_if_exception(_is_race), reraise=True
             )(pipeline.load)
     except PipelineStepFailed as error:
-        missing = next((link for link in stop.chain(error) if isinstance(link, ConfigurationException)), None)
+        missing = next((link for link in signals.chain(error) if isinstance(link, ConfigurationException)), None)
         raise (warehouse.unconfigured(pipeline, missing) if missing else _cause(error)) from None
     except DestinationException as error:
         raise warehouse.explain(error) from error
@@ -270,17 +270,17 @@ def _verify(listing: Listing, shape: Shape, pipeline: dlt.Pipeline, unbound: Cal
 
 def _is_race(error: BaseException) -> bool:
     """Whether the tables could not be migrated, as happens when two runs do it at once (dlt 1.31 says so)."""
-    return any(isinstance(link, getattr(exceptions, "SchemaUpdateError", ())) for link in stop.chain(error))
+    return any(isinstance(link, getattr(exceptions, "SchemaUpdateError", ())) for link in signals.chain(error))
 
 
 def _lacks_memory(error: BaseException) -> bool:
     """Whether DuckDB as destination could not do with what it was allowed."""
-    return any(isinstance(link, duckdb.OutOfMemoryException) for link in stop.chain(error)) or _OUT in str(error)
+    return any(isinstance(link, duckdb.OutOfMemoryException) for link in signals.chain(error)) or _OUT in str(error)
 
 
 def _cause(error: BaseException) -> BoastError:
     """Our own error behind dlt's, or what the destination said."""
-    links = [link for link in stop.chain(error) if not isinstance(link, StopIteration)]  # how dlt's loops end
+    links = [link for link in signals.chain(error) if not isinstance(link, StopIteration)]  # how dlt's loops end
     last = links[-1]
     for link in links:
         if isinstance(link, BoastError):
@@ -302,7 +302,7 @@ def _make_dropped(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> boo
     try:
         names = dropped.make_again(pipeline)
     except (PipelineStepFailed, DestinationException) as error:
-        raise warehouse.explain(stop.chain(error)[-1]) from error
+        raise warehouse.explain(signals.chain(error)[-1]) from error
     if names:
         on_note(f"somebody dropped {', '.join(names[:5])}{' and more' if len(names) > 5 else ''}: made again")
     return bool(names)

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from boast_source import housekeeping, lake, notify, runs, status, stop, terminal, warehouse
+from boast_source import housekeeping, lake, notify, runs, signals, status, terminal, warehouse
 from boast_source.config import account_ids_from, push_settings, settings
 from boast_source.errors import BoastError, LockedError, StoppedError
 from boast_source.job import client_for, pipeline_for
@@ -97,7 +97,7 @@ def nightly_job(
         with (
             lock(pipeline, run_id=run.run_id, command=run.command) as left,
             client_for(found) as client,
-            stop.waking(client.close),
+            signals.waking(client.close),
         ):
             if runs.keep_died(pipeline, left):
                 notify.tell_death(pipeline, left, terminal.note)
@@ -118,7 +118,7 @@ def nightly_job(
             ended = True
             housekeeping.tidy(pipeline, found)
     except BaseException as error:
-        failure = StoppedError() if stop.caused(error) else error
+        failure = StoppedError() if signals.caused(error) else error
         if ended and not isinstance(failure, StoppedError):
             raise
         if not ended:  # else all is recorded, and what a stop left untidied a later run tidies
@@ -177,7 +177,7 @@ def _night(
         except LockedError:
             raise
         except Exception as error:
-            if stop.caused(error):
+            if signals.caused(error):
                 raise
             night.error = error if isinstance(error, BoastError) else _unforeseen("push", error)
             terminal.note(f"push: failed, the load goes on without it. {night.error}")
@@ -203,7 +203,7 @@ def _night(
                 on_note=shown.note,
             )
         except Exception as error:
-            if night.error is None or isinstance(error, LockedError) or stop.caused(error):
+            if night.error is None or isinstance(error, LockedError) or signals.caused(error):
                 raise
             known = error if isinstance(error, BoastError) else _unforeseen("load", error)
             both = f"{known.message}. Before it the push failed: {night.error.message}"

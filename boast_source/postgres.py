@@ -24,7 +24,7 @@ from dlt.destinations.impl.postgres.factory import postgres as dlt_postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.destinations.sql_jobs import SqlMergeFollowupJob
 
-from boast_source.tables import VIEWS
+from boast_source.shapes import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 import pyarrow as pa
 
-from boast_source.tables import EXTRA, Record, Shape, to_arrow
+from boast_source.shapes import EXTRA, Record, Shape, to_arrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -25,13 +25,13 @@ from boast_source.columns import keeps_history
 from boast_source.config import account_ids_from
 from boast_source.listing import Listing, Options
 from boast_source.logs import hush_hint_warnings
-from boast_source.tables import HISTORY, SHAPES, Shape
+from boast_source.shapes import HISTORY, SHAPES, Shape
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from dlt.extract import DltResource
 
-    from boast_source.tables import Kind
+    from boast_source.shapes import Kind
 
 EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
 P = ParamSpec("P")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from boast_source.api import Page
-    from boast_source.tables import Record
+    from boast_source.shapes import Record
 
 Steadiness = Literal["exact", "covered", "moving"]
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import dlt
     from dlt.destinations.sql_client import SqlClientBase
 
-    from boast_source.tables import Kind
+    from boast_source.shapes import Kind
 
 FEW = 1000  # ids that a query may name
 TO_WRITE, TO_READ = "128MB", "64MB"  # of memory for DuckDB as destination (see `modest`)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from boast_source import compare
 from boast_source.columns import columns_of
 from boast_source.scratch import ListIndex, Scratch
-from boast_source.tables import SEQUENCE_ENROLLMENTS as SHAPE
-from boast_source.tables import to_json
+from boast_source.shapes import SEQUENCE_ENROLLMENTS as SHAPE
+from boast_source.shapes import to_json
 
 STAMPS = ["2026-01-01T00:00:00.000Z", "2026-01-01T00:00:00.001Z", "2026-01-01T02:00:00+02:00", "soon", None]
 ODD = st.one_of(

@@ -68,7 +68,7 @@ def test_the_model_the_comments_and_dbt_name_what_is_there_and_the_keys_find_eac
 
 
 def test_every_view_is_in_the_pages():
-    from boast_source.tables import VIEWS  # noqa: PLC0415
+    from boast_source.shapes import VIEWS  # noqa: PLC0415
 
     for view in VIEWS:
         assert f"`{view}" in BI + MODEL + (DOCS.parent / "README.md").read_text(), view

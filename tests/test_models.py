@@ -18,7 +18,7 @@ from boast_source.dialects import translated
 from boast_source.job import pipeline_for
 from boast_source.models import comments
 from boast_source.nightly import nightly_job
-from boast_source.tables import VIEWS
+from boast_source.shapes import VIEWS
 
 pytest_plugins = ["tests.postgres"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from boast_source import warehouse
 from boast_source.errors import DestinationError
-from boast_source.tables import VIEWS
+from boast_source.shapes import VIEWS
 
 if TYPE_CHECKING:
     from dlt.destinations.sql_client import SqlClientBase

@@ -14,7 +14,7 @@ from concurrent.futures import ALL_COMPLETED, CancelledError, Future, ThreadPool
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from boast_source import stop
+from boast_source import signals
 from boast_source.push import sender
 from boast_source.push.decide import Verdict, decide
 from boast_source.push.known import Enrollment, Known, enrollment_of
@@ -166,7 +166,7 @@ def dispatch(
 
     Raises DestinationError when the ledger cannot be written: what was claimed then counts as unknown.
     """
-    with stop.finishing(client.close) as asked_to_stop:
+    with signals.finishing(client.close) as asked_to_stop:
         return _Dispatch(lanes, known, repeated, ledger, client, limits, run_id, result, asked_to_stop).run(on_progress)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from boast_source import housekeeping, runs, stop, warehouse
+from boast_source import housekeeping, runs, signals, warehouse
 from boast_source.config import account_ids_from, push_settings, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
 from boast_source.job import client_for, pipeline_for
@@ -48,7 +48,7 @@ def push_job(
     with lock(pipeline, run_id=run.run_id, command=run.command) as left, client_for(found) as client:
         runs.keep_died(pipeline, left)
         try:
-            with show.progress() as shown, stop.waking(client.close):
+            with show.progress() as shown, signals.waking(client.close):
                 pushed = push(
                     pipeline,
                     client,
@@ -61,7 +61,7 @@ def push_job(
                     on_progress=shown.counts,
                 )
         except BaseException as error:
-            failure = StoppedError() if stop.caused(error) else error
+            failure = StoppedError() if signals.caused(error) else error
             run.finish(getattr(failure, "exit_code", runs.FAILED), _gist(failure))
             if isinstance(failure, BoastError):
                 failure.summary = Pushed().as_json(run.run_id) | {"status": run.status, "error": run.error}

@@ -19,7 +19,7 @@ from boast_source.push.pending import Pending
 from boast_source.push.pushed import Pushed, PushOptions
 from boast_source.push.settle import Proof, claimed
 from boast_source.scratch import Scratch
-from boast_source.tables import SEQUENCE_ENROLLMENTS
+from boast_source.shapes import SEQUENCE_ENROLLMENTS
 
 if TYPE_CHECKING:
     from collections import Counter
