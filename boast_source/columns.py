@@ -13,11 +13,13 @@ import orjson
 import pyarrow as pa
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
-from boast_source.scratch import Scratch, quote
 from boast_source.shapes import EXTRA, Kind, Shape, to_json
+from boast_source.warehouse.arrow import quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from boast_source.scratch import Scratch
 
 ACCOUNT, MISSING = "account_id", "missing_since"
 HISTORY_KEYS = ("version_key", "version", "content_hash", "observed_at")

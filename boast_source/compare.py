@@ -29,7 +29,7 @@ from boast_source.columns import (
     row_columns,
     typed_rows,
 )
-from boast_source.scratch import in_bulk, quote
+from boast_source.warehouse.arrow import in_bulk, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

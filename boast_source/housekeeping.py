@@ -13,7 +13,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boast_source import lake, runs, warehouse
+from boast_source import runs, warehouse
+from boast_source.warehouse import delta
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +33,9 @@ def tidy(pipeline: dlt.Pipeline, found: Settings) -> None:
     forget_unfinished(Path(pipeline.working_dir))
     kept = timedelta(seconds=found.keep_runs_seconds)
     try:
-        if lake.is_lake(pipeline):
-            texts = [text for batch in lake.read(pipeline, "runs", ["finished_at"]) for text in batch[0].to_pylist()]
-            lake.tidy(pipeline, _now([datetime.fromisoformat(text) for text in texts if text]) - kept)
+        if delta.is_lake(pipeline):
+            texts = [text for batch in delta.read(pipeline, "runs", ["finished_at"]) for text in batch[0].to_pylist()]
+            delta.tidy(pipeline, _now([datetime.fromisoformat(text) for text in texts if text]) - kept)
             return
         with warehouse.client_of(pipeline) as client:
             if client is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dlt
 
-from boast_source import destinations, housekeeping, lake, runs, signals, terminal, warehouse
+from boast_source import housekeeping, runs, signals, terminal, warehouse
 from boast_source.api import BoastClient, resolve_credentials
 from boast_source.config import Settings, account_ids_from, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
@@ -15,6 +15,8 @@ from boast_source.listing import Options
 from boast_source.load import Loaded, load, make_tables
 from boast_source.lock import lock
 from boast_source.outputs import make_report, outputs
+from boast_source.warehouse import delta
+from boast_source.warehouse import pipeline as destinations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +49,7 @@ def pipeline_for(destination: str, dataset: str, accounts: Sequence[str] = ()) -
             f"The destination {destination} cannot be used: {str(error).strip().splitlines()[0][:200]}",
             hint=f'Is it a dlt destination, and its extra installed? For example: pip install "dlt[{destination}]".',
         ) from error
-    if lake.is_lake(pipeline):
+    if delta.is_lake(pipeline):
         try:
             import deltalake  # noqa: F401, PLC0415 -- needs the extra
         except ImportError:
@@ -129,7 +131,7 @@ def load_job(
                 )
             _count(run, loaded)
             runs.record(pipeline, run)
-            if not given and not lake.is_lake(pipeline):
+            if not given and not delta.is_lake(pipeline):
                 unmade = outputs(
                     pipeline,
                     found,

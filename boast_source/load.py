@@ -18,12 +18,13 @@ from dlt.common.destination.exceptions import DestinationException
 from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
-from boast_source import dropped, models, signals, warehouse
+from boast_source import models, signals, warehouse
 from boast_source.errors import BoastError, ConfigurationError, DestinationError
 from boast_source.listing import Listing, ListReport, Options
 from boast_source.runs import ATTENTION, DONE, FAILED, STATUS, ensure_table
 from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
 from boast_source.source import source_of
+from boast_source.warehouse import dropped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from boast_source import housekeeping, lake, notify, runs, signals, status, terminal, warehouse
+from boast_source import housekeeping, notify, runs, signals, status, terminal, warehouse
 from boast_source.config import account_ids_from, push_settings, settings
 from boast_source.errors import BoastError, LockedError, StoppedError
 from boast_source.job import client_for, pipeline_for
@@ -28,6 +28,7 @@ from boast_source.push.job import count, options_from
 from boast_source.push.pending import is_there
 from boast_source.push.pushed import STATES
 from boast_source.push.run import push
+from boast_source.warehouse import delta
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +104,7 @@ def nightly_job(
                 notify.tell_death(pipeline, left, terminal.note)
             night = _night(pipeline, client, found, found_push, how_to_push, run.run_id)
             _count(run, night)
-            if night.loaded and not lake.is_lake(pipeline):
+            if night.loaded and not delta.is_lake(pipeline):
                 runs.record(pipeline, run)  # now, so that report and copy know of this night
                 night.unmade = outputs(
                     pipeline,

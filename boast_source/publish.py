@@ -16,7 +16,7 @@ import duckdb
 from boast_source import warehouse
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.places import local_path
-from boast_source.scratch import quote
+from boast_source.warehouse.arrow import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,10 +16,10 @@ import pyarrow as pa
 from dlt.common.pipeline import get_dlt_pipelines_dir
 from filelock import FileLock
 
-from boast_source import lake
-from boast_source.destinations import PIPELINE
-from boast_source.dialects import translated
-from boast_source.warehouse import client_of, columns_in, migrating
+from boast_source.warehouse import delta
+from boast_source.warehouse.base import client_of, columns_in, migrating
+from boast_source.warehouse.dialect import translated
+from boast_source.warehouse.pipeline import PIPELINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,8 +137,8 @@ def told_before(pipeline: dlt.Pipeline | None, moment: datetime) -> str | None:
     here = [row["told"] for row in kept(pipeline) if row.get("told")]
     if here or pipeline is None:
         return here[-1] if here else None
-    if lake.is_lake(pipeline):
-        batches = lake.read(pipeline, "runs", ("finished_at", "told"))
+    if delta.is_lake(pipeline):
+        batches = delta.read(pipeline, "runs", ("finished_at", "told"))
         there = [row for batch in batches for row in batch.to_pylist()]
         found = [(row["finished_at"], row["told"]) for row in there if row.get("told")]
         return max((row for row in found if row[0] <= moment.isoformat()), default=(None, None))[1]
@@ -188,8 +188,8 @@ def _inserted(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> bool:
 
 
 def _insert(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> None:
-    if lake.is_lake(pipeline):
-        lake.append(pipeline, "runs", pa.Table.from_pylist(rows, schema=_schema()))
+    if delta.is_lake(pipeline):
+        delta.append(pipeline, "runs", pa.Table.from_pylist(rows, schema=_schema()))
         return
     with client_of(pipeline) as client:
         if client is None:

@@ -25,6 +25,7 @@ import duckdb
 import pyarrow as pa
 
 from boast_source.shapes import EXTRA, Record, Shape, to_arrow
+from boast_source.warehouse.arrow import CHUNK, give_back, quote, reader_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,16 +33,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PREFIX = "boast-scratch-"
-CHUNK = 20_000  # rows per batch handed to dlt
-BULK = 40_000  # rows per insert into the index
 MEMORY = 96  # MB; a database in memory writes no log and no checkpoints, and spills like one on disk
 MOST = 4096  # MB, for statements over values of many MB
 AT_REST = 32  # MB, while nothing is asked of it
-
-
-def quote(name: str) -> str:
-    """A SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 class Scratch:
@@ -158,33 +152,6 @@ def _begun(cursor: duckdb.DuckDBPyConnection, sql: str) -> tuple[pa.RecordBatchR
     """A query's reader and its first batch, which is where sorts and joins take their memory."""
     reader = reader_of(cursor.sql(sql), CHUNK)
     return reader, next(reader, None)
-
-
-def give_back() -> None:
-    """Return what DuckDB and Arrow have freed to the operating system; their allocators would keep it."""
-    pa.default_memory_pool().release_unused()
-    pa.system_memory_pool().release_unused()
-
-
-def in_bulk(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in fewer, larger tables of equal columns: an insert has its price, whatever it inserts."""
-    waiting: list[pa.Table] = []
-    for batch in batches:
-        if waiting and waiting[0].schema != batch.schema:
-            yield pa.concat_tables(waiting)
-            waiting = []
-        waiting.append(batch)
-        if sum(table.num_rows for table in waiting) >= BULK:
-            yield pa.concat_tables(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_tables(waiting)
-
-
-def reader_of(relation: duckdb.DuckDBPyRelation, size: int) -> pa.RecordBatchReader:
-    """A relation as Arrow batches of `size` rows (the method's name changed in DuckDB 1.5)."""
-    method = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch
-    return method(size)
 
 
 def _remove_orphans() -> None:

@@ -19,13 +19,15 @@ from dlt.common.pipeline import PipelineContext
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import commit_load_package_state
 
-from boast_source import destinations, lake, models, warehouse
+from boast_source import models, warehouse
 from boast_source.api import DEFAULT_BASE_URL, BoastClient, BoastCredentials
 from boast_source.columns import keeps_history
 from boast_source.config import account_ids_from
 from boast_source.listing import Listing, Options
 from boast_source.logs import hush_hint_warnings
 from boast_source.shapes import HISTORY, SHAPES, Shape
+from boast_source.warehouse import delta
+from boast_source.warehouse import pipeline as destinations
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -179,8 +181,8 @@ def _hinted(batches: Iterator[pa.Table], json_columns: set[str], strategy: str, 
     hints["write_disposition"] = destinations.merging(
         strategy, pipeline.destination if pipeline else None, replaced=replaced
     )
-    if pipeline and lake.is_lake(pipeline):
-        hints |= {"table_format": lake.FORMAT, "write_disposition": {"disposition": "merge", "strategy": strategy}}
+    if pipeline and delta.is_lake(pipeline):
+        hints |= {"table_format": delta.FORMAT, "write_disposition": {"disposition": "merge", "strategy": strategy}}
     for place, batch in enumerate(batches):
         yield dlt.mark.with_hints(batch, dlt.mark.make_hints(**hints)) if hints and not place else batch
 

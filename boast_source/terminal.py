@@ -21,7 +21,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from boast_source import destinations, logs
+from boast_source import logs
+from boast_source.warehouse import pipeline as destinations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

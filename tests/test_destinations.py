@@ -6,9 +6,9 @@ import dlt
 import pytest
 
 from boast_source.api import AccessTokenCredentials, BoastClient
-from boast_source.destinations import MANY, merging, pipeline_name
 from boast_source.listing import Options
 from boast_source.load import load
+from boast_source.warehouse.pipeline import MANY, merging, pipeline_name
 from tests.conftest import finish, stored
 
 QUERY = "select count(*), count(distinct version_key), max(version) from boast_data.sequence_enrollments_history"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from boast_source import duck
 from tests.conftest import NO_REPORT, stored
 
 SCHEMAS = "select distinct schema_name from duckdb_tables() order by 1"
@@ -30,7 +29,7 @@ def test_a_file_that_is_merged_again_changes_nothing(strategy):
         connection.execute("insert into stored values ('z', 26, 26)")
         for _ in range(2):
             connection.begin()
-            for statement in duck._statements(strategy, "stored", rows, "id", "id, value, lacking"):
+            for statement in duckdb._statements(strategy, "stored", rows, "id", "id, value, lacking"):
                 connection.execute(statement)
             connection.commit()
             first = ("a", 0, 9) if strategy == "insert-only" else ("a", 1, None)

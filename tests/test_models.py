@@ -14,11 +14,11 @@ import pytest
 import sqlglot
 
 from boast_source import boast_source, models, warehouse
-from boast_source.dialects import translated
 from boast_source.job import pipeline_for
 from boast_source.models import comments
 from boast_source.nightly import nightly_job
 from boast_source.shapes import VIEWS
+from boast_source.warehouse.dialect import translated
 
 pytest_plugins = ["tests.postgres"]
 

@@ -70,7 +70,7 @@ def test_a_second_push_at_the_same_time_ends_with_4(desk):
     _, workplace, postgres = desk
     workplace.boast(*PUSH, "--new-ledger", "--limit", "0")
     with postgres.connection() as connection, connection.cursor() as cursor:
-        from boast_source.postgres import _key  # noqa: PLC0415 -- needs the extra
+        from boast_source.warehouse.postgres import _key  # noqa: PLC0415 -- needs the extra
 
         cursor.execute("select pg_advisory_lock(%s)", (_key("push", "boast_data"),))
         second = workplace.boast(*PUSH)

@@ -11,9 +11,9 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from boast_source import warehouse
-from boast_source.dialects import translated
 from boast_source.errors import DestinationError
 from boast_source.models.comments import TABLES, comment
+from boast_source.warehouse.dialect import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from boast_source import warehouse
-from boast_source.dialects import translated
+from boast_source.warehouse.dialect import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from boast_source import warehouse
-from boast_source.dialects import text_type
 from boast_source.errors import ConfigurationError
+from boast_source.warehouse.dialect import text_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

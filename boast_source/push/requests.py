@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Literal
 
 from boast_source.push.ledger import COLUMNS as EVENT_COLUMNS
 from boast_source.push.ledger import FINAL, OPEN, Event
-from boast_source.scratch import Scratch, quote
+from boast_source.warehouse.arrow import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import pyarrow as pa
+
+    from boast_source.scratch import Scratch
 
 Action = Literal["enroll", "remove"]
 

@@ -1,5 +1,5 @@
 """The process gets a signal (DIE_WITH, else KILL) before or after the n-th call of a function or method:
-DIE_AT="after 2 boast_source.duck:_MergeJob.run".
+DIE_AT="after 2 boast_source.warehouse.duckdb:_MergeJob.run".
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dlt
 from dlt.common.destination import Destination
 
-from boast_source.duck import duckdb
+from boast_source.warehouse.duckdb import duckdb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ def destination_for(name: str, accounts: Sequence[str] | None = None) -> Any:
     own = {key: value for key, value in own.items() if key in found.spec.get_resolvable_fields()}
     kind = found.destination_type
     if kind == "dlt.destinations.postgres":
-        from boast_source.postgres import postgres  # noqa: PLC0415 -- needs the extra
+        from boast_source.warehouse.postgres import postgres  # noqa: PLC0415 -- needs the extra
 
         return postgres(**found.config_params, **found.caps_params, **own)
     if kind == "dlt.destinations.duckdb":

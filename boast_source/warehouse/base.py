@@ -20,10 +20,10 @@ from dlt.common.destination.exceptions import (
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.pipeline.exceptions import PipelineConfigMissing
 
-from boast_source import lake
-from boast_source.dialects import text_literal
 from boast_source.errors import ConfigurationError, DestinationError, LockedError
-from boast_source.scratch import CHUNK, give_back, reader_of
+from boast_source.warehouse import delta
+from boast_source.warehouse.arrow import CHUNK, give_back, reader_of
+from boast_source.warehouse.dialect import text_literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -56,7 +56,7 @@ def client_of(pipeline: dlt.Pipeline) -> Iterator[SqlClientBase[Any] | None]:
 
     Raises ConfigurationError when the destination's settings are missing or cannot be read.
     """
-    if lake.is_lake(pipeline):
+    if delta.is_lake(pipeline):
         yield None
         return
     if client := _held.get(id(pipeline)):
@@ -76,7 +76,7 @@ def client_of(pipeline: dlt.Pipeline) -> Iterator[SqlClientBase[Any] | None]:
 def unconfigured(pipeline: dlt.Pipeline, error: BaseException) -> ConfigurationError:
     """The destination's settings are missing or cannot be read; `error` is what dlt said of it."""
     name = pipeline.destination.destination_name if pipeline.destination else "?"
-    if lake.is_lake(pipeline):
+    if delta.is_lake(pipeline):
         return ConfigurationError(
             "The destination filesystem has no bucket_url",
             hint="Set destination.filesystem.bucket_url in .dlt/config.toml or DESTINATION__FILESYSTEM__BUCKET_URL, for"
@@ -107,8 +107,8 @@ def read(
 
     Raises DestinationError when the connection is lost.
     """
-    if lake.is_lake(pipeline):
-        yield from lake.read(pipeline, table, columns, newest_by=newest_by)
+    if delta.is_lake(pipeline):
+        yield from delta.read(pipeline, table, columns, newest_by=newest_by)
         return
     with explained(), client_of(pipeline) as client:
         if client is None:
@@ -142,7 +142,7 @@ def batches(client: SqlClientBase[Any], sql: str, columns: Sequence[str]) -> Ite
                 yield pa.Table.from_batches([batch])
         return
     if is_postgres(client):
-        from boast_source import postgres  # noqa: PLC0415 -- needs the extra
+        from boast_source.warehouse import postgres  # noqa: PLC0415 -- needs the extra
 
         yield from postgres.copied(client, sql, columns)
         return
@@ -172,8 +172,8 @@ def has_only_ours(pipeline: dlt.Pipeline, table: str) -> bool:
 
 
 def _stored_columns(pipeline: dlt.Pipeline, table: str) -> dict[str, Any]:
-    if lake.is_lake(pipeline):
-        return lake.columns_in(pipeline, table)
+    if delta.is_lake(pipeline):
+        return delta.columns_in(pipeline, table)
     with pipeline.destination_client() as client:
         if not hasattr(client, "get_storage_table"):
             return {}
@@ -266,7 +266,7 @@ def migrating(client: SqlClientBase[Any]) -> Iterator[None]:
     if not is_postgres(client):
         yield
         return
-    from boast_source import postgres  # noqa: PLC0415 -- needs the extra
+    from boast_source.warehouse import postgres  # noqa: PLC0415 -- needs the extra
 
     with postgres.migrating(client):
         yield
@@ -282,7 +282,7 @@ def lock_accounts(client: SqlClientBase[Any] | None, accounts: Sequence[str] | N
     """
     if client is None or not is_postgres(client):
         return
-    from boast_source import postgres  # noqa: PLC0415 -- needs the extra
+    from boast_source.warehouse import postgres  # noqa: PLC0415 -- needs the extra
 
     with explained():
         taken = postgres.taken_account(client, accounts)
@@ -310,7 +310,7 @@ def lock_sender(client: SqlClientBase[Any], *, single_sender: bool) -> None:
                 " sources.boast.push.single_sender = true.",
             )
         return
-    from boast_source import postgres  # noqa: PLC0415 -- needs the extra
+    from boast_source.warehouse import postgres  # noqa: PLC0415 -- needs the extra
 
     with explained():
         alone = postgres.is_only_sender(client)

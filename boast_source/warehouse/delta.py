@@ -15,8 +15,8 @@ import duckdb
 import pyarrow as pa
 from dlt.common.configuration.specs.mixins import WithObjectStoreRsCredentials
 
-from boast_source.scratch import CHUNK, quote, reader_of
 from boast_source.shapes import HISTORY, SHAPES
+from boast_source.warehouse.arrow import CHUNK, quote, reader_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

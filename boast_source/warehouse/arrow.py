@@ -1,0 +1,47 @@
+"""Rows on their way as Arrow: in batches, into DuckDB and out of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import duckdb
+
+CHUNK = 20_000  # rows per batch handed to dlt
+BULK = 40_000  # rows per insert into the index
+
+
+def quote(name: str) -> str:
+    """A SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def give_back() -> None:
+    """Return what DuckDB and Arrow have freed to the operating system; their allocators would keep it."""
+    pa.default_memory_pool().release_unused()
+    pa.system_memory_pool().release_unused()
+
+
+def in_bulk(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in fewer, larger tables of equal columns: an insert has its price, whatever it inserts."""
+    waiting: list[pa.Table] = []
+    for batch in batches:
+        if waiting and waiting[0].schema != batch.schema:
+            yield pa.concat_tables(waiting)
+            waiting = []
+        waiting.append(batch)
+        if sum(table.num_rows for table in waiting) >= BULK:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def reader_of(relation: duckdb.DuckDBPyRelation, size: int) -> pa.RecordBatchReader:
+    """A relation as Arrow batches of `size` rows (the method's name changed in DuckDB 1.5)."""
+    method = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch
+    return method(size)
