@@ -21,9 +21,9 @@ from dlt.common.storages.load_package import commit_load_package_state
 
 from boast_source import models, warehouse
 from boast_source.api import DEFAULT_BASE_URL, BoastClient, BoastCredentials
-from boast_source.columns import keeps_history
 from boast_source.config import account_ids_from
-from boast_source.listing import Listing, Options
+from boast_source.listing.columns import keeps_history
+from boast_source.listing.listing import Listing, Options
 from boast_source.logs import hush_hint_warnings
 from boast_source.shapes import HISTORY, SHAPES, Shape
 from boast_source.warehouse import delta

@@ -10,9 +10,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boast_source import compare
-from boast_source.columns import columns_of
-from boast_source.scratch import ListIndex, Scratch
+from boast_source.listing import diff
+from boast_source.listing.columns import columns_of
+from boast_source.listing.index import ListIndex, Scratch
 from boast_source.shapes import SEQUENCE_ENROLLMENTS as SHAPE
 from boast_source.shapes import to_json
 
@@ -76,19 +76,19 @@ class Warehouse:
         index.flush()
         columns = columns_of(scratch, SHAPE, self.kinds, self.fields)
         stored = self.batch(list(self.table.values()))
-        compare.make_stored(scratch, SHAPE, columns, [stored] if stored else None)
-        compare.make_now(scratch, SHAPE, columns)
-        compare.make_gone(scratch, SHAPE, [key for _, key in compare.undelivered(scratch, SHAPE, ["account"])])
+        diff.make_stored(scratch, SHAPE, columns, [stored] if stored else None)
+        diff.make_now(scratch, SHAPE, columns)
+        diff.make_gone(scratch, SHAPE, [key for _, key in diff.undelivered(scratch, SHAPE, ["account"])])
         wanted = ["id", "version", "version_key", "content_hash", "missing_since"]
         newest = self.batch(list(self.newest().values()), wanted)
-        compare.make_newest(scratch, SHAPE, [newest] if newest else None)
-        if compare.replaced(scratch, SHAPE):
+        diff.make_newest(scratch, SHAPE, [newest] if newest else None)
+        if diff.replaced(scratch, SHAPE):
             kept = self.batch(list(self.history.values()), ["id", "content_hash"])
-            compare.drop_kept(scratch, SHAPE, [kept] if kept else [])
-        compare.make_lost(scratch, SHAPE)
-        compare.make_whole(scratch, SHAPE, columns, [stored] if stored else None)
-        rows = self.fetch(scratch, compare.changed_rows(SHAPE, columns, everything=False))
-        versions = self.fetch(scratch, compare.history_rows(SHAPE, columns))
+            diff.drop_kept(scratch, SHAPE, [kept] if kept else [])
+        diff.make_lost(scratch, SHAPE)
+        diff.make_whole(scratch, SHAPE, columns, [stored] if stored else None)
+        rows = self.fetch(scratch, diff.changed_rows(SHAPE, columns, everything=False))
+        versions = self.fetch(scratch, diff.history_rows(SHAPE, columns))
         if outcome != "nothing":
             self.kinds |= {column.name: column.kind for column in columns}
             self.fields |= {column.name for column in columns if column.compared} - set(SHAPE.columns)

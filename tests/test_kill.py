@@ -17,14 +17,14 @@ PIPELINE = "dlt.pipeline.pipeline:Pipeline"
 # listed and compared; between dlt's steps; between the merges of two tables; before the package counts as loaded
 STAGES = {
     "duckdb": [
-        "after 1 boast_source.listing:Listing.prepare",
+        "after 1 boast_source.listing.listing:Listing.prepare",
         f"after 1 {PIPELINE}.extract",
         f"after 1 {PIPELINE}.normalize",
         "after 1 boast_source.warehouse.duckdb:_MergeJob.run",
         "after 2 boast_source.warehouse.duckdb:_MergeJob.run",
         "before 1 dlt.destinations.job_client_impl:SqlJobClientBase.complete_load",
         f"after 1 {PIPELINE}.load",
-        "after 1 boast_source.listing:Listing.verify",
+        "after 1 boast_source.listing.listing:Listing.verify",
     ],
     "postgres": [
         f"after 1 {PIPELINE}.extract",

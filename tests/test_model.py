@@ -22,14 +22,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from boast_source import warehouse
-from boast_source.listing import Listing, Options
+from boast_source.listing.listing import Listing, Options
 from boast_source.load import load
 from boast_source.shapes import SEQUENCE_ENROLLMENTS as SHAPE
 from boast_source.source import HISTORY, source_of
 from tests.plain_api import CHANGES, ORDERS, PlainApi
 
 if TYPE_CHECKING:
-    from boast_source.listing import ListReport
+    from boast_source.listing.listing import ListReport
 
 SCHEDULES = int(os.environ.get("BOAST_SCHEDULES", "25"))
 CHANGE = st.tuples(st.sampled_from(CHANGES), st.integers(0, 30))

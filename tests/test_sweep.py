@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from boast_source.api import Page
 from boast_source.errors import NotFoundError, PagingError
-from boast_source.sweep import MAX_PASSES, sweep
+from boast_source.listing.sweep import MAX_PASSES, sweep
 
 
 class Memory:

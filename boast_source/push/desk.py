@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from boast_source.errors import ConfigurationError
+from boast_source.listing.index import Scratch
 from boast_source.push import requests
 from boast_source.push.decide import Verdict
 from boast_source.push.dispatch import note
 from boast_source.push.settle import RETRIED
-from boast_source.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

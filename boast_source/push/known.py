@@ -10,8 +10,8 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from boast_source.listing.index import Scratch
     from boast_source.push.requests import Request
-    from boast_source.scratch import Scratch
 
 COLUMNS = ("id", "account_id", "contact_id", "sequence_id", "status", "missing_since")
 OVER = frozenset({"completed", "removed"})  # statuses of which it is documented that no more messages go out

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from boast_source.api import BoastClient
+    from boast_source.listing.index import Scratch
     from boast_source.push.known import Known
     from boast_source.push.requests import Request
     from boast_source.push.settle import Proof
-    from boast_source.scratch import Scratch
 
 
 def is_open(request: Request) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from boast_source.scratch import Scratch
+    from boast_source.listing.index import Scratch
 
 Action = Literal["enroll", "remove"]
 

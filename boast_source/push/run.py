@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from boast_source import warehouse
 from boast_source.errors import ApiError, ConfigurationError
-from boast_source.listing import Listing, Options
+from boast_source.listing.index import Scratch
+from boast_source.listing.listing import Listing, Options
 from boast_source.load import Loaded, create_views, load_held, store
 from boast_source.push import readback, requests
 from boast_source.push.decide import Verdict
@@ -18,7 +19,6 @@ from boast_source.push.ledger import Ledger
 from boast_source.push.pending import Pending
 from boast_source.push.pushed import Pushed, PushOptions
 from boast_source.push.settle import Proof, claimed
-from boast_source.scratch import Scratch
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient, Page
     from boast_source.config import PushSettings
-    from boast_source.listing import ListReport
+    from boast_source.listing.listing import ListReport
     from boast_source.push.ledger import Event
     from boast_source.push.requests import Request
 

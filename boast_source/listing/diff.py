@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from boast_source.columns import (
+from boast_source.listing.columns import (
     ACCOUNT,
     MISSING,
     SQL_TYPES,
@@ -34,8 +34,8 @@ from boast_source.warehouse.arrow import in_bulk, quote
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from boast_source.columns import Column
-    from boast_source.scratch import Scratch
+    from boast_source.listing.columns import Column
+    from boast_source.listing.index import Scratch
     from boast_source.shapes import Shape
 
 SEEN_AT = "seen_at()"  # one moment for the whole run (see scratch.py)

@@ -19,7 +19,7 @@ from boast_source.warehouse.arrow import quote
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from boast_source.scratch import Scratch
+    from boast_source.listing.index import Scratch
 
 ACCOUNT, MISSING = "account_id", "missing_since"
 HISTORY_KEYS = ("version_key", "version", "content_hash", "observed_at")

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
-from boast_source import compare, warehouse
+from boast_source import warehouse
 from boast_source.api import Page, Tally, path_of
-from boast_source.columns import HISTORY_KEYS, MISSING, columns_of, keeps_history, row_columns
 from boast_source.errors import ApiError, AuthenticationError, DestinationError, NotFoundError
-from boast_source.scratch import AT_REST, MEMORY, ListIndex, Scratch, make_listed
+from boast_source.listing import diff
+from boast_source.listing.columns import HISTORY_KEYS, MISSING, columns_of, keeps_history, row_columns
+from boast_source.listing.index import AT_REST, MEMORY, ListIndex, Scratch, make_listed
+from boast_source.listing.sweep import Steadiness, sweep
 from boast_source.shapes import ACCOUNTS, SEQUENCE_ENROLLMENTS
-from boast_source.sweep import Steadiness, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import dlt
 
     from boast_source.api import BoastClient
-    from boast_source.columns import Column
+    from boast_source.listing.columns import Column
     from boast_source.shapes import Kind, Record, Shape
 
 Verified = Literal["exact", "covered", "moving", "failed"]
@@ -152,20 +153,20 @@ class Listing:
         columns = columns_now()
         readable = None if stored_kinds is None else pipeline
         self._read_stored(shape, columns, readable)
-        if repeated := compare.repeated_ids(self._scratch, shape):
+        if repeated := diff.repeated_ids(self._scratch, shape):
             raise DestinationError(
                 f"{repeated} rows of {shape.name} share their id with another",
                 hint="Something else wrote into the table: remove the extra rows, then load again.",
             )
         if self._answers is None and self.options.account_ids is None and keeps_history(shape):
-            left = compare.other_accounts(self._scratch, shape, self.accounts())
+            left = diff.other_accounts(self._scratch, shape, self.accounts())
             reports += [self._left(shape, account) for account in left]
         gone = self._ask_for_undelivered(shape, [r for r in reports if not r.error])
         if any(report.hidden for report in reports):
             columns = columns_now()
             self._read_stored(shape, columns, readable)
-        compare.make_now(self._scratch, shape, columns)
-        compare.make_gone(self._scratch, shape, gone)
+        diff.make_now(self._scratch, shape, columns)
+        diff.make_gone(self._scratch, shape, gone)
         self._read_whole(shape, columns, readable)
         self._columns[shape.name] = columns
         self._streams[shape.name] = 2 if keeps_history(shape) else 1
@@ -173,7 +174,7 @@ class Listing:
 
     def rows(self, shape: Shape) -> Iterator[pa.Table]:
         """What differs from the warehouse, in batches; one empty batch when nothing was ever stored or listed."""
-        sql = compare.changed_rows(
+        sql = diff.changed_rows(
             shape,
             self._columns[shape.name],
             everything=self.options.everything,
@@ -204,14 +205,14 @@ class Listing:
         columns, within, history = self._columns[shape.name], self.options.within(shape.cursor), f"{shape.name}_history"
         names = ["id", "version", "version_key", "content_hash", MISSING]
         newest = warehouse.read(pipeline, history, names, newest_by=("id", "version")) if pipeline else None
-        compare.make_newest(self._scratch, shape, newest)
-        unkept = compare.replaced(self._scratch, shape, "false" if self.options.mended else within)
+        diff.make_newest(self._scratch, shape, newest)
+        unkept = diff.replaced(self._scratch, shape, "false" if self.options.mended else within)
         if unkept and pipeline:
-            compare.drop_kept(self._scratch, shape, warehouse.read(pipeline, history, ["id", "content_hash"]))
-        compare.make_lost(self._scratch, shape)
+            diff.drop_kept(self._scratch, shape, warehouse.read(pipeline, history, ["id", "content_hash"]))
+        diff.make_lost(self._scratch, shape)
         self._read_whole(shape, columns, pipeline)
-        fresh = compare.has_fresh(self._scratch, shape, within)
-        sql = compare.history_rows(shape, columns, within=within)
+        fresh = diff.has_fresh(self._scratch, shape, within)
+        sql = diff.history_rows(shape, columns, within=within)
         yield from self._handed_on(shape, sql, {"id", *HISTORY_KEYS}, some=fresh)
 
     def verify(self, shape: Shape, pipeline: dlt.Pipeline) -> None:
@@ -222,12 +223,12 @@ class Listing:
         if written:  # else the first comparison stands, which found nothing to write
             self._scratch.limit(MEMORY)
             self._read_stored(shape, self._columns[shape.name], pipeline)
-            repeated = compare.repeated_ids(self._scratch, shape)
+            repeated = diff.repeated_ids(self._scratch, shape)
         within = self.options.within(shape.cursor)
         for report in self.reports:
             if report.resource != shape.name or report.error or report.account_id is None:
                 continue
-            unequal = compare.unequal(self._scratch, shape, report.account_id, within) if written else 0
+            unequal = diff.unequal(self._scratch, shape, report.account_id, within) if written else 0
             if repeated or unequal or report.suspicious:
                 report.verified = "failed"
                 report.error = _failure(report, repeated, unequal)
@@ -284,18 +285,18 @@ class Listing:
 
     def _read_stored(self, shape: Shape, columns: list[Column], pipeline: dlt.Pipeline | None) -> None:
         def digest(table: str, there: Collection[str]) -> str | None:
-            return compare.digest(columns, table, there)
+            return diff.digest(columns, table, there)
 
         names = row_columns(shape, columns)
         stored = warehouse.read(pipeline, shape.name, names, in_duckdb=digest) if pipeline else None
-        compare.make_stored(self._scratch, shape, columns, stored)
+        diff.make_stored(self._scratch, shape, columns, stored)
 
     def _read_whole(self, shape: Shape, columns: list[Column], pipeline: dlt.Pipeline | None) -> None:
         """The rows that will be handed on as they are stored."""
-        ids = compare.wanted(self._scratch, shape)
+        ids = diff.wanted(self._scratch, shape)
         names = row_columns(shape, columns)
         rows = warehouse.read(pipeline, shape.name, names, ids=ids) if pipeline and ids else None
-        compare.make_whole(self._scratch, shape, columns, rows)
+        diff.make_whole(self._scratch, shape, columns, rows)
 
     def _ask_for_undelivered(self, shape: Shape, reports: list[ListReport]) -> list[str]:
         """The ids that are gone for good: stored, delivered by no pass, and 404 when asked for."""
@@ -304,16 +305,16 @@ class Listing:
         by_account = {report.account_id: report for report in reports}
         questions = []
         if self.options.since or self.options.until:  # which rows lie in the range only a whole run may ask
-            for account, _ in compare.undelivered(self._scratch, shape, [a for a in by_account if a]):
+            for account, _ in diff.undelivered(self._scratch, shape, [a for a in by_account if a]):
                 by_account[account].unanswered += 1
             return []
-        for account, key in compare.undelivered(self._scratch, shape, [a for a in by_account if a]):
+        for account, key in diff.undelivered(self._scratch, shape, [a for a in by_account if a]):
             by_account[account].suspicious += 1
             questions.append((account, key))
         for report in reports:
-            stored = compare.stored_count(self._scratch, shape, report.account_id or "")
+            stored = diff.stored_count(self._scratch, shape, report.account_id or "")
             few = report.suspicious <= GONE_ROWS or report.suspicious <= GONE_SHARE * stored
-            if self.options.accept_missing or (few and compare.delivered(self._scratch, shape, report.account_id)):
+            if self.options.accept_missing or (few and diff.delivered(self._scratch, shape, report.account_id)):
                 report.suspicious = 0
         believed = [(account, key) for account, key in questions if not by_account[account].suspicious]
         with ThreadPoolExecutor(self.options.workers, thread_name_prefix="boast-ask") as pool:
@@ -344,7 +345,7 @@ class Listing:
         x = shape.name
         listed = dict(self._scratch.rows(f"select account_id, count(*) from {x}__now group by all"))
         within = self.options.within(shape.cursor)
-        changed = compare.changed_counts(self._scratch, shape, everything=self.options.everything, within=within)
+        changed = diff.changed_counts(self._scratch, shape, everything=self.options.everything, within=within)
         counts = {account: (loaded, missing) for account, loaded, missing in changed}
         if any(map(any, counts.values())):
             self._changed.add(x)
@@ -363,7 +364,7 @@ class Listing:
             yield _with_keys(self._scratch.empty(sql), keys)
         self._streams[shape.name] -= 1
         if not self._streams[shape.name] and shape.name in self._written:
-            compare.keep_to_verify(self._scratch, shape)
+            diff.keep_to_verify(self._scratch, shape)
             self._scratch.limit(AT_REST)
 
 
