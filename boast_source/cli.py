@@ -220,7 +220,7 @@ def status(given: Common, max_age: str | None) -> None:
     """
     from boast_source.config import seconds, settings  # noqa: PLC0415
     from boast_source.job import pipeline_for  # noqa: PLC0415
-    from boast_source.status import status as read_status  # noqa: PLC0415
+    from boast_source.runs.health import status as read_status  # noqa: PLC0415
     from boast_source.terminal import note, show_status  # noqa: PLC0415
 
     age = None if max_age is None else seconds("--max-age", max_age)

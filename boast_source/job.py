@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import dlt
 
-from boast_source import housekeeping, runs, signals, terminal, warehouse
+from boast_source import runs, signals, terminal, warehouse
 from boast_source.api import BoastClient, resolve_credentials
 from boast_source.config import Settings, account_ids_from, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
 from boast_source.listing.listing import Options
 from boast_source.load import Loaded, load, make_tables
-from boast_source.lock import lock
 from boast_source.outputs import make_report, outputs
+from boast_source.runs import retention
+from boast_source.runs.lock import lock
 from boast_source.warehouse import delta
 from boast_source.warehouse import pipeline as destinations
 
@@ -130,7 +131,7 @@ def load_job(
                     on_note=shown.note,
                 )
             _count(run, loaded)
-            runs.record(pipeline, run)
+            runs.save(pipeline, run)
             if not given and not delta.is_lake(pipeline):
                 unmade = outputs(
                     pipeline,
@@ -143,15 +144,15 @@ def load_job(
         except BaseException as error:
             failure = StoppedError() if signals.caused(error) else error
             run.finish(getattr(failure, "exit_code", runs.FAILED), _gist(failure))
-            runs.record(pipeline, run)
+            runs.save(pipeline, run)
             if isinstance(failure, BoastError):
                 summary = loaded.as_json(run.run_id) if loaded else {"run_id": run.run_id, "accounts": []}
                 failure.summary = summary | {"status": run.status, "error": run.error}
             raise failure from error
         if unmade:
             run.finish(unmade[0].exit_code, "; ".join([*loaded.errors, *map(str, unmade)]))
-            runs.record(pipeline, run)
-        housekeeping.tidy(pipeline, found)
+            runs.save(pipeline, run)
+        retention.tidy(pipeline, found)
     if as_json:
         as_json(loaded.as_json(run.run_id) | ({"status": run.status, "error": run.error} if unmade else {}))
     else:

@@ -4,7 +4,7 @@
 2. Where there is a table of pending enrollments: settle, claim, send, record, read back (push/).
 3. Make the views (models/).
 4. Make the report and the copy for dashboards (outputs.py).
-5. Tell people what is news (notify.py), record the run (runs.py), forget what is old (housekeeping.py).
+5. Tell people what is news (notify.py), record the run (runs.py), forget what is old (retention.py).
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from boast_source import housekeeping, notify, runs, signals, status, terminal, warehouse
+from boast_source import runs, signals, terminal, warehouse
 from boast_source.config import account_ids_from, push_settings, settings
 from boast_source.errors import BoastError, LockedError, StoppedError
 from boast_source.job import client_for, pipeline_for
 from boast_source.listing.listing import Options
 from boast_source.load import Loaded, load
-from boast_source.lock import lock
 from boast_source.outputs import outputs
 from boast_source.push import show
 from boast_source.push.job import count, options_from
 from boast_source.push.pending import is_there
 from boast_source.push.pushed import STATES
 from boast_source.push.run import push
+from boast_source.runs import health, notify, retention
+from boast_source.runs.lock import lock
 from boast_source.warehouse import delta
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def nightly_job(
             night = _night(pipeline, client, found, found_push, how_to_push, run.run_id)
             _count(run, night)
             if night.loaded and not delta.is_lake(pipeline):
-                runs.record(pipeline, run)  # now, so that report and copy know of this night
+                runs.save(pipeline, run)  # now, so that report and copy know of this night
                 night.unmade = outputs(
                     pipeline,
                     found,
@@ -117,7 +118,7 @@ def nightly_job(
                 _count(run, night)
             _end(pipeline, run)
             ended = True
-            housekeeping.tidy(pipeline, found)
+            retention.tidy(pipeline, found)
     except BaseException as error:
         failure = StoppedError() if signals.caused(error) else error
         if ended and not isinstance(failure, StoppedError):
@@ -141,9 +142,9 @@ def _end(pipeline: dlt.Pipeline | None, run: runs.Run) -> None:
     """Tell people what is news, then record the run and what they know."""
     waiting = None
     with contextlib.suppress(Exception):  # a warehouse that cannot be read is told in its own words
-        waiting = status.waiting(pipeline) if pipeline and run.exit_code != runs.LOCKED else None
+        waiting = health.waiting(pipeline) if pipeline and run.exit_code != runs.LOCKED else None
     notify.tell(pipeline, run, waiting, terminal.note)
-    runs.record(pipeline, run)
+    runs.save(pipeline, run)
     seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0.0
     terminal.stage("nightly", seconds, run.run_id, status=run.status, exit_code=run.exit_code, error=run.error)
 

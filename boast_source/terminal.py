@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from boast_source.check import Point
     from boast_source.listing.listing import ListReport
     from boast_source.load import Loaded
-    from boast_source.runs import Run
-    from boast_source.status import Status
+    from boast_source.runs.health import Status
+    from boast_source.runs.record import Run
 
 _WORDS = {
     "exact": "two passes in a row agree, and the warehouse equals them",

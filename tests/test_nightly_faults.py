@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from boast_source.errors import LockedError
-from boast_source.lock import SILENCE, lock
+from boast_source.runs.lock import SILENCE, lock
 from tests.conftest import DYING, NO_REPORT, Workplace, finish, stored
 from tests.sandbox_client import client_of
 

@@ -9,9 +9,9 @@ import duckdb
 import pytest
 
 from boast_source import runs
-from boast_source.notify import Known, news
+from boast_source.runs.health import Waiting
+from boast_source.runs.notify import Known, news
 from boast_source.sandbox.world import Refused
-from boast_source.status import Waiting
 from tests.conftest import NO_REPORT, finish
 from tests.sandbox_client import client_of
 from tests.webhook import SECRET, webhook

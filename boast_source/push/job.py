@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from boast_source import housekeeping, runs, signals, warehouse
+from boast_source import runs, signals, warehouse
 from boast_source.config import account_ids_from, push_settings, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
 from boast_source.job import client_for, pipeline_for
-from boast_source.lock import lock
 from boast_source.push import show
 from boast_source.push.desk import decide_on, listed
 from boast_source.push.ledger import Ledger
 from boast_source.push.pushed import Pushed, PushOptions
 from boast_source.push.run import push
+from boast_source.runs import retention
+from boast_source.runs.lock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,12 +67,12 @@ def push_job(
             if isinstance(failure, BoastError):
                 failure.summary = Pushed().as_json(run.run_id) | {"status": run.status, "error": run.error}
             if not dry_run and not isinstance(failure, ConfigurationError):
-                runs.record(pipeline, run)
+                runs.save(pipeline, run)
             raise failure from error
         count(run, pushed)
         if not dry_run:
-            runs.record(pipeline, run)
-            housekeeping.tidy(pipeline, found)
+            runs.save(pipeline, run)
+            retention.tidy(pipeline, found)
     if pushed.error:
         pushed.error.summary = pushed.as_json(run.run_id) | {"error": str(pushed.error)}
         raise pushed.error

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from boast_source.runs import ATTENTION, DONE, FAILED, STATUS
+from boast_source.runs.record import ATTENTION, DONE, FAILED, STATUS
 
 if TYPE_CHECKING:
     from boast_source.errors import BoastError

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from boast_source.push.ledger import Event
     from boast_source.push.pushed import Pushed
-    from boast_source.runs import Run
+    from boast_source.runs.record import Run
 
 SHOWN = 50  # requests in a listing on a terminal; --json shows all
 NEXT = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from boast_source import warehouse
 from boast_source.errors import DestinationError
-from boast_source.runs import DONE, FAILED
+from boast_source.runs.record import DONE, FAILED
 from boast_source.shapes import SHAPES
 
 if TYPE_CHECKING:

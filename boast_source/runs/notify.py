@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     import dlt
 
-    from boast_source.runs import Run
-    from boast_source.status import Waiting
+    from boast_source.runs.health import Waiting
+    from boast_source.runs.record import Run
 
 TIMEOUT = 10.0  # seconds
 FAILING = (runs.FAILED, runs.USAGE)

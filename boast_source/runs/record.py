@@ -87,7 +87,7 @@ class Run:
         self.error = error
 
 
-def record(pipeline: dlt.Pipeline | None, run: Run) -> None:
+def save(pipeline: dlt.Pipeline | None, run: Run) -> None:
     """Write the run's row in the warehouse, anew if it is there.
 
     What cannot reach it is kept beside the pipeline and recorded next time. A run that found another alive, or no
