@@ -23,9 +23,9 @@ from boast_source.errors import (
 if TYPE_CHECKING:
     from boast_source.api import BoastClient
     from boast_source.job import load_job
+    from boast_source.load.source import boast_source
     from boast_source.nightly import nightly_job
     from boast_source.push.job import push_job
-    from boast_source.source import boast_source
 
 __all__ = [
     "ApiError",
@@ -49,7 +49,7 @@ __all__ = [
 
 _LAZY = {
     "BoastClient": "api",
-    "boast_source": "source",
+    "boast_source": "load.source",
     "load_job": "job",
     "nightly_job": "nightly",
     "push_job": "push.job",

@@ -7,7 +7,7 @@ import pytest
 
 from boast_source.api import AccessTokenCredentials, BoastClient
 from boast_source.listing.listing import Options
-from boast_source.load import load
+from boast_source.load.load import load
 from boast_source.warehouse.pipeline import MANY, merging, pipeline_name
 from tests.conftest import finish, stored
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from boast_source import BoastClient
 from boast_source.listing.listing import Options
-from boast_source.load import load
+from boast_source.load.load import load
 from boast_source.sandbox import SandboxOptions
 from boast_source.sandbox.server import running
 

@@ -23,9 +23,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from boast_source import warehouse
 from boast_source.listing.listing import Listing, Options
-from boast_source.load import load
+from boast_source.load.load import load
+from boast_source.load.source import HISTORY, source_of
 from boast_source.shapes import SEQUENCE_ENROLLMENTS as SHAPE
-from boast_source.source import HISTORY, source_of
 from tests.plain_api import CHANGES, ORDERS, PlainApi
 
 if TYPE_CHECKING:

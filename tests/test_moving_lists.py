@@ -11,7 +11,7 @@ import pytest
 
 from boast_source import BoastClient
 from boast_source.listing.listing import Options
-from boast_source.load import load
+from boast_source.load.load import load
 
 ONLY = ["sequence_enrollments"]
 STORED = (

@@ -10,7 +10,7 @@ from boast_source.runs.record import ATTENTION, DONE, FAILED, STATUS
 
 if TYPE_CHECKING:
     from boast_source.errors import BoastError
-    from boast_source.load import Loaded
+    from boast_source.load.load import Loaded
     from boast_source.push.decide import Verdict
     from boast_source.push.ledger import Event
     from boast_source.push.requests import Request

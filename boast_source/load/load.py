@@ -21,9 +21,9 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from boast_source import models, signals, warehouse
 from boast_source.errors import BoastError, ConfigurationError, DestinationError
 from boast_source.listing.listing import Listing, ListReport, Options
+from boast_source.load.source import source_of
 from boast_source.runs.record import ATTENTION, DONE, FAILED, STATUS, ensure_table
 from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
-from boast_source.source import source_of
 from boast_source.warehouse import dropped
 
 if TYPE_CHECKING:
