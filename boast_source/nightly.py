@@ -25,7 +25,7 @@ from boast_source.outputs import outputs
 from boast_source.push import show
 from boast_source.push.job import count, options_from
 from boast_source.push.pending import is_there
-from boast_source.push.pushed import STATES
+from boast_source.push.result import STATES
 from boast_source.push.run import push
 from boast_source.runs import health, notify, retention
 from boast_source.runs.lock import lock
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient
     from boast_source.config import PushSettings, Settings
-    from boast_source.push.pushed import Pushed, PushOptions
+    from boast_source.push.result import Pushed, PushOptions
 
 
 log = logging.getLogger("boast_source")

@@ -24,9 +24,9 @@ from boast_source.config import PushSettings
 from boast_source.listing.listing import ListReport
 from boast_source.load.load import Loaded
 from boast_source.push import run as push_run
-from boast_source.push.desk import ALLOWED, decide_on
+from boast_source.push.decisions import ALLOWED, decide_on
 from boast_source.push.ledger import FINAL, OPEN, Ledger
-from boast_source.push.pushed import PushOptions
+from boast_source.push.result import PushOptions
 from tests.push_world import ACCOUNT, FATES, ProcessDiedError, World
 
 EXAMPLES = int(os.environ.get("BOAST_EXAMPLES", "15"))  # `make soak` asks for many more

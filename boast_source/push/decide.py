@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from boast_source.push.known import Enrollment, Known
     from boast_source.push.requests import Request
+    from boast_source.push.snapshot import Enrollment, Known
 
 
 @dataclass(frozen=True)

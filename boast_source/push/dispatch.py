@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from boast_source import signals
-from boast_source.push import sender
+from boast_source.push import gate
 from boast_source.push.decide import Verdict, decide
-from boast_source.push.known import Enrollment, Known, enrollment_of
 from boast_source.push.ledger import Event
+from boast_source.push.snapshot import Enrollment, Known, enrollment_of
 
 if TYPE_CHECKING:
     import threading
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from boast_source.api import BoastClient
+    from boast_source.push.gate import Outcome
     from boast_source.push.ledger import Ledger
-    from boast_source.push.pushed import Pushed
     from boast_source.push.requests import Request
-    from boast_source.push.sender import Outcome
+    from boast_source.push.result import Pushed
 
 TICK = 0.03  # seconds between two writes to the ledger while requests are in flight
 BATCH = 1000  # events in memory before they are written
@@ -242,15 +242,15 @@ class _Dispatch:
     def _send(self, request: Request, verdict: Verdict, began: float) -> Outcome:
         """In a thread of the pool. A claim that waited too long is not sent."""
         if self._result.stopped is not None:
-            return sender.Outcome("deferred", code="stopped", detail="the sending was stopped before it")
+            return gate.Outcome("deferred", code="stopped", detail="the sending was stopped before it")
         within = self._limits.claim_seconds - (time.monotonic() - began)
         account = request.account_id or ""
         if request.action == "remove":
             key = verdict.enrollment_id or ""
-            outcome = sender.remove(self._client, account, key, listed=self._known.get(key) is not None, within=within)
+            outcome = gate.remove(self._client, account, key, listed=self._known.get(key) is not None, within=within)
         else:
             contact, sequence = request.contact_id or "", request.sequence_id or ""
-            outcome = sender.enroll(self._client, account, contact, sequence, within=within)
+            outcome = gate.enroll(self._client, account, contact, sequence, within=within)
         if outcome.stop and not self._asked_to_stop.is_set():
             self._result.stopped = self._result.stopped or outcome.stop  # at once: the others look before they send
             self.sent.reachable = False
@@ -260,7 +260,7 @@ class _Dispatch:
         try:
             outcome = future.result()
         except CancelledError:
-            outcome = sender.Outcome("deferred", code="stopped", detail="the sending was stopped before it")
+            outcome = gate.Outcome("deferred", code="stopped", detail="the sending was stopped before it")
         self._events.append(note(request, outcome, self._run_id))
         self._result.count(request, outcome.state)
         lane.ended(request, outcome.state)

@@ -10,9 +10,9 @@ from boast_source.config import account_ids_from, push_settings, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
 from boast_source.job import client_for, pipeline_for
 from boast_source.push import show
-from boast_source.push.desk import decide_on, listed
+from boast_source.push.decisions import decide_on, listed
 from boast_source.push.ledger import Ledger
-from boast_source.push.pushed import Pushed, PushOptions
+from boast_source.push.result import Pushed, PushOptions
 from boast_source.push.run import push
 from boast_source.runs import retention
 from boast_source.runs.lock import lock

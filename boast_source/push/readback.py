@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient
     from boast_source.listing.index import Scratch
-    from boast_source.push.known import Known
     from boast_source.push.requests import Request
     from boast_source.push.settle import Proof
+    from boast_source.push.snapshot import Known
 
 
 def is_open(request: Request) -> bool:

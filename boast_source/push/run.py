@@ -14,11 +14,11 @@ from boast_source.load.load import Loaded, create_views, load_held, store
 from boast_source.push import readback, requests
 from boast_source.push.decide import Verdict
 from boast_source.push.dispatch import Lane, Limits, dispatch, plan
-from boast_source.push.known import COLUMNS, Known, known
 from boast_source.push.ledger import Ledger
 from boast_source.push.pending import Pending
-from boast_source.push.pushed import Pushed, PushOptions
+from boast_source.push.result import Pushed, PushOptions
 from boast_source.push.settle import Proof, claimed
+from boast_source.push.snapshot import COLUMNS, Known, known
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
 
 if TYPE_CHECKING:

@@ -14,16 +14,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from boast_source.errors import ApiError, NotFoundError
-from boast_source.push.known import Enrollment, enrollment_of
 from boast_source.push.requests import Request
+from boast_source.push.snapshot import Enrollment, enrollment_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from boast_source.api import BoastClient
-    from boast_source.push.known import Known
     from boast_source.push.ledger import Event
+    from boast_source.push.snapshot import Known
 
 RETRIED = "retried"  # how a person repeats what is open, in spite of what it may still do
 

@@ -11,14 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from boast_source import logs, terminal
-from boast_source.push.pushed import STATES
+from boast_source.push.result import STATES
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Sequence
 
     from boast_source.push.ledger import Event
-    from boast_source.push.pushed import Pushed
+    from boast_source.push.result import Pushed
     from boast_source.runs.record import Run
 
 SHOWN = 50  # requests in a listing on a terminal; --json shows all
