@@ -13,7 +13,7 @@ from boast_source.config import Settings, account_ids_from, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
 from boast_source.listing.listing import Options
 from boast_source.load.load import Loaded, load, make_tables
-from boast_source.outputs import make_report, outputs
+from boast_source.outputs.outputs import make_report, outputs
 from boast_source.runs import retention
 from boast_source.runs.lock import lock
 from boast_source.warehouse import delta

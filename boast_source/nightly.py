@@ -21,7 +21,7 @@ from boast_source.errors import BoastError, LockedError, StoppedError
 from boast_source.job import client_for, pipeline_for
 from boast_source.listing.listing import Options
 from boast_source.load.load import Loaded, load
-from boast_source.outputs import outputs
+from boast_source.outputs.outputs import outputs
 from boast_source.push import show
 from boast_source.push.job import count, options_from
 from boast_source.push.pending import is_there

@@ -137,7 +137,7 @@ def test_a_stop_while_dlt_is_at_work_sends_nothing_and_the_next_night_does_the_r
 def test_a_stop_after_the_load_is_in_the_record_and_in_the_summary(night, command, where):
     server, workplace, _ = night
     workplace.env |= {"SOURCES__BOAST__REPORT_PATH": "r.html", "SOURCES__BOAST__PUBLISH_PATH": "bi/copy.duckdb"}
-    stop = {"DIE_AT": f"before 1 boast_source.outputs:{where}", "DIE_WITH": "TERM", "PYTHONPATH": DYING}
+    stop = {"DIE_AT": f"before 1 boast_source.outputs.outputs:{where}", "DIE_WITH": "TERM", "PYTHONPATH": DYING}
     done = workplace.boast(command, "--json", RUNTIME__DLTHUB_TELEMETRY="false", **stop)
     assert (done.code, done.json["status"]) == (3, "attention"), done.err
     (account,) = (done.json["load"] if command == "nightly" else done.json)["accounts"]

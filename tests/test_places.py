@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from boast_source.places import local_path
-from boast_source.report.output import write
+from boast_source.outputs.files import write
+from boast_source.outputs.places import local_path
 from tests.conftest import AS_A_USER
 
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boast_source.errors import BoastError, ConfigurationError
-from boast_source.report import charts, output, page
-from boast_source.report.figures import POINTS, Figures, binned
+from boast_source.outputs.report import charts, output, page
+from boast_source.outputs.report.figures import POINTS, Figures, binned
 from tests.page_reader import read_page
 from tests.sandbox_client import client_of
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import fsspec
 
 from boast_source.errors import ConfigurationError, DestinationError
-from boast_source.places import local_path
+from boast_source.outputs.places import local_path
 
 
 def write(text: str, place: str) -> str:

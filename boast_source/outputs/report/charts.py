@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from boast_source.report.figures import Figures, Row
+    from boast_source.outputs.report.figures import Figures, Row
 
 KINDS = ("enrolled", "completed", "removed")
 FUNNEL = ("enrolled", "completed", "responded")

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from boast_source.report import charts
-from boast_source.report.figures import ENOUGH, binned
+from boast_source.outputs.report import charts
+from boast_source.outputs.report.figures import ENOUGH, binned
 
 if TYPE_CHECKING:
-    from boast_source.report.figures import Figures, Row
+    from boast_source.outputs.report.figures import Figures, Row
 
 TABLE_ROWS = 200  # sequences in the table, the largest ones
 MONTHS = 24  # in the table of cohorts, the latest ones

@@ -11,7 +11,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from boast_source import warehouse
 from boast_source.errors import BoastError
-from boast_source.publish import publish
+from boast_source.outputs.copy import publish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,10 +81,11 @@ def make_report(held: SqlClientBase[Any], found: Settings, place: str) -> str:
 
     Raises BoastError, also when the page is written but lacks what a view could not show.
     """
-    from boast_source.report import figures, output, page  # noqa: PLC0415 -- a load alone does not need what draws
+    from boast_source.outputs import files  # noqa: PLC0415
+    from boast_source.outputs.report import figures, page  # noqa: PLC0415 -- a load alone does not need what draws
 
     shown = figures.read(held, found.time_zone)
-    written = output.write(page.render(shown), place)
+    written = files.write(page.render(shown), place)
     if shown.lacking:
         raise BoastError(f"The report in {written} lacks a part: {shown.lacking.message}", hint=shown.lacking.hint)
     return written

@@ -15,7 +15,7 @@ import duckdb
 
 from boast_source import warehouse
 from boast_source.errors import ConfigurationError, DestinationError
-from boast_source.places import local_path
+from boast_source.outputs.places import local_path
 from boast_source.warehouse.arrow import quote
 
 if TYPE_CHECKING:
