@@ -22,10 +22,10 @@ from boast_source.errors import (
 
 if TYPE_CHECKING:
     from boast_source.api import BoastClient
-    from boast_source.job import load_job
+    from boast_source.commands.job import load_job
+    from boast_source.commands.nightly import nightly_job
+    from boast_source.commands.push_job import push_job
     from boast_source.load.source import boast_source
-    from boast_source.nightly import nightly_job
-    from boast_source.push.job import push_job
 
 __all__ = [
     "ApiError",
@@ -50,9 +50,9 @@ __all__ = [
 _LAZY = {
     "BoastClient": "api",
     "boast_source": "load.source",
-    "load_job": "job",
-    "nightly_job": "nightly",
-    "push_job": "push.job",
+    "load_job": "commands.job",
+    "nightly_job": "commands.nightly",
+    "push_job": "commands.push_job",
 }
 
 

@@ -1,5 +1,5 @@
 """`python -m boast_source …` is the command `boast`."""
 
-from boast_source.cli import main
+from boast_source.commands.main import main
 
 main()

@@ -7,8 +7,8 @@ from typing import Any
 
 import duckdb
 
+from boast_source.commands.push_job import push_job, requests_job
 from boast_source.errors import BoastError
-from boast_source.push.job import push_job, requests_job
 from tests.sandbox_client import client_of
 
 STATES = (

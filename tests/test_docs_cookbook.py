@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from boast_source import warehouse
-from boast_source.demo import DAYS, PENDING
-from boast_source.job import pipeline_for
+from boast_source.commands.demo import DAYS, PENDING
+from boast_source.commands.job import pipeline_for
 
 pytest_plugins = ["tests.postgres"]
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import duckdb
 import pytest
 
-from boast_source.nightly import nightly_job
+from boast_source.commands.nightly import nightly_job
 from tests.pushing import Pushing
 
 NIGHTS = int(os.environ.get("BOAST_NIGHTS", "8"))  # `make soak` asks for a thousand

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from boast_source.nightly import nightly_job
+from boast_source.commands.nightly import nightly_job
 from tests.conftest import Workplace
 from tests.sandbox_client import client_of
 

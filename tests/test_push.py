@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from boast_source.commands.push_job import push_job
 from boast_source.errors import ConfigurationError
-from boast_source.push.job import push_job
 from tests.conftest import stored
 from tests.pushing import STATES, Pushing
 from tests.sandbox_client import client_of

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import dlt
 
-from boast_source import runs, signals, terminal, warehouse
+from boast_source import runs, signals, warehouse
 from boast_source.api import BoastClient, resolve_credentials
+from boast_source.commands import render
 from boast_source.config import Settings, account_ids_from, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
 from boast_source.listing.listing import Options
@@ -119,7 +120,7 @@ def load_job(
         loaded: Loaded | None = None
         unmade: list[BoastError] = []
         try:
-            with terminal.progress() as shown:
+            with render.progress() as shown:
                 loaded = load(
                     pipeline,
                     client,
@@ -138,8 +139,8 @@ def load_job(
                     found,
                     loaded,
                     reporting=False,
-                    on_made=lambda name, seconds, place: terminal.stage(name, seconds, run.run_id, to=place),
-                    on_note=terminal.note,
+                    on_made=lambda name, seconds, place: render.stage(name, seconds, run.run_id, to=place),
+                    on_note=render.note,
                 )
         except BaseException as error:
             failure = StoppedError() if signals.caused(error) else error
@@ -156,9 +157,9 @@ def load_job(
     if as_json:
         as_json(loaded.as_json(run.run_id) | ({"status": run.status, "error": run.error} if unmade else {}))
     else:
-        terminal.show_load(loaded, pipeline, run)
+        render.show_load(loaded, pipeline, run)
     for failed in unmade:
-        terminal.note(f"! {failed}")
+        render.note(f"! {failed}")
     return unmade[0].exit_code if unmade else loaded.exit_code
 
 
@@ -168,7 +169,7 @@ def report_job(destination: str, dataset: str, *, place: str | None) -> str:
     Raises BoastError when there is nothing to report, or when it cannot be written.
     """
     found = settings()
-    with warehouse.held(pipeline_for(destination, dataset), patience=found.lock_timeout, on_wait=terminal.note) as held:
+    with warehouse.held(pipeline_for(destination, dataset), patience=found.lock_timeout, on_wait=render.note) as held:
         if held is None:
             raise ConfigurationError(
                 "The report is made of SQL views, and this destination has none",
@@ -185,7 +186,7 @@ def prepare_job(destination: str, dataset: str) -> list[str]:
     found = settings()
     pipeline = pipeline_for(destination, dataset)
     with lock(pipeline), client_for(found) as client, signals.waking(client.close):
-        make_tables(pipeline, client, patience=found.lock_timeout, time_zone=found.time_zone, on_note=terminal.note)
+        make_tables(pipeline, client, patience=found.lock_timeout, time_zone=found.time_zone, on_note=render.note)
         ids = account_ids_from(found.account_ids) or [str(account["id"]) for account in client.accounts()]
     return list(dict.fromkeys(ids))
 
@@ -197,7 +198,7 @@ def login_job(*, port: int, seconds: float, open_browser: bool) -> str:
     from boast_source.api.login import login  # noqa: PLC0415
 
     def show(address: str) -> bool:
-        terminal.note(f"Open this address in a browser to log in:\n{address}")
+        render.note(f"Open this address in a browser to log in:\n{address}")
         return webbrowser.open(address) if open_browser else True
 
     return login(port=port, timeout=seconds, open_browser=show)

@@ -55,8 +55,8 @@ def demo(folder: str, enrollments: int, *, as_json: Callable[[dict[str, Any]], N
             "SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN": server.access_token,
         }
         os.chdir(place)
-        from boast_source.job import load_job  # noqa: PLC0415 -- reads the environment that was just set
-        from boast_source.nightly import nightly_job  # noqa: PLC0415
+        from boast_source.commands.job import load_job  # noqa: PLC0415 -- reads the environment that was just set
+        from boast_source.commands.nightly import nightly_job  # noqa: PLC0415
 
         keep = summaries.append if as_json else None
         if not again:

@@ -12,9 +12,9 @@ from dlt.common.pipeline import get_dlt_pipelines_dir
 
 from boast_source import warehouse
 from boast_source.api import path_of
+from boast_source.commands.job import client_for, pipeline_for
 from boast_source.config import account_ids_from, settings
 from boast_source.errors import BoastError, ConfigurationError
-from boast_source.job import client_for, pipeline_for
 from boast_source.runs import notify
 from boast_source.warehouse import pipeline as destinations
 

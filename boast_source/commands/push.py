@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from boast_source.options import common
+from boast_source.commands.options import common
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from boast_source.options import Common
+    from boast_source.commands.options import Common
 
 
 @click.command()
@@ -52,7 +52,7 @@ def push(
       boast push --limit 100          a careful start
       boast push --pending marketing.contacts_to_enroll
     """
-    from boast_source.push.job import push_job  # noqa: PLC0415
+    from boast_source.commands.push_job import push_job  # noqa: PLC0415
 
     sys.exit(
         push_job(
@@ -136,7 +136,7 @@ def drop(given: Common, keys: tuple[str, ...]) -> None:
 
 
 def _decide(action: str, given: Common, *, keys: Sequence[str] = (), states: Sequence[str] = ()) -> NoReturn:
-    from boast_source.push.job import requests_job  # noqa: PLC0415
+    from boast_source.commands.push_job import requests_job  # noqa: PLC0415
 
     sys.exit(
         requests_job(

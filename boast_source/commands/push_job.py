@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from boast_source import runs, signals, warehouse
+from boast_source.commands import render_push
+from boast_source.commands.job import client_for, pipeline_for
 from boast_source.config import account_ids_from, push_settings, settings
 from boast_source.errors import BoastError, ConfigurationError, StoppedError
-from boast_source.job import client_for, pipeline_for
-from boast_source.push import show
 from boast_source.push.decisions import decide_on, listed
 from boast_source.push.ledger import Ledger
 from boast_source.push.result import Pushed, PushOptions
@@ -49,7 +49,7 @@ def push_job(
     with lock(pipeline, run_id=run.run_id, command=run.command) as left, client_for(found) as client:
         runs.keep_died(pipeline, left)
         try:
-            with show.progress() as shown, signals.waking(client.close):
+            with render_push.progress() as shown, signals.waking(client.close):
                 pushed = push(
                     pipeline,
                     client,
@@ -79,7 +79,7 @@ def push_job(
     if as_json:
         as_json(pushed.as_json(run.run_id))
     else:
-        show.pushed(pushed, run)
+        render_push.pushed(pushed, run)
     return pushed.exit_code
 
 
@@ -145,9 +145,9 @@ def requests_job(
             warehouse.lock_sender(ledger.client, single_sender=True)
             events = decide_on(ledger, action, keys, run.run_id)
     if as_json:
-        as_json({"status": "ok", "requests": [show.as_json(event) for event in events]})
+        as_json({"status": "ok", "requests": [render_push.as_json(event) for event in events]})
     else:
-        show.requests(events, action)
+        render_push.requests(events, action)
     return runs.DONE
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from boast_source.api import Page
-    from boast_source.check import Point
+    from boast_source.commands.check import Point
     from boast_source.listing.listing import ListReport
     from boast_source.load.load import Loaded
     from boast_source.runs.health import Status

@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from boast_source import logs, terminal
+from boast_source import logs
+from boast_source.commands import render
 from boast_source.push.result import STATES
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Shown:
         if self._status is not None:
             self._status.update(escape(text))
         else:
-            terminal.note(text)
+            render.note(text)
 
     def counts(self, counts: Counter[str]) -> None:
         if self._status is not None:

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 import click
 
 from boast_source import logs, signals
+from boast_source.commands.options import common, print_json, telling
+from boast_source.commands.push import push, requests
 from boast_source.errors import BoastError, StoppedError
-from boast_source.options import common, print_json, telling
-from boast_source.push.command import push, requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from boast_source.options import Common
+    from boast_source.commands.options import Common
 
 _STAMP = [
     "%Y-%m-%d",
@@ -84,8 +84,8 @@ def check(given: Common) -> None:
       boast check
       boast check --destination postgres --json
     """
-    from boast_source.check import check as run_check  # noqa: PLC0415
-    from boast_source.terminal import show_checks  # noqa: PLC0415
+    from boast_source.commands.check import check as run_check  # noqa: PLC0415
+    from boast_source.commands.render import show_checks  # noqa: PLC0415
 
     points = run_check(given.destination, given.dataset)
     exit_code = max((point.exit_code for point in points), default=0)
@@ -147,7 +147,7 @@ def load(
       boast load --account 7a2f1f8c-... --resources sequence_enrollments
       boast load --since 2026-01-01 --until 2026-02-01
     """
-    from boast_source.job import load_job  # noqa: PLC0415
+    from boast_source.commands.job import load_job  # noqa: PLC0415
 
     sys.exit(
         load_job(
@@ -175,7 +175,7 @@ def prepare(given: Common) -> None:
       boast prepare --destination postgres
       boast prepare --destination postgres | xargs -P 4 -n 1 boast load --destination postgres --account
     """
-    from boast_source.job import prepare_job  # noqa: PLC0415
+    from boast_source.commands.job import prepare_job  # noqa: PLC0415
 
     accounts = prepare_job(given.destination, given.dataset)
     if given.as_json:
@@ -202,7 +202,7 @@ def nightly(given: Common, *, new_ledger: bool) -> None:
     \b
     sources.boast.webhook_url: who is told, once, what failed, what waits for a person and what is well again.
     """
-    from boast_source.nightly import nightly_job  # noqa: PLC0415
+    from boast_source.commands.nightly import nightly_job  # noqa: PLC0415
 
     sys.exit(nightly_job(given.destination, given.dataset, new_ledger=new_ledger, as_json=given.printer))
 
@@ -218,10 +218,10 @@ def status(given: Common, max_age: str | None) -> None:
       boast status
       boast status --max-age 26h      a health check: exits with 1 when the data is stale
     """
+    from boast_source.commands.job import pipeline_for  # noqa: PLC0415
+    from boast_source.commands.render import note, show_status  # noqa: PLC0415
     from boast_source.config import seconds, settings  # noqa: PLC0415
-    from boast_source.job import pipeline_for  # noqa: PLC0415
     from boast_source.runs.health import status as read_status  # noqa: PLC0415
-    from boast_source.terminal import note, show_status  # noqa: PLC0415
 
     age = None if max_age is None else seconds("--max-age", max_age)
     pipeline = pipeline_for(given.destination, given.dataset)
@@ -251,7 +251,7 @@ def report(given: Common, output: str | None) -> None:
       boast report --output reports/enrollments.html
       boast report --output s3://bucket/enrollments.html
     """
-    from boast_source.job import report_job  # noqa: PLC0415
+    from boast_source.commands.job import report_job  # noqa: PLC0415
 
     written = report_job(given.destination, given.dataset, place=output)
     if given.as_json:
@@ -283,7 +283,7 @@ def login(port: int, timeout: int, *, no_browser: bool, as_json: bool) -> None:
       boast login
       boast login --port 8123 --no-browser
     """
-    from boast_source.job import login_job  # noqa: PLC0415
+    from boast_source.commands.job import login_job  # noqa: PLC0415
 
     store = login_job(port=port, seconds=timeout, open_browser=not no_browser)
     if as_json:
@@ -320,7 +320,7 @@ def demo(folder: str, enrollments: int, *, as_json: bool) -> None:
     Example:
       boast demo
     """
-    from boast_source.demo import demo as run_demo  # noqa: PLC0415
+    from boast_source.commands.demo import demo as run_demo  # noqa: PLC0415
 
     sys.exit(run_demo(folder, enrollments, as_json=print_json if as_json else None))
 

@@ -15,15 +15,15 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from boast_source import runs, signals, terminal, warehouse
+from boast_source import runs, signals, warehouse
+from boast_source.commands import render, render_push
+from boast_source.commands.job import client_for, pipeline_for
+from boast_source.commands.push_job import count, options_from
 from boast_source.config import account_ids_from, push_settings, settings
 from boast_source.errors import BoastError, LockedError, StoppedError
-from boast_source.job import client_for, pipeline_for
 from boast_source.listing.listing import Options
 from boast_source.load.load import Loaded, load
 from boast_source.outputs.outputs import outputs
-from boast_source.push import show
-from boast_source.push.job import count, options_from
 from boast_source.push.pending import is_there
 from boast_source.push.result import STATES
 from boast_source.push.run import push
@@ -102,7 +102,7 @@ def nightly_job(
             signals.waking(client.close),
         ):
             if runs.keep_died(pipeline, left):
-                notify.tell_death(pipeline, left, terminal.note)
+                notify.tell_death(pipeline, left, render.note)
             night = _night(pipeline, client, found, found_push, how_to_push, run.run_id)
             _count(run, night)
             if night.loaded and not delta.is_lake(pipeline):
@@ -112,8 +112,8 @@ def nightly_job(
                     found,
                     night.loaded,
                     reporting=True,
-                    on_made=lambda name, seconds, place: terminal.stage(name, seconds, run.run_id, to=place),
-                    on_note=terminal.note,
+                    on_made=lambda name, seconds, place: render.stage(name, seconds, run.run_id, to=place),
+                    on_note=render.note,
                 )
                 _count(run, night)
             _end(pipeline, run)
@@ -130,7 +130,7 @@ def nightly_job(
             _end(pipeline, run)
             raise failure from error
     for trouble in night.errors:
-        terminal.note(f"! {trouble}")
+        render.note(f"! {trouble}")
     if as_json:
         as_json(night.as_json(run.run_id))
     elif pipeline:
@@ -143,10 +143,10 @@ def _end(pipeline: dlt.Pipeline | None, run: runs.Run) -> None:
     waiting = None
     with contextlib.suppress(Exception):  # a warehouse that cannot be read is told in its own words
         waiting = health.waiting(pipeline) if pipeline and run.exit_code != runs.LOCKED else None
-    notify.tell(pipeline, run, waiting, terminal.note)
+    notify.tell(pipeline, run, waiting, render.note)
     runs.save(pipeline, run)
     seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0.0
-    terminal.stage("nightly", seconds, run.run_id, status=run.status, exit_code=run.exit_code, error=run.error)
+    render.stage("nightly", seconds, run.run_id, status=run.status, exit_code=run.exit_code, error=run.error)
 
 
 def _night(
@@ -162,7 +162,7 @@ def _night(
     began = time.monotonic()
     if _wants_push(pipeline, found, found_push):
         try:
-            with terminal.progress() as shown, warehouse.explained():
+            with render.progress() as shown, warehouse.explained():
                 night.pushed = push(
                     pipeline,
                     client,
@@ -182,15 +182,15 @@ def _night(
             if signals.caused(error):
                 raise
             night.error = error if isinstance(error, BoastError) else _unforeseen("push", error)
-            terminal.note(f"push: failed, the load goes on without it. {night.error}")
+            render.note(f"push: failed, the load goes on without it. {night.error}")
         else:
             night.loaded, night.error = night.pushed.loaded, night.pushed.error
             _tell_load(night.loaded, run_id)
             counts = {state: night.pushed.counts[state] for state in STATES if night.pushed.counts[state]}
             seconds = time.monotonic() - began - (night.loaded.seconds if night.loaded else 0.0)
-            terminal.stage("push", seconds, run_id, **counts)
+            render.stage("push", seconds, run_id, **counts)
             return night
-    with terminal.progress() as shown:
+    with render.progress() as shown:
         options = Options(
             account_ids=account_ids_from(found.account_ids), workers=found.max_concurrency, keep_going=True
         )
@@ -217,7 +217,7 @@ def _night(
 def _tell_load(loaded: Loaded | None, run_id: str) -> None:
     if loaded:
         counts = {name: loaded.total(name) for name in ("listed", "loaded", "missing")}
-        terminal.stage("load", loaded.seconds, run_id, **counts, verified=loaded.verified)
+        render.stage("load", loaded.seconds, run_id, **counts, verified=loaded.verified)
 
 
 def _unforeseen(part: str, error: Exception) -> BoastError:
@@ -227,7 +227,7 @@ def _unforeseen(part: str, error: Exception) -> BoastError:
 
 
 def _wants_push(pipeline: dlt.Pipeline, found: Settings, found_push: PushSettings) -> bool:
-    with warehouse.held(pipeline, patience=found.lock_timeout, on_wait=terminal.note) as held:
+    with warehouse.held(pipeline, patience=found.lock_timeout, on_wait=render.note) as held:
         return held is not None and is_there(held, found_push.pending_table)
 
 
@@ -247,9 +247,9 @@ def _count(run: runs.Run, night: Night) -> None:
 
 def _show(night: Night, pipeline: dlt.Pipeline, run: runs.Run) -> None:
     if night.loaded:
-        terminal.show_load(night.loaded, pipeline, run)
+        render.show_load(night.loaded, pipeline, run)
     if night.pushed:
-        show.pushed(night.pushed, run)
+        render_push.pushed(night.pushed, run)
 
 
 def _gist(error: BaseException) -> str:
