@@ -72,10 +72,11 @@ soak: $(STAMP_DEV) ## 200 loads and 300 pushes killed at random moments, 2000 ra
 	@BOAST_NIGHTS=1000 $(BIN)/pytest -q tests/test_housekeeping.py
 	@BOAST_KILLS=300 BOAST_REQUESTS=2000 BOAST_EXAMPLES=500 $(BIN)/pytest -q --timeout 14400 -n auto tests/test_push_kill.py tests/test_push_model.py
 
-lint: $(STAMP_DEV) ## ruff and mypy, both strict
+lint: $(STAMP_DEV) ## ruff, mypy, the layers of the house
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports
 
 format: $(STAMP_DEV) ## let ruff put the code in order
 	@$(BIN)/ruff check --fix .

@@ -1,30 +1,27 @@
-"""Settings from dlt's own providers (environment, `.dlt/config.toml`, `.dlt/secrets.toml`)."""
+"""Settings from dlt's own providers (environment, `.dlt/config.toml`, `.dlt/secrets.toml`), each with its default."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dlt
-from dlt.common.configuration import configspec
-from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.common.configuration.resolve import resolve_configuration
-from dlt.common.configuration.specs import BaseConfiguration
-from dlt.common.typing import TSecretStrValue  # noqa: TC002 -- dlt reads the annotation when it runs
 
-from boast_source.api.settings import ClientSettings
 from boast_source.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DEFAULT_BASE_URL = "https://api.boast.io/v1"
 
 # the API lists its ids in lower case, and takes them in any
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
-T = TypeVar("T", bound=BaseConfiguration)
+T = TypeVar("T")
 
 _UNITS = {
     **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds"), 1.0),
@@ -34,11 +31,15 @@ _UNITS = {
 }
 
 
-@configspec
-class Settings(ClientSettings):
-    """`sources.boast.*` without the credentials; README.md says what each key means."""
+@dataclass(frozen=True)
+class Settings:
+    """`sources.boast.*` without the credentials. `request_timeout`, `lock_timeout` in seconds."""
 
+    base_url: str = DEFAULT_BASE_URL
     account_ids: Any | None = None
+    max_concurrency: int = 8
+    max_requests_per_second: float | None = None
+    request_timeout: float = 60.0
     lock_timeout: float = 60.0
     time_zone: str = "UTC"
     report_path: str | None = "boast_report.html"
@@ -52,15 +53,8 @@ class Settings(ClientSettings):
         return seconds("sources.boast.keep_runs_for", self.keep_runs_for)
 
 
-@configspec
-class NotifySettings(BaseConfiguration):
-    """`sources.boast.webhook_url`: a secret, so that no file of settings holds it and no error shows it."""
-
-    webhook_url: TSecretStrValue | None = None
-
-
-@configspec
-class PushSettings(BaseConfiguration):
+@dataclass(frozen=True)
+class PushSettings:
     """`sources.boast.push.*`. Durations are seconds, or text with a unit: `30 days`, `12 h`, `600 s`."""
 
     pending_table: str = "pending_enrollments"
@@ -85,7 +79,7 @@ class PushSettings(BaseConfiguration):
 
 def push_settings() -> PushSettings:
     """The settings of push as configured. Raises ConfigurationError for a value that cannot work."""
-    found = _resolved(PushSettings(), ("sources", "boast", "push"))
+    found = _read(PushSettings, "sources.boast.push")
     for key in ("max_sends", "max_refusals_in_a_row", "max_unknowns_in_a_row"):
         if getattr(found, key) < 1:
             raise ConfigurationError(f"sources.boast.push.{key} is {getattr(found, key)}", hint="Set it to 1 or more.")
@@ -107,7 +101,7 @@ def settings() -> Settings:
 
     Raises ConfigurationError for a file that cannot be read or a value that cannot work.
     """
-    found = _resolved(Settings(), ("sources", "boast"))
+    found = _read(Settings, "sources.boast")
     try:
         ZoneInfo(found.time_zone)
     except (ZoneInfoNotFoundError, ValueError):
@@ -131,18 +125,36 @@ def wants_json_logs() -> bool:
 
 
 def webhook_url() -> str | None:
-    """Where the news go. Raises ConfigurationError."""
-    return _resolved(NotifySettings(), ("sources", "boast")).webhook_url
+    """Return `sources.boast.webhook_url`: a secret, so that no file of settings holds it and no error shows it.
+
+    Raises ConfigurationError.
+    """
+    url: str | None = _value("sources.boast.webhook_url", str)
+    return url
 
 
-def _resolved(spec: T, sections: tuple[str, ...]) -> T:
+def _read(kind: type[T], section: str) -> T:
+    """Read a dataclass from the configuration, field by field. Raises ConfigurationError."""
+    found = {field.name: _value(f"{section}.{field.name}", _types(kind)[field.name]) for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in found.items() if value is not None})
+
+
+def _value(key: str, kind: Any) -> Any:
+    """Return one setting as `kind`, None where no provider has it. Raises ConfigurationError without the value."""
     try:
-        return resolve_configuration(spec, sections=sections)
-    except ConfigurationException as error:
+        return dlt.config.get(key, kind)
+    except Exception as error:
         raise ConfigurationError(
-            f"A setting under {'.'.join(sections)} cannot be used: {_gist(error)}",
+            f"The setting {key} cannot be used: {type(error).__name__}",
             hint="Correct it in .dlt/config.toml or in the environment; README.md lists every key.",
-        ) from None
+        ) from error
+
+
+@cache
+def _types(kind: type) -> dict[str, Any]:
+    """Map each field of a dataclass to its type, without None."""
+    hints = get_type_hints(kind)
+    return {name: next((t for t in get_args(hint) if t is not type(None)), hint) for name, hint in hints.items()}
 
 
 def account_ids_from(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
@@ -161,7 +173,3 @@ def account_ids_from(given: Sequence[str] | str | None) -> tuple[str, ...] | Non
             hint='Give it as ["id", "id"] or as id,id; leave it out for all accounts. `boast check` lists them.',
         )
     return tuple(dict.fromkeys(one.lower() if _UUID.fullmatch(one) else one for one in ids))
-
-
-def _gist(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

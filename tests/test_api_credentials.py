@@ -16,7 +16,6 @@ from boast_source.api import (
     BoastCredentials,
     OAuthCredentials,
     resolve_credentials,
-    resolve_settings,
 )
 from boast_source.errors import ConfigurationError
 
@@ -163,7 +162,6 @@ def test_a_client_for_anybodys_script_comes_from_the_configuration(monkeypatch):
         monkeypatch.setenv("SOURCES__BOAST__BASE_URL", server.url + "/v1")
         monkeypatch.setenv("SOURCES__BOAST__MAX_CONCURRENCY", "3")
         monkeypatch.setenv("SOURCES__BOAST__MAX_REQUESTS_PER_SECOND", "50.5")
-        assert resolve_settings()["max_requests_per_second"] == 50.5
         with BoastClient.from_config() as boast:
             assert list(boast.accounts()) == [{"id": "1"}]
             assert boast._pace.concurrency == 3

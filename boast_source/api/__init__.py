@@ -1,6 +1,6 @@
 """The only room that speaks HTTP: the client, its pace, its tokens, its errors."""
 
-from boast_source.api.address import DEFAULT_BASE_URL, path_of
+from boast_source.api.address import path_of
 from boast_source.api.answers import Page
 from boast_source.api.client import BoastClient
 from boast_source.api.credentials import (
@@ -10,11 +10,9 @@ from boast_source.api.credentials import (
     resolve_credentials,
 )
 from boast_source.api.retry import RetryPolicy
-from boast_source.api.settings import resolve_settings
 from boast_source.api.tally import Tally
 
 __all__ = [
-    "DEFAULT_BASE_URL",
     "AccessTokenCredentials",
     "BoastClient",
     "BoastCredentials",
@@ -24,5 +22,4 @@ __all__ = [
     "Tally",
     "path_of",
     "resolve_credentials",
-    "resolve_settings",
 ]

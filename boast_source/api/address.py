@@ -5,9 +5,9 @@ from __future__ import annotations
 from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
+from boast_source.config import DEFAULT_BASE_URL
 from boast_source.errors import ConfigurationError
 
-DEFAULT_BASE_URL = "https://api.boast.io/v1"
 DEFAULT_TOKEN_URL = "https://app.boast.io/oauth/token"  # noqa: S105 (an address, no secret)
 
 

@@ -14,10 +14,15 @@ from urllib.parse import quote
 import orjson
 
 from boast_source.api import failures
-from boast_source.api.address import DEFAULT_BASE_URL, checked_url, path_of
+from boast_source.api.address import checked_url, path_of
 from boast_source.api.answers import BadAnswerError, Page, page_of, record_of
 from boast_source.api.auth import StaticToken
-from boast_source.api.credentials import AccessTokenCredentials, BoastCredentials, OAuthCredentials
+from boast_source.api.credentials import (
+    AccessTokenCredentials,
+    BoastCredentials,
+    OAuthCredentials,
+    resolve_credentials,
+)
 from boast_source.api.failures import Call
 from boast_source.api.pace import LONGEST_PAUSE, ClosedError, LateError, Pace, retry_after
 from boast_source.api.paging import all_records
@@ -25,6 +30,7 @@ from boast_source.api.reader import Response, TransportFailure
 from boast_source.api.retry import AgainError, RetryPolicy, persist
 from boast_source.api.tally import Tally
 from boast_source.api.transport import Transport
+from boast_source.config import DEFAULT_BASE_URL, settings
 from boast_source.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
 
     from boast_source.api import records
     from boast_source.api.auth import Auth
+    from boast_source.config import Settings
 
 T = TypeVar("T")
 
@@ -71,11 +78,16 @@ class BoastClient:
         )
 
     @classmethod
-    def from_config(cls) -> Self:
-        """A client from dlt's configuration, `sources.boast.*`. Raises ConfigurationError."""
-        from boast_source.api.settings import resolve_settings  # noqa: PLC0415 (settings know the client's defaults)
-
-        return cls(**resolve_settings())
+    def from_config(cls, found: Settings | None = None) -> Self:
+        """Make a client from dlt's configuration, `sources.boast.*`. Raises ConfigurationError."""
+        found = found or settings()
+        return cls(
+            resolve_credentials(),
+            base_url=found.base_url,
+            max_concurrency=found.max_concurrency,
+            max_requests_per_second=found.max_requests_per_second,
+            request_timeout=found.request_timeout,
+        )
 
     def __repr__(self) -> str:
         return f"BoastClient({self.base_url!r})"

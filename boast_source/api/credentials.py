@@ -8,11 +8,9 @@ from __future__ import annotations
 from typing import Any, Union
 
 import dlt
-from dlt.common.configuration import configspec
-from dlt.common.configuration.exceptions import ConfigFieldMissingException
-from dlt.common.configuration.resolve import resolve_configuration
-from dlt.common.configuration.specs import BaseConfiguration, CredentialsConfiguration
-from dlt.common.typing import TSecretStrValue  # noqa: TC002 (dlt reads the annotations at run time)
+from dlt import TSecretStrValue
+from dlt.sources.config import with_config
+from dlt.sources.credentials import CredentialsConfiguration, configspec
 
 from boast_source.api.address import DEFAULT_TOKEN_URL
 from boast_source.errors import ConfigurationError
@@ -21,8 +19,17 @@ SECTIONS = ("sources", "boast")
 OAUTH_KEYS = ("client_id", "client_secret", "refresh_token")
 
 
+class _Spec(CredentialsConfiguration):
+    """An empty value is an absent one: schedulers set a secret that they do not have to the empty string."""
+
+    @classmethod
+    def is_field_resolved(cls, value: Any, hint: Any) -> bool:
+        blank = isinstance(value, str) and not value.strip()
+        return super().is_field_resolved(None if blank else value, hint)
+
+
 @configspec
-class AccessTokenCredentials(CredentialsConfiguration):
+class AccessTokenCredentials(_Spec):
     """A fixed bearer token."""
 
     access_token: TSecretStrValue = None  # type: ignore[assignment]
@@ -34,10 +41,6 @@ class AccessTokenCredentials(CredentialsConfiguration):
         else:
             super().parse_native_representation(native_value)
 
-    def on_resolved(self) -> None:
-        """An empty value is an absent one: schedulers set a secret that they do not have to the empty string."""
-        _require(self, "access_token")
-
     def __repr__(self) -> str:
         return "AccessTokenCredentials(access_token=…)"
 
@@ -45,7 +48,7 @@ class AccessTokenCredentials(CredentialsConfiguration):
 
 
 @configspec
-class OAuthCredentials(CredentialsConfiguration):
+class OAuthCredentials(_Spec):
     """An OAuth client. `refresh_token` is only the seed: what `token_store` holds is newer.
 
     `token_store`: an fsspec URL or a path; None: a file in the user's configuration folder.
@@ -58,8 +61,7 @@ class OAuthCredentials(CredentialsConfiguration):
     token_store: str | None = None
 
     def on_resolved(self) -> None:
-        """An empty value is an absent one."""
-        _require(self, "client_id", "client_secret")
+        """Treat empty values as absent."""
         self.refresh_token = (self.refresh_token or "").strip() or None
         self.token_store = self.token_store or None
         self.token_url = self.token_url or DEFAULT_TOKEN_URL
@@ -70,38 +72,32 @@ class OAuthCredentials(CredentialsConfiguration):
     __str__ = __repr__
 
 
-def _require(spec: CredentialsConfiguration, *names: str) -> None:
-    """Raises ConfigFieldMissingException, which lets dlt try the other way to log in."""
-    if absent := [name for name in names if not (getattr(spec, name) or "").strip()]:
-        raise ConfigFieldMissingException(spec, {name: [] for name in absent})
-
-
 BoastCredentials = Union[AccessTokenCredentials, OAuthCredentials]  # noqa: UP007 (dlt resolves a typing.Union)
 
 
-@configspec
-class _Holder(BaseConfiguration):
-    credentials: BoastCredentials = None  # type: ignore[assignment]
+@with_config(sections=SECTIONS)
+def _credentials(credentials: BoastCredentials = dlt.secrets.value) -> BoastCredentials:
+    return credentials
 
 
-@configspec
-class _OAuthHolder(BaseConfiguration):
-    credentials: OAuthCredentials = None  # type: ignore[assignment]
+@with_config(sections=SECTIONS)
+def _oauth(credentials: OAuthCredentials = dlt.secrets.value) -> OAuthCredentials:
+    return credentials
 
 
 def resolve_credentials() -> BoastCredentials:
-    """The credentials from dlt's configuration. Raises ConfigurationError that names what is missing and where."""
+    """Read the credentials from dlt's configuration. Raises ConfigurationError that names what is missing and where."""
     try:
-        return resolve_configuration(_Holder(), sections=SECTIONS).credentials
-    except ConfigFieldMissingException:
+        return _credentials()
+    except KeyError:  # what dlt raises for a value that is in no provider is one
         raise _missing() from None
 
 
 def resolve_oauth_credentials() -> OAuthCredentials:
-    """The OAuth client, also where a fixed token is configured beside it. Raises ConfigurationError."""
+    """Read the OAuth client, also where a fixed token is configured beside it. Raises ConfigurationError."""
     try:
-        return resolve_configuration(_OAuthHolder(), sections=SECTIONS).credentials
-    except ConfigFieldMissingException:
+        return _oauth()
+    except KeyError:
         raise _missing() from None
 
 

@@ -20,8 +20,8 @@ from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import commit_load_package_state
 
 from boast_source import models, warehouse
-from boast_source.api import DEFAULT_BASE_URL, BoastClient, BoastCredentials
-from boast_source.config import account_ids_from
+from boast_source.api import BoastClient, BoastCredentials
+from boast_source.config import DEFAULT_BASE_URL, account_ids_from
 from boast_source.listing.columns import keeps_history
 from boast_source.listing.listing import Listing, Options
 from boast_source.logs import hush_hint_warnings
