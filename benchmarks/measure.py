@@ -96,9 +96,12 @@ class Folder:
 
 
 @contextmanager
-def serving(rows: int, per_page: int, latency: float) -> Iterator[str]:
-    """The server of pages in a process of its own; yields its base URL. `latency` in ms a page."""
+def serving(rows: int, per_page: int, latency: float, **others: int | str) -> Iterator[str]:
+    """The server of pages in a process of its own; yields its base URL. `latency` in ms a page; `others`: options of
+    the server.
+    """
     size = ["--rows", str(rows), "--per-page", str(per_page), "--latency", str(latency)]
+    size += [f"--{name}={value}" for name, value in others.items()]
     with subprocess.Popen(
         [*PYTHON, "benchmarks.server", *size], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:

@@ -1,6 +1,7 @@
-"""A server that does nothing but hand out pages rendered before: faster than every client it is asked by.
+"""A server that does nothing but hand out pages of records rendered before: faster than every client it is asked by.
 
-`python -m benchmarks.server --rows N --per-page N --latency MS` prints its port and serves until its stdin ends.
+`python -m benchmarks.server --rows N --per-page N --latency MS` prints its port and serves until its stdin ends. A
+request for `/change?page=N` updates N enrollments.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ from benchmarks import pages
 class _Asked(asyncio.Protocol):
     """One connection: a request at a time, kept alive; `latency` seconds pass before each answer."""
 
-    def __init__(self, accounts: bytes, enrollments: list[bytes], latency: float) -> None:
-        self._accounts = accounts
-        self._enrollments = enrollments
+    def __init__(self, lists: dict[bytes, pages.Served], latency: float) -> None:
+        self._lists = lists
         self._latency = latency
         self._waiting = b""
         self._transport: asyncio.WriteTransport | None = None
@@ -42,18 +42,20 @@ class _Asked(asyncio.Protocol):
         if self._transport.is_closing():
             return
         path, _, query = target.partition(b"?")
-        if path == b"/v1/accounts":
-            self._transport.write(self._accounts)
-        elif path.endswith(b"/sequence_enrollments"):
-            self._transport.write(self._enrollments[int(query[5:] or 1) - 1])
+        number = int(query[5:] or 1)
+        name = path.rpartition(b"/")[2]
+        if name in self._lists:
+            self._transport.write(self._lists[name].page(number))
+        elif path == b"/change":
+            self._lists[b"sequence_enrollments"].change(number)
+            self._transport.write(pages.answer(b"{}"))
         else:
             self._transport.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
 
-async def _serve(rows: int, per_page: int, latency: float) -> None:
-    accounts, enrollments = pages.accounts(), pages.enrollments(rows, per_page)
+async def _serve(lists: dict[bytes, pages.Served], latency: float) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Asked(accounts, enrollments, latency), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: _Asked(lists, latency), "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.read)
@@ -61,11 +63,23 @@ async def _serve(rows: int, per_page: int, latency: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rows", type=int, default=200_000, help="enrollments")
+    parser.add_argument("--contacts", type=int, default=0)
+    parser.add_argument("--responses", type=int, default=0)
     parser.add_argument("--per-page", type=int, default=100)
     parser.add_argument("--latency", type=float, default=0.0, metavar="MS")
+    parser.add_argument("--order", default="none", choices=["none", "updated_asc", "updated_desc"])
     given = parser.parse_args()
-    asyncio.run(_serve(given.rows, given.per_page, given.latency / 1000))
+    records = {
+        b"accounts": pages.accounts(),
+        b"sequence_enrollments": pages.enrollments(given.rows),
+        b"contacts": pages.contacts(given.contacts),
+        b"responses": pages.responses(given.responses),
+        b"forms": [],
+        b"sequences": [],
+    }
+    lists = {name: pages.Served(made, given.per_page, given.order) for name, made in records.items()}
+    asyncio.run(_serve(lists, given.latency / 1000))
 
 
 if __name__ == "__main__":

@@ -1,92 +1,114 @@
-"""How long and how dear: from ten thousand to a hundred million enrollments, measured where it can be, else computed.
+"""How long and how dear: from ten thousand to ten million enrollments, and `boast load` of every list. All measured.
 
-`python -m benchmarks.sizes` prints the table of docs/outgrow.md. Computed rows continue the line through the two
-largest measured ones; what a line cannot know (an API that slows down, a disk that fills) is not in them.
+`python -m benchmarks.sizes` prints the tables of docs/outgrow.md: a first load, the same again, one with one changed
+row, one with --full-refresh.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
 import sys
-from dataclasses import dataclass
+import threading
+import urllib.request
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from benchmarks.contenders import OURS
-from benchmarks.measure import Folder, serving
+from benchmarks.measure import BOAST, Folder, Run, serving
 
-SIZES = [10_000, 100_000, 1_000_000, 10_000_000, 100_000_000]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SIZES = [10_000, 100_000, 1_000_000, 10_000_000]
 PER_PAGE = 100
 NIGHTS = 30.4  # a month
+RUNS = ("first", "again", "one changed", "full refresh")
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A first load and a night in which nothing changed, in seconds; peak memory and the DuckDB file in MB."""
+    """Each of RUNS; the DuckDB file after the first, and the most that the scratch index took on disk, in MB."""
 
     rows: int
-    first: float
-    night: float
-    peak: float | None
-    file: float
+    runs: dict[str, Run] = field(default_factory=dict)
+    file: float = 0.0
+    scratch: float = 0.0
+
+    @property
+    def peak(self) -> float:
+        return max(run.peak for run in self.runs.values())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sizes", description=__doc__)
-    parser.add_argument("--largest", type=int, default=1_000_000, help="the largest size that is measured")
+    parser.add_argument("--rows", type=int, action="append", help="this size only; repeatable")
+    parser.add_argument("--all-lists", action="store_true", help="a third as many contacts and responses too")
     parser.add_argument("--latency", type=int, default=100, help="ms that the API takes for a page")
     parser.add_argument("--workers", type=int, default=8, help="requests at once")
     parser.add_argument("--price", type=float, default=0.10, help="of an hour of the machine, in any currency")
     given = parser.parse_args()
-    measured = [cost(rows, given.latency, given.workers) for rows in SIZES if rows <= given.largest]
     print(
         f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}; {PER_PAGE} enrollments a"
         f" page, {given.latency} ms a page, {given.workers} requests at once; DuckDB;"
         f" an hour costs {given.price:.2f}.\n"
     )
-    print("| enrollments | requests a night | first load | a night | peak memory | file | a month of nights | |")
-    print("|--:|--:|--:|--:|--:|--:|--:|---|")
-    for one in measured:
-        print(line(one, given.price, "measured"))
-    for rows in SIZES[len(measured) :]:
-        print(line(continued(rows, *measured[-2:]), given.price, "computed"))
+    print(f"| enrollments | requests | {' | '.join(RUNS)} | file | scratch | a month of nights |")
+    print(f"|{'--:|' * (len(RUNS) + 5)}")
+    for rows in given.rows or SIZES:
+        print(line(cost(rows, given.latency, given.workers, every=given.all_lists), given.price), flush=True)
 
 
-def cost(rows: int, latency: int, workers: int) -> Cost:
-    """Load twice into a fresh folder."""
-    with serving(rows, PER_PAGE, latency) as base_url, Folder() as folder:
-        first = folder.run(OURS, base_url, workers)
-        night = folder.run(OURS, base_url, workers)
+def cost(rows: int, latency: int, workers: int, *, every: bool = False) -> Cost:
+    """Each of RUNS in one folder. `every`: all lists, with a third as many contacts and responses."""
+    command = [BOAST, "load", "--json"] if every else OURS
+    others = {"contacts": rows // 3, "responses": rows * 3 // 10} if every else {}
+    found = Cost(rows)
+    with serving(rows, PER_PAGE, latency, **others) as base_url, Folder() as folder, scratch_of(folder.path) as most:
+        for name in RUNS:
+            if name == "one changed":
+                urllib.request.urlopen(f"{base_url.removesuffix('/v1')}/change?page=1").close()
+            more = ["--full-refresh"] if name == "full refresh" else []
+            found.runs[name] = folder.run([*command, *more], base_url, workers)
+            print(rows, name, found.runs[name], f"scratch {max(most):.0f} MB", file=sys.stderr, flush=True)
         if folder.stored() != (rows, rows):
             raise RuntimeError(f"stored {folder.stored()} rows and distinct ids instead of {rows}")
         file = (folder.path / "boast.duckdb").stat().st_size / 1e6
-    found = Cost(rows, first.seconds, night.seconds, max(first.peak, night.peak), file)
-    print(found, file=sys.stderr, flush=True)
-    return found
+    return Cost(rows, found.runs, file, max(most))
 
 
-def continued(rows: int, smaller: Cost, larger: Cost) -> Cost:
-    """On the line through two measured costs; memory is on no line."""
-    share = (rows - larger.rows) / (larger.rows - smaller.rows)
+@contextlib.contextmanager
+def scratch_of(folder: Path) -> Iterator[list[float]]:
+    """Sizes in MB of what scratch indexes keep in this folder, taken until the block ends."""
+    sizes = [0.0]
+    ended = threading.Event()
 
-    def on_line(low: float, high: float) -> float:
-        return high + share * (high - low)
+    def watch() -> None:
+        while not ended.wait(0.1):
+            total = 0
+            for path in folder.glob("boast-scratch-*/**/*"):
+                with contextlib.suppress(OSError):
+                    total += path.stat().st_size
+            sizes.append(total / 1e6)
 
-    return Cost(
-        rows,
-        on_line(smaller.first, larger.first),
-        on_line(smaller.night, larger.night),
-        None,
-        on_line(smaller.file, larger.file),
-    )
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield sizes
+    finally:
+        ended.set()
+        watcher.join()
 
 
-def line(one: Cost, price: float, how: str) -> str:
-    memory = "not computed" if one.peak is None else f"{one.peak:,.0f} MB"
-    month = NIGHTS * one.night / 3600 * price
+def line(one: Cost, price: float) -> str:
+    runs = [f"{duration(one.runs[name].seconds)}, {one.runs[name].peak:,.0f} MB" for name in RUNS]
+    month = NIGHTS * one.runs["again"].seconds / 3600 * price
     return (
-        f"| {one.rows:,} | {-(-one.rows // PER_PAGE):,} | {duration(one.first)} | {duration(one.night)} |"
-        f" {memory} | {one.file:,.0f} MB | {month:,.2f} | {how} |"
+        f"| {one.rows:,} | {-(-one.rows // PER_PAGE):,} | {' | '.join(runs)} | {one.file:,.0f} MB |"
+        f" {one.scratch:,.0f} MB | {month:,.2f} |"
     )
 
 
