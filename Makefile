@@ -41,7 +41,7 @@ test: $(STAMP_DEV) ## set everything up, then lint, check types and run the test
 	@$(BIN)/pytest -q -n auto --dist worksteal $(TESTS)
 
 test-lowest: $(STAMP_DEV) ## the tests with the oldest supported dependencies, on Python 3.10 if it is installed (or LOWEST=path)
-	@lowest=$$($(BIN)/python -c "from tests.installed import found; print(found('$(LOWEST)') or '$(BIN)/python')"); \
+	@lowest=$$($(BIN)/python -c "from tests.support.installed import found; print(found('$(LOWEST)') or '$(BIN)/python')"); \
 	  $(BIN)/uv venv -q --seed --clear --no-python-downloads --python "$$lowest" .venv-lowest
 	@.venv-lowest/bin/python --version
 	@$(BIN)/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[sandbox,report,postgres,delta]' --group dev
@@ -64,13 +64,13 @@ test-docker: $(STAMP_DEV) ## the image itself; needs a Docker engine
 	@touch $@
 
 test-wheel: build ## the tests without the sources: the built wheel on LOWEST, the sdist on HIGHEST (versions or paths)
-	@$(BIN)/python -m tests.installed $(LOWEST) dist/*.whl dist/*.tar.gz $(TESTS)
-	@$(BIN)/python -m tests.installed $(HIGHEST) dist/*.tar.gz dist/*.tar.gz $(TESTS)
+	@$(BIN)/python -m tests.support.installed $(LOWEST) dist/*.whl dist/*.tar.gz $(TESTS)
+	@$(BIN)/python -m tests.support.installed $(HIGHEST) dist/*.tar.gz dist/*.tar.gz $(TESTS)
 
 soak: $(STAMP_DEV) ## 200 loads and 300 pushes killed at random moments, 2000 random schedules of changes, 1000 nights; takes hours
-	@BOAST_KILLS=200 BOAST_SCHEDULES=2000 $(BIN)/pytest -q --timeout 14400 -n auto tests/test_kill.py tests/test_model.py
-	@BOAST_NIGHTS=1000 $(BIN)/pytest -q tests/test_housekeeping.py
-	@BOAST_KILLS=300 BOAST_REQUESTS=2000 BOAST_EXAMPLES=500 $(BIN)/pytest -q --timeout 14400 -n auto tests/test_push_kill.py tests/test_push_model.py
+	@BOAST_KILLS=200 BOAST_SCHEDULES=2000 $(BIN)/pytest -q --timeout 14400 -n auto tests/system/test_kill.py tests/unit/test_model.py
+	@BOAST_NIGHTS=1000 $(BIN)/pytest -q tests/system/test_housekeeping.py
+	@BOAST_KILLS=300 BOAST_REQUESTS=2000 BOAST_EXAMPLES=500 $(BIN)/pytest -q --timeout 14400 -n auto tests/system/test_push_kill.py tests/unit/test_push_model.py
 
 lint: $(STAMP_DEV) ## ruff, mypy, the layers of the house
 	@$(BIN)/ruff check .

@@ -19,13 +19,13 @@ os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 
 from boast_source.sandbox import SandboxOptions
 from boast_source.sandbox.server import running
-from tests.wheel import built
+from tests.support.wheel import built
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("unhurried")
 
-AS_A_USER = str(Path(__file__).parent / "as_a_user")
-DYING = os.pathsep.join([AS_A_USER, str(Path(__file__).parent / "dying")])
+AS_A_USER = str(Path(__file__).parent / "support" / "as_a_user")
+DYING = os.pathsep.join([AS_A_USER, str(Path(__file__).parent / "support" / "dying")])
 NO_REPORT = {"SOURCES__BOAST__REPORT_PATH": ""}  # for nights about other things: drawing takes as long as all the rest
 
 

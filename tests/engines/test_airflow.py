@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.engines.conftest import ROOT
-from tests.sandbox_client import client_of
-from tests.test_postgres import counts, listed, stored
+from tests.support.sandbox_client import client_of
+from tests.warehouse.test_postgres import counts, listed, stored
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.support.postgres"]
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import venv
 import duckdb
 
 from tests.engines.conftest import ROOT
-from tests.test_postgres import listed, stored
+from tests.warehouse.test_postgres import listed, stored
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.support.postgres"]
 
 FILES = ROOT / "pipelines" / "kubernetes"
 NOT_CARRIED_OUT = {"FROM", "USER", "RUN useradd"}  # they change the machine

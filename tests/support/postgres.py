@@ -1,0 +1,160 @@
+"""A real Postgres for tests: binaries from `pgserver`, a server on a free loopback port, a database per test.
+
+A test module asks for it with `pytest_plugins = ["tests.support.postgres"]` and the fixture `postgres`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+USER, PASSWORD = "boast", "correct-horse"
+INITDB = ("-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync")
+UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
+SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "timezone=Asia/Kolkata", "log_timezone=UTC")
+
+
+@dataclass(frozen=True)
+class Database:
+    """An empty database of the running server; its session time zone is far from UTC on purpose."""
+
+    name: str
+    port: int
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What points a command's dlt at this database."""
+        return {"DESTINATION__POSTGRES__CREDENTIALS": self.url()}
+
+    def url(self, password: str = PASSWORD, port: int | None = None) -> str:
+        return f"postgresql://{USER}:{password}@127.0.0.1:{port or self.port}/{self.name}"
+
+    @contextlib.contextmanager
+    def connection(self) -> Any:
+        import psycopg2  # noqa: PLC0415 -- with the extra only
+
+        connection = psycopg2.connect(self.url())
+        connection.autocommit = True
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def sql(self, query: str) -> list[tuple]:
+        with self.connection() as connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture(scope="session")
+def _postgres_port():
+    pytest.importorskip("psycopg2")
+    packages = found_packages()
+    if packages is None:
+        pytest.skip("no Postgres: pgserver has no wheel for this Python or platform")
+    with serving(packages) as port:
+        yield port
+
+
+@pytest.fixture
+def postgres(_postgres_port, request):
+    """An empty database."""
+    with empty_database(_postgres_port) as database:
+        yield database
+
+
+@contextlib.contextmanager
+def empty_database(port: int):
+    """A database of its own on the server at `port`, dropped in the end."""
+    admin = Database("postgres", port)
+    name = f"test_{time.time_ns()}"
+    admin.sql(f"create database {name} template template0")
+    yield Database(name, port)
+    admin.sql(f"drop database {name} with (force)")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def found_packages() -> Path | None:
+    """Where `pgserver` is installed. It is not imported: that would make folders under HOME."""
+    found = importlib.util.find_spec("pgserver")
+    return Path(found.origin).parent.parent if found and found.origin else None
+
+
+def _copied(packages: Path, folder: Path) -> Path:
+    """The binaries where every user can run them: the virtual environment may be closed to others."""
+    for part in ("pgserver/pginstall", "pgserver.libs"):
+        if (packages / part).is_dir():
+            shutil.copytree(packages / part, folder / part, symlinks=True)
+    return folder
+
+
+@contextlib.contextmanager
+def serving(packages: Path, settings: tuple[str, ...] = SETTINGS):
+    """Start, wait until it answers, yield the port, stop. The folder goes with it."""
+    folder = Path(tempfile.mkdtemp(prefix="boast-pg-"))
+    (folder / "data").mkdir()
+    secret = folder / "password"
+    secret.write_text(PASSWORD)
+    drop: dict[str, Any] = {}
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        drop = {"user": UNPRIVILEGED, "extra_groups": []}
+        packages = _copied(packages, folder)
+        folder.chmod(0o755)
+        shutil.chown(secret, UNPRIVILEGED)
+        shutil.chown(folder / "data", UNPRIVILEGED)
+    programs = packages / "pgserver" / "pginstall" / "bin"
+    data, port = folder / "data", free_port()
+    try:
+        subprocess.run(
+            [programs / "initdb", "-D", data, "-U", USER, "--pwfile", secret, *INITDB],
+            check=True,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            **drop,
+        )
+        given = [part for setting in (*settings, f"port={port}") for part in ("-c", setting)]
+        with (
+            (folder / "log").open("wb") as log,
+            subprocess.Popen(
+                [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-k", "", *given],
+                cwd=folder,
+                stdout=log,
+                stderr=log,
+                **drop,
+            ) as server,
+        ):
+            try:
+                _wait(server, Database("postgres", port), folder / "log")
+                yield port
+            finally:
+                server.send_signal(signal.SIGINT)  # the fast shutdown: clients are disconnected
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(server: subprocess.Popen, database: Database, log: Path) -> None:
+    import psycopg2  # noqa: PLC0415
+
+    end = time.monotonic() + 30
+    while server.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(psycopg2.OperationalError), database.connection():
+            return
+        time.sleep(0.02)
+    raise RuntimeError(log.read_text())

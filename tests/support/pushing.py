@@ -1,0 +1,98 @@
+"""A warehouse with pending enrollments and a sandbox: pushes run in this process, over real HTTP into a real DuckDB."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+
+from boast_source.commands.push_job import push_job, requests_job
+from boast_source.errors import BoastError
+from tests.support.sandbox_client import client_of
+
+STATES = (
+    *("enrolled", "removed", "skipped_active", "skipped_duplicate", "invalid", "held"),
+    *("refused", "unknown", "withdrawn", "deferred"),
+)
+
+
+@dataclass
+class Result:
+    """The exit code and what --json would print."""
+
+    code: int
+    summary: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The states with a row."""
+        return {state: self.summary[state] for state in STATES if self.summary.get(state)}
+
+
+class Pushing:
+    """One marketing department: `ask` adds rows to its table, `push` pushes them."""
+
+    def __init__(self, server: Any, folder: Any) -> None:
+        self.server, self.folder = server, folder
+        self.account = server.account_ids[0]
+        with client_of(server) as client:
+            self.contacts = [record["id"] for record in client.every("contacts")]
+            self.sequences = [record["id"] for record in client.every("sequences")]
+        self.execute("create schema if not exists boast_data")
+        self.table()
+
+    def execute(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.folder / "boast.duckdb")) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def table(self, columns: str = "request_id text, contact_id text, sequence_id text, action text") -> None:
+        """Make the pending table anew."""
+        self.execute(f"create or replace table boast_data.pending_enrollments ({columns})")
+
+    def ask(self, *rows: dict[str, Any]) -> None:
+        for row in rows:
+            names, marks = ", ".join(row), ", ".join("?" * len(row))
+            self.execute(f"insert into boast_data.pending_enrollments ({names}) values ({marks})", [*row.values()])
+
+    def free_pairs(self, count: int) -> list[dict[str, str]]:
+        """Pairs that have no enrollment at all, each of another contact where there are enough."""
+        there = {(e["contact_id"], e["sequence_id"]) for e in self.server.truth().values()}
+        every = [(c, s) for s in self.sequences for c in self.contacts if (c, s) not in there]
+        assert len(every) >= count
+        return [{"contact_id": contact, "sequence_id": sequence} for contact, sequence in every[:count]]
+
+    def enrollment(self, status: str) -> dict[str, Any]:
+        """An enrollment with this status, whose pair has no other."""
+        truth = list(self.server.truth().values())
+        pairs = [(e["contact_id"], e["sequence_id"]) for e in truth]
+        return next(e for e in truth if e["status"] == status and pairs.count((e["contact_id"], e["sequence_id"])) == 1)
+
+    def push(self, **options: Any) -> Result:
+        printed: list[dict[str, Any]] = []
+        try:
+            code = push_job("duckdb", "boast_data", as_json=printed.append, new_ledger=True, **options)
+        except BoastError as error:
+            return Result(error.exit_code, error.summary or {}, str(error))
+        result = Result(code, printed[0])
+        assert result.summary["queried"] == sum(result.summary[state] for state in STATES)
+        return result
+
+    def decide(self, action: str, *keys: str, states: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+        printed: list[dict[str, Any]] = []
+        requests_job("duckdb", "boast_data", action=action, keys=keys, states=states, as_json=printed.append)
+        return printed[0]["requests"]
+
+    def states(self) -> dict[str, str]:
+        """Request key to state, from the view."""
+        return dict(self.execute("select request_key, state from boast_data.push_requests"))
+
+    @property
+    def writes(self) -> dict[str, int]:
+        """Writes that acted, counted on the server."""
+        return self.server.control("GET", "counters")["writes"]
+
+    @property
+    def duplicates(self) -> list[Any]:
+        return self.server.control("GET", "counters")["duplicates"]

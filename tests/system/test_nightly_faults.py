@@ -1,0 +1,348 @@
+"""What goes wrong at night: a part fails, the warehouse hangs up, the disk fills, the clock jumps, a stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import dlt
+import duckdb
+import pytest
+
+from boast_source.errors import LockedError
+from boast_source.runs.lock import SILENCE, lock
+from tests.conftest import DYING, NO_REPORT, Workplace, finish, stored
+from tests.support.sandbox_client import client_of
+
+pytest_plugins = ["tests.support.postgres"]
+PENDING = "create table boast_data.pending_enrollments (contact_id text, sequence_id text)"
+
+
+@pytest.fixture
+def night(sandbox, workplace):
+    """A sandbox, a workplace, and pairs that are free."""
+    server = sandbox(enrollments=60)
+    workplace.use(server, **NO_REPORT)
+    return server, workplace, pairs(server)
+
+
+def pairs(server):
+    with client_of(server) as client:
+        contacts = [record["id"] for record in client.every("contacts")]
+        sequences = [record["id"] for record in client.every("sequences")]
+    there = {(e["contact_id"], e["sequence_id"]) for e in server.truth().values()}
+    return [(c, s) for s in sequences for c in contacts if (c, s) not in there]
+
+
+def ask(workplace, some):
+    with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
+        connection.execute("create schema if not exists boast_data")
+        connection.execute(PENDING.replace("create table", "create table if not exists"))
+        connection.executemany("insert into boast_data.pending_enrollments values (?, ?)", some)
+
+
+def wait_for(server, process, what, count=1):
+    deadline = time.monotonic() + 60
+    while server.control("GET", "counters")["arrived"].get(what, 0) < count and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.02)
+
+
+def held(server, what="enrollments"):
+    """From now on nothing of it is answered."""
+    server.control("DELETE", "counters")
+    server.control("POST", "faults", {"kind": "hold", "seconds": 60, "path": what})
+
+
+def test_a_push_that_breaks_leaves_the_load_and_its_views_and_says_so(night):
+    server, workplace, free = night
+    ask(workplace, free[:2])
+    assert workplace.boast("nightly", "--new-ledger").code == 0
+    ask(workplace, free[2:4])
+    server.control("POST", "mutate", {"update": 5, "insert": 1})
+    workplace_sql(workplace, "drop view boast_data.push_requests")
+    workplace_sql(workplace, "drop view boast_data.pipeline_health")
+    workplace_sql(workplace, "alter table boast_data.push_ledger drop column http_status")
+    report = workplace.folder / "report.html"
+    done = workplace.boast("nightly", "--json", SOURCES__BOAST__REPORT_PATH=str(report))
+    assert (done.code, done.json["status"], done.json["push"]) == (1, "failed", None)
+    assert "http_status" in done.json["error"]
+    assert "the load goes on without it" in done.err
+    assert f"The report in {report} lacks a part" in done.json["error"]
+    assert "How sequences compare" in report.read_text() or "<svg" in report.read_text()
+    assert stored(workplace) == server.truth()
+    assert workplace.sql("select stored, last_exit_code from boast_data.pipeline_health") == [(len(server.truth()), 1)]
+    assert server.control("GET", "counters")["writes"] == {"POST sequence_enrollments": 2}
+
+
+def test_a_night_in_which_push_and_load_fail_says_why_of_both(night):
+    server, workplace, free = night
+    assert workplace.boast("load").code == 0
+    ask(workplace, free[:1])  # and there is no ledger
+    server.control("POST", "faults", {"kind": "status", "status": 403, "path": "accounts"})
+    done = workplace.boast("nightly", "--json")
+    assert (done.code, done.json["load"], done.json["push"]) == (1, None, None)
+    assert "HTTP 403" in done.json["error"]
+    assert '"push_ledger" does not exist' in done.json["error"]
+
+
+def workplace_sql(workplace, statement):
+    with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
+        connection.execute(statement)
+
+
+def test_a_stop_while_it_loads_ends_with_3_and_the_next_night_does_the_rest(night):
+    server, workplace, free = night
+    ask(workplace, free[:2])
+    held(server)
+    process = workplace.start("nightly", "--new-ledger", "--json")
+    wait_for(server, process, "GET sequence_enrollments")
+    process.send_signal(signal.SIGTERM)
+    done = finish(process, timeout=20)
+    assert (done.code, done.json["status"]) == (3, "attention")
+    assert workplace.sql("select exit_code, error from boast_data.runs") == [
+        (3, "Stopped before it was done. The next run does the rest.")
+    ]
+    server.control("DELETE", "faults")
+    assert workplace.boast("nightly", "--json").json["push"]["enrolled"] == 2
+
+
+@pytest.mark.parametrize("place", ["normalize/extracted", "load/normalized"])
+def test_a_stop_while_dlt_is_at_work_sends_nothing_and_the_next_night_does_the_rest(night, place):
+    server, workplace, free = night
+    server.control("POST", "mutate", {"insert": 3000})
+    ask(workplace, free[:2])
+    process = workplace.start("nightly", "--new-ledger", "--json")
+    folder = workplace.folder / "state" / "pipelines" / "boast" / place
+    while not (folder.is_dir() and any(folder.iterdir())):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    done = finish(process, timeout=60)
+    assert (done.code, done.json["status"]) == (3, "attention")
+    assert server.control("GET", "counters")["writes"] == {}
+    assert workplace.boast("nightly", "--json", "--new-ledger").json["push"]["queried"] == 2
+    assert stored(workplace) == server.truth()
+
+
+@pytest.mark.parametrize(
+    ("command", "where"), [("nightly", "make_report"), ("nightly", "_published"), ("load", "_published")]
+)
+def test_a_stop_after_the_load_is_in_the_record_and_in_the_summary(night, command, where):
+    server, workplace, _ = night
+    workplace.env |= {"SOURCES__BOAST__REPORT_PATH": "r.html", "SOURCES__BOAST__PUBLISH_PATH": "bi/copy.duckdb"}
+    stop = {"DIE_AT": f"before 1 boast_source.outputs.outputs:{where}", "DIE_WITH": "TERM", "PYTHONPATH": DYING}
+    done = workplace.boast(command, "--json", RUNTIME__DLTHUB_TELEMETRY="false", **stop)
+    assert (done.code, done.json["status"]) == (3, "attention"), done.err
+    (account,) = (done.json["load"] if command == "nightly" else done.json)["accounts"]
+    assert (account["loaded"], account["verified"]) == (60, "covered")
+    runs = workplace.sql("select run_id, status, exit_code, listed, loaded, error from boast_data.runs")
+    assert runs == [
+        (done.json["run_id"], "attention", 3, 60, 60, "Stopped before it was done. The next run does the rest.")
+    ]
+    assert workplace.boast(command).code == 0
+    assert (workplace.folder / "bi" / "copy.duckdb").exists()
+    assert stored(workplace) == server.truth()
+
+
+def test_a_stop_while_it_sends_ends_with_3_and_counts_what_was_done(night):
+    server, workplace, free = night
+    ask(workplace, free[:100])
+    rule = {"kind": "latency", "seconds": 0.2, "method": "POST", "path": "sequence_enrollments"}
+    server.control("POST", "faults", rule)
+    process = workplace.start("nightly", "--new-ledger", "--json")
+    wait_for(server, process, "POST sequence_enrollments")
+    process.send_signal(signal.SIGTERM)
+    done = finish(process, timeout=60)
+    assert (done.code, done.json["push"]["unknown"]) == (3, 0)
+    enrolled = done.json["push"]["enrolled"]
+    assert 0 < enrolled < 100
+    server.control("DELETE", "faults")
+    assert workplace.boast("nightly", "--json").json["push"]["enrolled"] == 100 - enrolled
+    assert server.control("GET", "counters")["writes"] == {"POST sequence_enrollments": 100}
+    assert stored(workplace) == server.truth()
+
+
+def test_a_lock_left_by_a_process_that_died_is_taken_over(night):
+    server, workplace, _ = night
+    held(server)
+    process = workplace.start("nightly")
+    wait_for(server, process, "GET sequence_enrollments")
+    process.kill()
+    finish(process)
+    assert (workplace.folder / "state" / "pipelines" / "boast.lock.json").exists()
+    server.control("DELETE", "faults")
+    assert workplace.boast("nightly").code == 0
+    story = "select status, exit_code, error like 'It ended without a word%', finished_at >= started_at"
+    story += " from boast_data.runs order by started_at"
+    assert workplace.sql(story) == [("failed", None, True, True), ("ok", 0, None, True)]
+
+
+def test_a_lock_of_another_machine_counts_while_it_shows_life(night):
+    _, workplace, _ = night
+    folder = workplace.folder / "state" / "pipelines"
+    folder.mkdir(parents=True)
+    note = folder / "boast.lock.json"
+    note.write_text(json.dumps({"pid": 1, "host": "elsewhere", "since": "2026-01-01"}))
+    done = workplace.boast("nightly")
+    assert done.code == 4
+    assert "process 1 on elsewhere" in done.err
+    assert note.exists()
+    silent = time.time() - SILENCE - 1
+    os.utime(note, (silent, silent))
+    assert workplace.boast("nightly").code == 0
+    assert not note.exists()
+
+
+def test_a_run_shows_life_for_other_machines(tmp_path):
+    pipeline = dlt.pipeline("boast", pipelines_dir=str(tmp_path))
+    note = tmp_path / "boast.lock.json"
+    with lock(pipeline, beat=0.01):
+        os.utime(note, (0, 0))
+        deadline = time.monotonic() + 10
+        while note.stat().st_mtime == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert note.stat().st_mtime > 0
+        with pytest.raises(LockedError, match=f"process {os.getpid()}"), lock(pipeline):
+            pass
+    assert not note.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of another process's files")
+@pytest.mark.parametrize("room", [2**12, 2**17])  # too little for dlt's files; too little for DuckDB's
+def test_a_full_disk_ends_with_1_and_the_next_night_does_everything(night, room):
+    import resource  # noqa: PLC0415
+
+    server, workplace, free = night
+    ask(workplace, free[:3])
+    assert workplace.boast("nightly", "--new-ledger").code == 0
+    before = stored(workplace)
+    ask(workplace, free[3:6])
+    server.control("POST", "mutate", {"update": 20, "insert": room // 64})
+    process = workplace.start("nightly", "--json")
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (room, room))  # bytes that no file may grow beyond
+    done = finish(process)
+    assert done.code == 1, done.err
+    assert done.json["status"] == "failed"
+    assert "could not be written or read: File too large" in done.json["error"]
+    assert "Traceback" not in done.err
+    assert stored(workplace) == before
+    done = workplace.boast("nightly", "--json")
+    assert (done.code, done.json["push"]["queried"]) == (0, 3)
+    assert stored(workplace) == server.truth()
+    enrolled = done.json["push"]["enrolled"]  # chance may have enrolled one of them meanwhile
+    assert server.control("GET", "counters")["writes"] == {"POST sequence_enrollments": 3 + enrolled}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own with little room."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("left", [0, 20_000, 200_000, 800_000])
+def test_a_disk_that_is_really_full_is_named_and_the_next_night_does_everything(sandbox, small_disk, left):
+    server = sandbox(enrollments=60)
+    (small_disk / "home").mkdir()
+    workplace = Workplace(small_disk).use(server, **NO_REPORT)
+    free = pairs(server)
+    ask(workplace, free[:3])
+    assert workplace.boast("nightly", "--new-ledger").code == 0
+    ask(workplace, free[3:6])
+    server.control("POST", "mutate", {"update": 20, "insert": 4000})
+    room = os.statvfs(small_disk)
+    (small_disk / "fill").write_bytes(b"x" * (room.f_bavail * room.f_frsize - left))
+    done = workplace.boast("nightly", "--json")
+    assert done.code == 1, done.err
+    assert re.search("no space left|not enough space|out of space|disk is full", done.json["error"].lower())
+    assert "Traceback" not in done.err
+    (small_disk / "fill").unlink()
+    done = workplace.boast("nightly", "--json")
+    assert done.code == 0, done.err
+    assert done.json["push"]["queried"] == 3
+    assert stored(workplace) == server.truth()
+    writes = server.control("GET", "counters")["writes"]
+    assert writes == {"POST sequence_enrollments": 3 + done.json["push"]["enrolled"]}
+
+
+def lose_connections(postgres):
+    return postgres.sql(
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+        " where datname = current_database() and pid <> pg_backend_pid()"
+    )[0][0]
+
+
+@pytest.mark.parametrize("where", ["while it lists", "while it sends"])
+def test_a_warehouse_that_hangs_up_fails_the_night_and_the_next_one_does_everything(night, postgres, where):
+    server, workplace, free = night
+    workplace.env |= postgres.env | {"SOURCES__BOAST__PUSH__SETTLE_AFTER": "1"}
+    postgres.sql("create schema boast_data")
+    postgres.sql(PENDING)
+    for pair in free[:40]:
+        postgres.sql("insert into boast_data.pending_enrollments values ('{}', '{}')".format(*pair))
+    command = ("nightly", "--destination", "postgres", "--new-ledger", "--json")
+    method = "GET" if where == "while it lists" else "POST"
+    rule = {"kind": "latency", "seconds": 0.5, "method": method, "path": "sequence_enrollments"}
+    server.control("POST", "faults", rule)
+    process = workplace.start(*command)
+    wait_for(server, process, f"{method} sequence_enrollments", count=3)
+    assert lose_connections(postgres) > 0
+    done = finish(process)
+    assert done.code == 1, done.err
+    assert "Traceback" not in done.err
+    assert "correct-horse" not in done.err + done.out
+    assert postgres.sql("select exit_code from boast_data.runs") == [(1,)]
+    server.control("DELETE", "faults")
+    for _ in range(5):
+        time.sleep(1.5)
+        done = workplace.boast(*command)
+        if done.json["push"]["queried"] == 0:
+            break
+    assert done.code == 0, done.err
+    assert server.control("GET", "counters")["writes"] == {"POST sequence_enrollments": 40}
+    rows = dict(postgres.sql("select id, status from boast_data.sequence_enrollments"))
+    assert rows == {key: record["status"] for key, record in server.truth().items()}
+
+
+def test_the_night_when_the_clocks_go_back_may_run_twice(night):
+    server, workplace, free = night
+    ask(workplace, free[:3])
+    codes = [
+        workplace.boast("nightly", "--new-ledger", "--json", TZ=zone, SOURCES__BOAST__TIME_ZONE="Europe/Berlin").json
+        for zone in ("Europe/Berlin", "CET-1CEST", "America/New_York")  # summer time, winter time, another machine's
+    ]
+    assert [one["push"]["enrolled"] for one in codes] == [3, 0, 0]
+    assert [one["load"]["accounts"][0]["loaded"] for one in codes] == [60, 0, 0]
+    assert server.control("GET", "counters")["writes"] == {"POST sequence_enrollments": 3}
+    apart = "select max(abs(epoch(now()) - epoch(finished_at))) < 300 from boast_data.runs"
+    assert workplace.sql(apart) == [(True,)]
+
+
+@pytest.mark.parametrize("jump", ["3 days", "-3 days"])
+def test_a_clock_that_was_wrong_and_is_put_right_hides_no_trouble(night, jump):
+    """What was recorded while the clock was ahead or behind is moved in the tables: to the runs it is the same."""
+    server, workplace, free = night
+    ask(workplace, free[:1])
+    assert workplace.boast("nightly", "--new-ledger").code == 0
+    for table, columns in (("runs", ("started_at", "finished_at")), ("push_ledger", ("recorded_at",))):
+        for column in columns:
+            workplace_sql(workplace, f"update boast_data.{table} set {column} = {column} + interval '{jump}'")
+    assert workplace.boast("status", "--max-age", "26h").code == 1  # nothing is known of the last hours
+    ask(workplace, free[1:2])
+    server.control("POST", "mutate", {"update": 3})
+    assert workplace.boast("nightly").code == 0
+    assert workplace.boast("status", "--max-age", "26h").code == 0
+    assert stored(workplace) == server.truth()
+    assert server.control("GET", "counters")["writes"] == {"POST sequence_enrollments": 2}

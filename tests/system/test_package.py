@@ -1,0 +1,108 @@
+"""The wheel alone, in an empty environment; the README's words; the locks."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import duckdb
+
+from tests.conftest import stored
+from tests.support.wheel import ROOT, environment
+
+PENDING = "create table boast_data.pending_enrollments (contact_id text, sequence_id text)"
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+
+
+def test_the_wheel_alone_shows_its_help_and_imports_without_the_extras(wheel, tmp_path):
+    """Its dependencies come from this environment, the extras (aiohttp, psycopg2) are made unreachable."""
+    python, site = environment(tmp_path / "env")
+    hidden = "import sys; sys.modules['aiohttp'] = sys.modules['psycopg2'] = sys.modules['deltalake'] = None"
+    (site / "hidden.pth").write_text(hidden)
+    subprocess.run([*PIP, "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)], check=True)
+
+    def run(*arguments):
+        return subprocess.run(
+            [str(python), *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+            check=False,
+            timeout=60,
+        )
+
+    code = "import boast_source, boast_source.source as s; print(boast_source.__file__); boast_source.boast_source"
+    imported = run("-c", code)
+    assert imported.returncode == 0, imported.stderr
+    assert str(site) in imported.stdout
+    helped = run("-m", "boast_source", "--help")
+    assert helped.returncode == 0
+    assert "boast demo" in helped.stdout
+    for command in ("sandbox", "demo"):
+        refused = run("-m", "boast_source", command)
+        assert refused.returncode == 2
+        assert 'pip install "boast-source[sandbox]"' in refused.stderr
+
+
+def test_the_locks_name_versions_and_hashes_and_no_address():
+    for path in [*ROOT.glob("*.lock"), *ROOT.glob("pipelines/*/*.lock")]:
+        text = path.read_text()
+        assert "://" not in text
+        pinned = re.findall(r"^[a-z0-9._-]+==\S+.*\\$", text, re.MULTILINE)
+        assert 5 < len(pinned) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE))
+
+
+def test_the_readme_shows_the_two_commands_and_every_setting():
+    readme = (ROOT / "README.md").read_text()
+    assert "make demo" in readme
+    assert "make test" in readme
+    for key in (
+        "base_url",
+        "account_ids",
+        "max_concurrency",
+        "max_requests_per_second",
+        "request_timeout",
+        "lock_timeout",
+    ):
+        assert f"`sources.boast.{key}`" in readme
+
+
+def test_the_readmes_python_runs(sandbox, workplace):
+    server = sandbox(enrollments=30)
+    workplace.use(server)
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
+        script = block.replace(
+            'BoastClient("your token")', f'BoastClient("{server.access_token}", base_url="{server.base_url}")'
+        )
+        done = subprocess.run(
+            [sys.executable, "-W", "error::DeprecationWarning:boast_source", "-c", script],
+            cwd=workplace.folder,
+            env=os.environ | workplace.env | {"DLT_DATA_DIR": str(workplace.folder / "state")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "active" in done.stdout
+
+
+def test_the_readmes_commands_run(sandbox, workplace):
+    """All but the first, which installs: `python -m benchmarks.newcomer` does that to the letter, and times it."""
+    server = sandbox(enrollments=30)
+    workplace.use(server)
+    for statement in ("create schema boast_data", PENDING):
+        with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
+            connection.execute(statement)
+    block = re.search(r"## Use it\n\n```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    install, export, *commands = [line.split("#")[0].split() for line in block.splitlines()]
+    assert install[:2] == ["pip", "install"]
+    assert export == ["export", "SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN=..."]
+    assert export[1].split("=")[0] in workplace.env
+    assert [program for program, *_ in commands] == ["boast"] * 5
+    for _, *arguments in commands:
+        done = workplace.boast(*arguments)
+        assert done.code == 0, (arguments, done.err)
+    assert stored(workplace) == server.truth()

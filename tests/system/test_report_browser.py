@@ -1,0 +1,111 @@
+"""The report in a real browser: no error, no request, nothing wider than the screen, light and dark."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.page_reader import read_page
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is in the dev group")
+QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Playwright's own Chromium, or the one that is installed."""
+    with playwright.sync_playwright() as driver:
+        own = Path(driver.chromium.executable_path)
+        path = own if own.exists() else shutil.which("chromium") or shutil.which("google-chrome")
+        if path is None:
+            pytest.skip("there is no Chromium: install it with `playwright install chromium`")
+        browser = driver.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def report(sandbox, workplace):
+    workplace.use(sandbox(enrollments=600))
+    done = workplace.boast("nightly")
+    assert done.code == 0, done.err
+    return workplace, workplace.folder / "boast_report.html"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 390])
+def test_it_shows_without_an_error_or_a_request_and_fits_the_screen(browser, report, width, scheme):
+    _, file = report
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    assert said == []
+    assert asked == [file.as_uri()]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    visible = page.locator("figure svg >> visible=true")
+    assert visible.count() == 4
+    boxes = [visible.nth(n).bounding_box() for n in range(4)]
+    assert all(box["width"] <= width and box["height"] > 150 for box in boxes)
+    paper, ink = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color"))
+    assert (brightness(paper) > brightness(ink)) == (scheme == "light")
+    assert page.screenshot(full_page=True)[:4] == b"\x89PNG"
+    page.close()
+
+
+def brightness(colour: str) -> int:
+    return sum(int(part) for part in colour.removeprefix("rgb(").rstrip(")").split(","))
+
+
+def test_the_tip_says_what_is_under_the_pointer(browser, report):
+    _, file = report
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.goto(file.as_uri())
+    mark = page.locator(".wide [aria-roledescription=bar]").first
+    says = mark.get_attribute("aria-label")
+    assert says.endswith(" enrolled")
+    assert page.locator("#tip").is_hidden()
+    mark.scroll_into_view_if_needed()
+    box = mark.bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 3, box["y"] + 2)
+    assert page.locator("#tip").inner_text() == says
+    page.close()
+
+
+def test_the_numbers_that_a_reader_sees_are_those_of_the_views(browser, report):
+    workplace, file = report
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(file.as_uri())
+    tiles = page.locator("#totals b").all_inner_texts()
+    rows = page.locator("#sequences tbody tr")
+    seen = [rows.nth(n).locator("td").all_inner_texts() for n in range(rows.count())]
+    page.close()
+    ((enrolled, active, completed, responded),) = workplace.sql(
+        "select sum(enrolled), sum(active), sum(completed), sum(responded) from boast_data.sequence_performance"
+    )
+    assert tiles == [f"{n:,}" for n in (enrolled, active, completed, responded, 0)]
+    expected = workplace.sql(
+        "select sequence_name, enrolled, active, completed, removed, responded,"
+        " completion_rate, response_rate from boast_data.sequence_performance order by enrolled desc, sequence_id"
+    )
+    assert [row[:8] for row in seen] == [
+        [row[0], *(f"{n:,}" for n in row[1:6]), *(f"{100 * rate:.1f} %" for rate in row[6:])] for row in expected
+    ]
+    assert len(read_page(file.read_text()).tables["sequences"]) == len(seen)
+
+
+def test_it_prints_on_paper(browser, report):
+    _, file = report
+    page = browser.new_page(color_scheme="dark")
+    page.goto(file.as_uri())
+    printed = page.pdf(format="A4")
+    page.emulate_media(media="print")
+    assert brightness(page.evaluate("getComputedStyle(document.body).backgroundColor")) == 3 * 255
+    assert page.locator("details").first.is_hidden()
+    assert page.locator("figure svg >> visible=true").count() == 4
+    page.close()
+    assert printed.startswith(b"%PDF")

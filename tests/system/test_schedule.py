@@ -1,0 +1,159 @@
+"""The shipped cron lines, systemd units, GitHub workflow and Kubernetes job do what they say: each is carried out."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import stored
+from tests.support.wheel import ROOT, environment
+from tests.warehouse.test_postgres import listed
+from tests.warehouse.test_postgres import stored as stored_in_postgres
+
+pytest_plugins = ["tests.support.postgres"]
+
+PIPELINES = ROOT / "pipelines"
+BOAST = Path(sys.executable).with_name("boast")
+THERE = "/srv/boast"  # what the files say, and users change
+
+
+@pytest.fixture
+def installed(workplace):
+    """A folder as the files expect it: the command in its .venv."""
+    (workplace.folder / ".venv" / "bin").mkdir(parents=True)
+    (workplace.folder / ".venv" / "bin" / "boast").symlink_to(BOAST)
+    return workplace
+
+
+def shell(command, folder, env, *program):
+    return subprocess.run(
+        [*(program or ("/bin/sh",)), "-c", command],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_cron_lines_run_in_crons_bare_environment_and_mail_only_what_is_stale(sandbox, installed):
+    server = sandbox(enrollments=40)
+    folder = installed.folder
+    (folder / ".dlt").mkdir()
+    (folder / ".dlt" / "secrets.toml").write_text(
+        f'[sources.boast]\nbase_url = "{server.base_url}"\n'
+        f'[sources.boast.credentials]\naccess_token = "{server.access_token}"\n'
+    )
+    lines = (PIPELINES / "cron" / "boast.crontab").read_text().splitlines()
+    jobs = [re.fullmatch(r"(\S+ \S+ \S+ \S+ \S+) (.*)", line) for line in lines if not line.startswith("#")]
+    assert [job[1] for job in jobs] == ["0 2 * * *", "0 8 * * *"]
+    night, morning = (job[2].replace(THERE, str(folder)) for job in jobs)
+    assert "%" not in night + morning  # cron makes a line's end of it
+    bare = {"HOME": str(folder / "home"), "LOGNAME": "boast", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
+    bare |= {"DLT_DATA_DIR": str(folder / "state")}  # for root dlt would keep its state beside other tests'
+
+    mailed = shell(morning, "/", bare)
+    assert "No load has succeeded yet" in mailed.stdout
+    for _ in range(2):
+        done = shell(night, "/", bare)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [json.loads(line)["status"] for line in (folder / "nightly.jsonl").read_text().splitlines()] == ["ok", "ok"]
+    assert stored(installed) == server.truth()
+    quiet = shell(morning, "/", bare)
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+def test_systemd_accepts_the_units(installed):
+    units = []
+    for unit in (PIPELINES / "systemd").iterdir():
+        units.append(installed.folder / unit.name)
+        units[-1].write_text(unit.read_text().replace(THERE, str(installed.folder)))
+    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_the_systemd_service_starts_does_a_night_with_the_environment_file(sandbox, installed):
+    server = sandbox(enrollments=40)
+    text = (PIPELINES / "systemd" / "boast.service").read_text().replace(THERE, str(installed.folder))
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str
+    unit.read_string(text)
+    service = unit["Service"]
+    file = Path(service["EnvironmentFile"].removeprefix("-"))
+    file.write_text("".join(f"{name}={value}\n" for name, value in server.info["env"].items()))
+    env = dict(line.split("=", 1) for line in shlex.split(service["Environment"]))
+    env |= dict(line.split("=", 1) for line in file.read_text().splitlines())
+    done = subprocess.run(
+        shlex.split(service["ExecStart"]), cwd=service["WorkingDirectory"], env=env, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert stored(installed) == server.truth()
+    writable = service["ReadWritePaths"]
+    assert all(Path(path).is_relative_to(writable) for path in (env["HOME"], env["DLT_DATA_DIR"]))
+    assert service["RestartPreventExitStatus"] == "2 3"
+
+
+def test_the_steps_of_the_github_workflow_run_in_order_in_an_empty_folder(sandbox, workplace, postgres, wheel):
+    server = sandbox(enrollments=40)
+    flow = yaml.safe_load((PIPELINES / "github" / "boast.yml").read_text())
+    (job,) = flow["jobs"].values()
+    python, _ = environment(workplace.folder / "env", with_pip=True)
+    secrets = {
+        "BOAST_ACCESS_TOKEN": server.access_token,
+        "WAREHOUSE_URL": postgres.url(),
+    }
+    given = {
+        name: re.sub(r"\$\{\{ secrets\.(\w+) \}\}", lambda found: secrets[found[1]], value)
+        for name, value in job["env"].items()
+    }
+    assert given["BOAST_SOURCE"] == "boast-source[postgres]"
+    env = given | {
+        "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(workplace.folder / "home"),
+        "DLT_DATA_DIR": str(workplace.folder / "state"),
+        "GITHUB_STEP_SUMMARY": str(workplace.folder / "summary.md"),
+        "SOURCES__BOAST__BASE_URL": server.base_url,
+        "BOAST_SOURCE": f"boast-source[postgres] @ {wheel.as_uri()}",
+        "PIP_NO_DEPS": "1",  # they are installed already
+    }
+    (workplace.folder / "empty").mkdir()
+    for step in job["steps"]:
+        if "run" not in step:
+            assert step["uses"].startswith("actions/setup-python@")
+            continue
+        done = shell(step["run"], workplace.folder / "empty", env, "bash", "-e")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert stored_in_postgres(postgres) == listed(server)
+    assert "Fresh as of" in (workplace.folder / "summary.md").read_text()
+    assert list((workplace.folder / "empty").iterdir()) == []  # nothing that the next machine would miss
+
+
+def test_the_kubernetes_job_does_a_night_with_the_arguments_and_the_secret_alone(sandbox, workplace, postgres):
+    server = sandbox(enrollments=40)
+    cron = yaml.safe_load((PIPELINES / "kubernetes" / "cronjob.yaml").read_text())["spec"]
+    job = cron["jobTemplate"]["spec"]
+    (container,) = job["template"]["spec"]["containers"]
+    assert cron["concurrencyPolicy"] == "Forbid"
+    assert job["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [2, 3]
+    image = (PIPELINES / "kubernetes" / "Dockerfile").read_text()
+    assert json.loads(re.search(r"^CMD (.*)$", image, re.MULTILINE)[1]) == container["args"]
+    (home,) = re.findall(r"^ENV HOME=(\S+)", image, re.MULTILINE)
+    mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert {home, "/tmp"} == mounted  # all else is read-only
+    workplace.use(server, **postgres.env)
+    done = workplace.boast(*container["args"])
+    assert done.code == 0, done.err
+    assert stored_in_postgres(postgres) == listed(server)

@@ -1,0 +1,64 @@
+"""Tables and columns that somebody dropped by hand in the destination come back with the next load."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from tests.conftest import stored
+from tests.warehouse.test_postgres import counts, listed
+from tests.warehouse.test_postgres import stored as stored_in_postgres
+
+pytest_plugins = ["tests.support.postgres"]
+ONLY = ("load", "--resources", "sequence_enrollments", "--json")
+DROPS = {
+    "drop table boast_data.sequence_enrollments cascade": 30,
+    "drop table boast_data.sequence_enrollments_history cascade": 0,
+    "alter table boast_data.sequence_enrollments drop column contact_id cascade": 30,
+    "alter table boast_data.sequence_enrollments_history drop column status cascade": 0,
+}
+
+
+def good(done):
+    assert done.code == 0, done.err
+    return sum(account["loaded"] for account in done.json["accounts"])
+
+
+def execute(workplace, sql):
+    with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
+        return connection.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize(("drop", "again"), DROPS.items())
+def test_what_was_dropped_on_duckdb_is_rebuilt(sandbox, workplace, drop, again):
+    server = sandbox(enrollments=30)
+    workplace.use(server)
+    good(workplace.boast(*ONLY))
+    execute(workplace, drop)
+    done = workplace.boast(*ONLY)
+    assert good(done) == again
+    assert stored(workplace) == server.truth()
+    assert workplace.sql("select count(*), max(version) from boast_data.sequence_enrollments_history") == [(30, 1)]
+    assert good(workplace.boast(*ONLY)) == 0
+
+
+def test_a_fresh_working_folder_rebuilds_it_too(sandbox, workplace):
+    server = sandbox(enrollments=30)
+    workplace.use(server)
+    good(workplace.boast(*ONLY))
+    execute(workplace, "drop table boast_data.sequence_enrollments cascade")
+    assert good(workplace.boast(*ONLY, DLT_DATA_DIR=str(workplace.folder / "new"))) == 30
+    assert stored(workplace) == server.truth()
+
+
+def test_what_was_dropped_on_postgres_is_rebuilt(sandbox, workplace, postgres):
+    server = sandbox(enrollments=30)
+    workplace.use(server).env |= postgres.env
+    into = (*ONLY, "--destination", "postgres")
+    good(workplace.boast(*into))
+    for drop, again in DROPS.items():
+        postgres.sql(drop)
+        assert good(workplace.boast(*into)) == again, drop
+        assert stored_in_postgres(postgres) == listed(server)
+        assert counts(postgres, "sequence_enrollments_history", "version_key") == (30, 30)
+    assert good(workplace.boast(*into)) == 0

@@ -1,0 +1,451 @@
+"""The views against an independent computation in plain Python, on DuckDB and on a real Postgres."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import defaultdict
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from statistics import median
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlglot
+
+from boast_source import boast_source, models, warehouse
+from boast_source.commands.job import pipeline_for
+from boast_source.commands.nightly import nightly_job
+from boast_source.models import comments
+from boast_source.shapes import VIEWS
+from boast_source.warehouse.dialect import translated
+
+pytest_plugins = ["tests.support.postgres"]
+
+GOLDEN = Path(__file__).parent / "golden"
+KINDS = {"completed": 1, "removed": 2}
+START = datetime(2026, 3, 1, tzinfo=timezone.utc)
+COLUMNS = {
+    "id": "text",
+    "contact_id": "text",
+    "sequence_id": "text",
+    "response_id": "text",
+    "status": "text",
+    "created_at": "timestamptz",
+    "updated_at": "timestamptz",
+    "account_id": "text",
+    "missing_since": "timestamptz",
+}
+RUNS = {
+    **dict.fromkeys(("run_id", "command", "status", "verified", "error", "account_ids"), "text"),
+    **dict.fromkeys(("started_at", "finished_at"), "timestamptz"),
+    **dict.fromkeys(("exit_code", "listed"), "bigint"),
+}
+HISTORY = COLUMNS | {"version_key": "text", "version": "bigint", "content_hash": "text", "observed_at": "timestamptz"}
+
+
+def random_history(seed: int, *, orderly: bool) -> list[dict]:
+    """Versions of enrollments; `orderly`: what changes later is later, as on a server whose clock runs well."""
+    rng = random.Random(seed)
+    rows = []
+    for n in range(60):
+        moment = START + timedelta(hours=rng.uniform(0, 24 * 40))
+        record = dict.fromkeys(HISTORY) | {
+            "id": f"e{n:02}",
+            "contact_id": f"c{n % 17}",
+            "sequence_id": rng.choice(["s1", "s2", "s3"]),
+            "account_id": rng.choice(["a", "b"]),
+            "created_at": moment if rng.random() > 0.05 else None,
+            "updated_at": moment,
+        }
+        observed = moment
+        for version in range(1, rng.randint(1, 5) + 1):
+            moment = moment + timedelta(hours=rng.choice([0, 1, 30, 200]))
+            if not orderly:
+                record["updated_at"] = rng.choice([moment, START - timedelta(days=3), None])
+            elif version > 1:
+                record["updated_at"] = moment
+            observed = moment if orderly else max(observed, moment) + timedelta(minutes=rng.choice([0, 90]))
+            record["missing_since"] = observed if version > 1 and rng.random() < 0.2 else None
+            record["status"] = rng.choice(["active", "active", "completed", "removed", "paused", None])
+            if rng.random() < 0.3:
+                record["response_id"] = f"r{n}"
+            ahead = timedelta(days=3) if not orderly and rng.random() < 0.1 else timedelta()  # put right afterwards
+            record |= {"version": version, "observed_at": observed + ahead, "version_key": f"{n}-{version}"}
+            rows.append(dict(record))
+    return rows
+
+
+def newest(history: list[dict]) -> list[dict]:
+    return list({row["id"]: row for row in sorted(history, key=lambda row: row["version"])}.values())
+
+
+class Warehouse:
+    """A dataset with these tables and the views over them."""
+
+    def __init__(self, client) -> None:
+        self.client = client
+        client.create_dataset()
+
+    def table(self, name: str, columns: dict[str, str], rows: list[dict]) -> None:
+        qualified = self.client.make_qualified_table_name(name)
+        self.client.execute_sql(f"create table {qualified} ({', '.join(f'{c} {k}' for c, k in columns.items())})")
+        marks = ", ".join(["%s"] * len(columns))
+        for row in rows:
+            self.client.execute_sql(f"insert into {qualified} values ({marks})", *[row.get(c) for c in columns])
+
+    def enrollments(self, history: list[dict]) -> None:
+        self.table("sequence_enrollments_history", HISTORY, history)
+        self.table("sequence_enrollments", COLUMNS, newest(history))
+
+    def views(self, time_zone: str = "UTC") -> list[str]:
+        return models.create(self.client, time_zone=time_zone)
+
+    def rows(self, sql: str) -> list[tuple]:
+        return [tuple(row) for row in self.client.execute_sql(sql)]
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def place(request, tmp_path, monkeypatch):
+    """An empty dataset in each of the two, in a session whose time zone is not UTC."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "state"))
+    if request.param == "postgres":
+        for name, value in request.getfixturevalue("postgres").env.items():
+            monkeypatch.setenv(name, value)
+    with warehouse.held(pipeline_for(request.param, "boast_data"), patience=5) as client:
+        yield Warehouse(client)
+
+
+def happened(row: dict, before: str) -> datetime:
+    if row["missing_since"]:
+        return row["missing_since"]
+    if row["updated_at"] is None or before == "missing":
+        return row["observed_at"]
+    return max(row["updated_at"], row["created_at"]) if row["created_at"] else row["updated_at"]
+
+
+def state(row: dict) -> str:
+    return "missing" if row["missing_since"] else row["status"] or "none"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Australia/Sydney"])
+def test_the_daily_figures_equal_a_replay_of_every_day(place, zone):
+    history = random_history(5, orderly=True)
+    place.enrollments(history)
+    place.views(zone)
+
+    def day(moment):
+        return moment.astimezone(ZoneInfo(zone)).date()
+
+    lives = defaultdict(list)
+    for row in history:
+        lives[row["id"]].append(row)
+    counted = defaultdict(lambda: [0, 0, 0])
+    days = set()
+    for life in lives.values():
+        key = (life[0]["account_id"], life[0]["sequence_id"])
+        began = day(life[0]["created_at"] or life[0]["updated_at"])
+        counted[(began, *key)][0] += 1
+        days.add(began)
+        before = "active"
+        for row in life:
+            if state(row) != before:
+                days.add(day(happened(row, before)))
+                if state(row) in KINDS and before != "missing":
+                    counted[(day(happened(row, before)), *key)][KINDS[state(row)]] += 1
+            before = state(row)
+
+    def active_at_the_end_of(when, key):
+        total = 0
+        for life in lives.values():
+            began = day(life[0]["created_at"] or life[0]["updated_at"])
+            if (life[0]["account_id"], life[0]["sequence_id"]) == key and began <= when:
+                befores = ["active", *map(state, life)]
+                past = [row for row, before in zip(life, befores, strict=False) if day(happened(row, before)) <= when]
+                total += state(past[-1]) == "active" if past else 1
+        return total
+
+    got = place.rows(
+        "select day, account_id, sequence_id, enrolled, completed, removed, other_changes, active"
+        " from boast_data.enrollment_daily order by account_id, sequence_id, day"
+    )
+    assert {row[0] for row in got} == days
+    running = defaultdict(int)
+    for when, account, sequence, enrolled, completed, removed, other, active in got:
+        assert [enrolled, completed, removed] == counted[when, account, sequence]
+        assert active == active_at_the_end_of(when, (account, sequence))
+        running[account, sequence] += enrolled - completed - removed + other
+        assert active == running[account, sequence]
+    assert sum(row[3] for row in got) == len(lives)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_the_clocks_say_the_last_day_has_what_is_active_now(place, seed):
+    history = random_history(seed, orderly=False)
+    place.enrollments(history)
+    place.views()
+    now = defaultdict(int)
+    for row in newest(history):
+        now[row["account_id"], row["sequence_id"]] += state(row) == "active"
+    last = place.rows(
+        "select account_id, sequence_id, active from (select *, row_number() over"
+        " (partition by account_id, sequence_id order by day desc) as place from boast_data.enrollment_daily) as d"
+        " where place = 1"
+    )
+    assert {(account, sequence): active for account, sequence, active in last} == now
+
+
+@pytest.mark.parametrize("with_more", [False, True])
+def test_the_performance_of_each_sequence_equals_plain_python(place, with_more):
+    history = random_history(7, orderly=True)
+    place.enrollments(history)
+    responses = {f"r{n}": START + timedelta(days=60, hours=n) for n in range(0, 60, 2)}
+    if with_more:
+        place.table("sequences", {"id": "text", "name": "text"}, [{"id": "s1", "name": "Review"}])
+        created = [{"id": key, "created": moment} for key, moment in responses.items()]
+        place.table("responses", {"id": "text", "created": "timestamptz"}, created)
+    place.views()
+
+    def hours(since, until):
+        return None if since is None or until is None or until < since else int((until - since).total_seconds()) / 3600
+
+    def middle(values):
+        known = [value for value in values if value is not None]
+        return pytest.approx(median(known), abs=0.001) if known else None
+
+    expected = {}
+    groups = defaultdict(list)
+    for row in newest(history):
+        groups[row["account_id"], row["sequence_id"]].append(row)
+    for key, rows in groups.items():
+        there = [row for row in rows if not row["missing_since"]]
+        to_complete, to_respond = [], []
+        for row in there:
+            life = [v for v in history if v["id"] == row["id"] and not v["missing_since"]]
+            if row["status"] == "completed":
+                first = min(v["updated_at"] for v in life if v["status"] == "completed")
+                to_complete.append(hours(row["created_at"], first))
+            if row["response_id"]:
+                first = min(v["updated_at"] for v in life if v["response_id"])
+                first = responses.get(row["response_id"], first) if with_more else first
+                to_respond.append(hours(row["created_at"], first))
+        count = [sum(row["status"] == status for row in there) for status in ("active", "completed", "removed")]
+        responded = sum(row["response_id"] is not None for row in there)
+        expected[key] = (
+            "Review" if with_more and key[1] == "s1" else None,
+            len(there),
+            *count,
+            len(there) - sum(count),
+            responded,
+            len(rows) - len(there),
+            pytest.approx(count[1] / len(there)),
+            pytest.approx(responded / len(there)),
+            middle(to_complete),
+            middle(to_respond),
+        )
+    got = place.rows(
+        "select account_id, sequence_id, sequence_name, enrolled, active, completed, removed, other, responded,"
+        " missing, completion_rate, response_rate, median_hours_to_complete, median_hours_to_respond"
+        " from boast_data.sequence_performance"
+    )
+    assert {row[:2]: tuple(float(v) if hasattr(v, "as_tuple") else v for v in row[2:]) for row in got} == expected
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Auckland"])
+def test_the_cohorts_equal_plain_python(place, zone):
+    history = random_history(11, orderly=True)
+    late = START + timedelta(days=80)
+    moments = dict.fromkeys(("created_at", "updated_at", "observed_at"), late)
+    history.append(history[0] | moments | {"id": "late", "version": 1, "version_key": "late", "missing_since": None})
+    place.enrollments(history)
+    place.views(zone)
+    month = timedelta(days=30)
+    expected = defaultdict(lambda: [0] * 7)
+    for row in newest(history):
+        if row["missing_since"]:
+            continue
+        life = [v for v in history if v["id"] == row["id"]]
+        there = [v for v in life if not v["missing_since"]]
+        began = (row["created_at"] or life[0]["updated_at"]).astimezone(ZoneInfo(zone)).date().replace(day=1)
+        figures = expected[began, row["account_id"], row["sequence_id"]]
+        figures[0] += 1
+        for place_in, status in enumerate(("active", "completed", "removed"), 1):
+            figures[place_in] += row["status"] == status
+        figures[4] += row["response_id"] is not None
+        for place_in, then in (
+            (5, [v["updated_at"] for v in there if v["status"] == row["status"] == "completed"]),
+            (6, [v["updated_at"] for v in there if v["response_id"] and row["response_id"]]),
+        ):
+            took = min(then) - row["created_at"] if then and row["created_at"] else None
+            figures[place_in] += took is not None and timedelta(0) <= took <= month
+    got = place.rows(
+        "select month, account_id, sequence_id, enrolled, active, completed, removed, responded,"
+        " completed_in_30_days, responded_in_30_days from boast_data.enrollment_cohorts"
+    )
+    assert {row[:3]: list(row[3:]) for row in got} == expected
+    assert place.rows("select sum(enrolled), sum(responded) from boast_data.enrollment_cohorts") == place.rows(
+        "select sum(enrolled), sum(responded) from boast_data.sequence_performance"
+    )
+    rates = (
+        "select count(*) from boast_data.enrollment_cohorts"
+        " where abs(response_rate_30_days * enrolled - responded_in_30_days) > 0.001"
+    )
+    assert place.rows(rates) == [(0,)]
+    last = max(row["updated_at"] for row in newest(history) if row["updated_at"])
+    grown = place.rows("select distinct month, had_30_days from boast_data.enrollment_cohorts order by month")
+    assert grown == [
+        (began, began + timedelta(days=61) <= last.date()) for began in sorted({key[0] for key in expected})
+    ]
+    assert {had for _, had in grown} == {True, False}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_history_has_for_every_moment_the_version_that_had_been_seen_last(place, seed):
+    history = random_history(seed, orderly=False)
+    place.enrollments(history)
+    place.views()
+    rng = random.Random(seed)
+    for _ in range(12):
+        moment = START + timedelta(hours=rng.uniform(0, 24 * 60))
+        seen = newest([row for row in history if row["observed_at"] <= moment])
+        got = place.rows(
+            "select id, version from boast_data.enrollment_history"
+            f" where valid_from <= '{moment.isoformat()}' and (valid_to > '{moment.isoformat()}' or valid_to is null)"
+        )
+        assert sorted(got) == sorted((row["id"], row["version"]) for row in seen)
+    gaps = (
+        "select count(*) from (select valid_from, version, lag(valid_to)"
+        " over (partition by id order by version) as ended from boast_data.enrollment_history) as h"
+        " where version > 1 and ended <> valid_from"
+    )
+    assert place.rows(gaps) == [(0,)]
+    assert place.rows("select count(*) from boast_data.enrollment_history where valid_to < valid_from") == [(0,)]
+    current = "select count(*), count(distinct id) from boast_data.enrollment_history where is_current"
+    assert place.rows(current) == [(60, 60)]
+
+
+def test_empty_tables_and_no_ledger_give_views_that_can_be_asked(place):
+    place.enrollments([])
+    place.table("runs", RUNS, [])
+    assert place.views() == [name for name in models.NEEDS if name != "push_requests"]
+    assert place.rows("select * from boast_data.enrollment_daily") == []
+    assert place.rows("select * from boast_data.sequence_performance") == []
+    assert place.rows("select * from boast_data.enrollment_cohorts") == []
+    ((stored, waiting, last),) = place.rows("select stored, waiting, last_run_id from boast_data.pipeline_health")
+    assert (stored, waiting, last) == (0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("runs", "age"),
+    [
+        ([(5, None, 0), (29, None, 0)], 5),
+        ([(5, "a", 0), (6, "b", 0)], 6),
+        ([(5, "a", 0), (6, "b", 1), (30, "b", 0)], 30),  # what fails is not fresh
+        ([(5, "a", 0), (30, "b", 0), (8, None, 3)], 8),  # a run over all is one over each
+        ([(5, "a", 0), (7, "a,b", 0), (900, "b", 0)], 7),
+        ([(5, "a", 0), (900, "b", 0)], 5),  # nobody has listed b for weeks: it has left
+        ([(900, "a", 0), (901, "b", 0)], 900),
+        ([(-5, "b", 0), (5, "a", 0), (9, "b", 0)], 9),  # a clock ran ahead
+        ([(5, None, 1)], None),
+        ([(5, None, 2), (29, None, 0)], 5),  # verified, and then something else failed
+    ],
+)
+def test_the_freshness_is_that_of_the_account_that_waits_longest(place, runs, age):
+    place.enrollments([row | {"account_id": "ab"[n % 2]} for n, row in enumerate(random_history(3, orderly=True))])
+    now = datetime.now(timezone.utc)
+    moments = [(now - timedelta(hours=hours), accounts, code) for hours, accounts, code in runs]
+    rows = [{"run_id": str(n), "finished_at": m, "started_at": m, "listed": 1, "exit_code": c, "account_ids": a,
+             "verified": "failed" if c == 1 else "covered"}
+            for n, (m, a, c) in enumerate(moments)]  # fmt: skip
+    place.table("runs", RUNS, rows)
+    place.views()
+    ((hours,),) = place.rows("select hours_since_success from boast_data.pipeline_health")
+    assert hours is None if age is None else abs(float(hours) - age) < 0.1
+
+
+def test_a_load_makes_the_views_and_a_new_field_shows_in_the_history(sandbox, workplace):
+    server = sandbox(enrollments=60)
+    workplace.use(server)
+    assert workplace.boast("load").code == 0
+    assert workplace.sql("select count(*) from boast_data.enrollment_history where is_current") == [(60,)]
+    assert workplace.sql("select sum(active) from boast_data.sequence_performance") == workplace.sql(
+        "select count(*) from boast_data.sequence_enrollments where status = 'active'"
+    )
+    assert workplace.sql("select listed, stored, waiting, last_status from boast_data.pipeline_health") == [
+        (60, 60, 0, "ok")
+    ]
+    some = next(iter(server.truth()))
+    server.control("POST", "mutate", {"edits": [{"id": some, "set": {"channel": "sms"}, "touch": True}]})
+    assert workplace.boast("load", SOURCES__BOAST__TIME_ZONE="Europe/Berlin").code == 0
+    assert workplace.sql("select count(*) from boast_data.enrollment_history where channel = 'sms'") == [(1,)]
+    wrong = workplace.boast("load", SOURCES__BOAST__TIME_ZONE="Nowhere/Land")
+    assert (wrong.code, "IANA" in wrong.err) == (2, True)
+
+
+@pytest.mark.skipif(sqlglot.__version__.split(".")[0] != "30", reason="other versions of sqlglot write them otherwise")
+@pytest.mark.parametrize("dialect", ["snowflake", "bigquery", "databricks"])
+@pytest.mark.parametrize("name", models.NEEDS)
+def test_the_translations_are_those_that_were_looked_at(name, dialect):
+    """`BOAST_GOLDEN=1 pytest tests/warehouse/test_models.py` writes them anew: then look at the difference."""
+    sql = translated(models.written(name, models.EMPTY, "UTC"), dialect) + "\n"
+    file = GOLDEN / f"{name}.{dialect}.sql"
+    if os.environ.get("BOAST_GOLDEN"):
+        file.write_text(sql)
+    assert sql == file.read_text()
+
+
+def test_every_view_has_its_file_and_its_name_in_the_contract():
+    files = {file.stem for file in Path(models.__file__).parent.glob("*.sql")}
+    assert files == set(models.NEEDS) == set(VIEWS)
+
+
+@pytest.mark.parametrize("name", models.NEEDS)
+def test_a_view_reads_the_tables_that_it_says_and_calls_nothing_else_like_one(name):
+    query = sqlglot.parse_one(models.written(name, (), "UTC"), read="duckdb")
+    ctes = {cte.alias for cte in query.find_all(sqlglot.exp.CTE)}
+    assert ctes & set(comments.TABLES) <= set(models.EMPTY)  # what stands for a table that is not there
+    query = sqlglot.parse_one(models.text(name), read="duckdb")
+    ctes = {cte.alias for cte in query.find_all(sqlglot.exp.CTE)}
+    assert not ctes & set(comments.TABLES)
+    read = {table.name for table in query.find_all(sqlglot.exp.Table)} - ctes
+    assert read - set(models.EMPTY) - set(VIEWS) <= set(models.NEEDS[name])
+    renamed = models.renamed(models.text(name), comments.TABLES, "placed_{}".format)
+    renamed_tables = {table.name for table in sqlglot.parse_one(renamed, read="duckdb").find_all(sqlglot.exp.Table)}
+    assert renamed_tables - ctes == {f"placed_{table}" for table in read}
+
+
+def test_a_refresh_drops_the_tables_under_the_views_and_loads_them_again(place, sandbox, monkeypatch):
+    server = sandbox(enrollments=30)
+    for name, value in server.info["env"].items():
+        monkeypatch.setenv(name, value)
+    pipeline = pipeline_for(place.client.capabilities.sqlglot_dialect, "boast_data")
+    source = boast_source().with_resources("sequence_enrollments", "sequence_enrollments_history")
+    pipeline.run(source)
+    place.views()
+    pipeline.run(boast_source().with_resources("sequence_enrollments"), refresh="drop_sources")
+    place.views()
+    assert place.rows("select sum(enrolled) from boast_data.sequence_performance") == [(30,)]
+
+
+def test_everything_says_what_it_is_where_the_destination_can_keep_it(place, sandbox, monkeypatch):
+    server = sandbox(enrollments=30)
+    for name, value in server.info["env"].items():
+        monkeypatch.setenv(name, value)
+    place.client.execute_sql("create table boast_data.pending_enrollments (contact_id text, sequence_id text)")
+    dialect = str(place.client.capabilities.sqlglot_dialect)
+    nightly_job("postgres" if dialect == "postgres" else "duckdb", "boast_data", new_ledger=True)
+    found = {
+        (table, column): said
+        for table, column, said in place.client.execute_sql(comments._CATALOG[dialect], *["boast_data"] * 3)
+    }
+    for (table, column), said in found.items():
+        if table in VIEWS or table in {"runs", "push_ledger", "sequence_enrollments", "sequence_enrollments_history"}:
+            assert column in {"_dlt_id", "_dlt_load_id"} or said, (table, column)
+    assert {table for table, column in found if column is None and found[table, None]} == set(comments.TABLES)
+    for table, column in comments.SPECIAL:
+        assert found[table, column] == comments.SPECIAL[table, column]
+    assert set(comments.COLUMNS) <= {column for (table, column), said in found.items() if said}
+    before = len(found)
+    comments.comment(place.client)
+    assert len(list(place.client.execute_sql(comments._CATALOG[dialect], *["boast_data"] * 3))) == before

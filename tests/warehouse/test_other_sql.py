@@ -1,0 +1,61 @@
+"""A SQL destination that the connector knows nothing about (SQLite, through dlt's `sqlalchemy`): loads and pushes."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+
+import pytest
+
+from tests.support.sandbox_client import client_of
+
+TO = ("--destination", "sqlalchemy")
+
+
+@pytest.fixture
+def desk(sandbox, workplace):
+    """A loaded database with three pending enrollments."""
+    server = sandbox(enrollments=40)
+    settings = {"DESTINATION__SQLALCHEMY__CREDENTIALS": f"sqlite:///{workplace.folder}/boast.db"}
+    workplace.use(server).env |= settings | {"PYTHONPATH": ""}  # with SQLAlchemy, unlike a user
+    with client_of(server) as client:
+        contacts = [record["id"] for record in client.every("contacts")]
+        sequence = client.every("sequences")[0]["id"]
+    busy = {e["contact_id"] for e in server.truth().values() if e["sequence_id"] == sequence}
+    done = workplace.boast("load", *TO, "--resources", "sequence_enrollments", "--json")
+    assert done.code == 0, done.err
+    with database(workplace) as connection:
+        connection.execute("create table pending_enrollments (contact_id text, sequence_id text)")
+        free = [contact for contact in contacts if contact not in busy][:3]
+        connection.executemany("insert into pending_enrollments values (?, ?)", [(key, sequence) for key in free])
+    return server, workplace
+
+
+@contextmanager
+def database(workplace):
+    with closing(sqlite3.connect(workplace.folder / "boast__boast_data.db")) as connection, connection:
+        yield connection
+
+
+def test_the_second_load_loads_nothing(desk):
+    server, workplace = desk
+    again = workplace.boast("load", *TO, "--resources", "sequence_enrollments", "--json")
+    assert again.json["accounts"][0]["loaded"] == 0
+    with database(workplace) as connection:
+        rows = connection.execute("select id, status from sequence_enrollments").fetchall()
+    assert dict(rows) == {key: record["status"] for key, record in server.truth().items()}
+
+
+def test_a_push_needs_the_users_word_that_it_is_the_only_sender(desk):
+    server, workplace = desk
+    first = workplace.boast("push", *TO, "--new-ledger", "--json")
+    assert first.code == 2
+    assert "single_sender" in first.err
+    alone = {"SOURCES__BOAST__PUSH__SINGLE_SENDER": "true"}
+    server.control("POST", "faults", {"kind": "error_after_write", "method": "POST", "times": 1})
+    assert workplace.boast("push", *TO, "--new-ledger", "--json", **alone).json["enrolled"] == 3
+    assert workplace.boast("push", *TO, "--json", **alone).json["queried"] == 0
+    assert server.control("GET", "counters")["writes"] == {"POST sequence_enrollments": 3}
+    with database(workplace) as connection:
+        states = connection.execute("select state, count(*) from push_ledger group by 1 order by 1").fetchall()
+    assert states == [("claimed", 3), ("enrolled", 3), ("unknown", 1)]

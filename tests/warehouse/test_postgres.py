@@ -1,0 +1,356 @@
+"""`boast load` into a real Postgres, in real processes: as exact as into DuckDB, also for runs side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+
+import dlt
+import pytest
+
+from boast_source import boast_source
+from tests.conftest import finish
+
+pytest_plugins = ["tests.support.postgres"]
+
+INTO = ("load", "--destination", "postgres")
+FIELDS = ("id", "contact_id", "sequence_id", "response_id", "status", "account_id")
+
+
+@pytest.fixture
+def job(workplace, postgres):
+    """A workplace whose commands reach the empty database."""
+    workplace.env |= postgres.env
+    return workplace
+
+
+def loaded(done):
+    assert done.code == 0, done.err
+    return sum(account["loaded"] for account in done.json["accounts"])
+
+
+def stored(postgres):
+    stamp = "to_char({0} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+    times = f"{stamp.format('created_at')}, {stamp.format('updated_at')}"
+    table = "boast_data.sequence_enrollments where missing_since is null"
+    rows = postgres.sql(f"select {', '.join(FIELDS)}, {times} from {table}")
+    return {row[0]: dict(zip((*FIELDS, "created_at", "updated_at"), row, strict=True)) for row in rows}
+
+
+def listed(server):
+    """The enrollments of the API, their documented fields."""
+    names = (*FIELDS, "created_at", "updated_at")
+    return {key: {name: record[name] for name in names} for key, record in server.truth().items()}
+
+
+def counts(postgres, table, key):
+    return postgres.sql(f"select count(*), count(distinct {key}) from boast_data.{table}")[0]
+
+
+def test_the_second_load_loads_nothing_and_the_third_exactly_what_changed(sandbox, job, postgres):
+    server = sandbox(enrollments=300, accounts=2)
+    job.use(server)
+    assert loaded(job.boast(*INTO, "--json")) == 300
+    assert stored(postgres) == listed(server)
+    again = job.boast(*INTO, "--prove", "--json", DLT_DATA_DIR=str(job.folder / "a_new_working_folder"))
+    assert loaded(again) == 0
+    assert {account["verified"] for account in again.json["accounts"]} == {"exact"}
+
+    server.control("POST", "mutate", {"update": 17, "insert": 5})
+    assert loaded(job.boast(*INTO, "--json")) == 22
+    assert stored(postgres) == listed(server)
+    assert counts(postgres, "sequence_enrollments", "id") == (305, 305)
+    assert counts(postgres, "sequence_enrollments_history", "version_key") == (322, 322)
+    assert postgres.sql("select status, verified, listed, loaded from boast_data.runs order by started_at") == [
+        ("ok", "covered", 300, 300),
+        ("ok", "exact", 300, 0),
+        ("ok", "covered", 305, 22),
+    ]
+
+
+def test_vanished_rows_are_marked_and_unmarked_and_the_history_has_three_versions(sandbox, job, postgres):
+    server = sandbox(enrollments=60)
+    job.use(server)
+    only = ("--resources", "sequence_enrollments", "--json")
+    job.boast(*INTO, *only)
+    (gone,) = server.control("POST", "mutate", {"delete": 1})["deleted"]
+    assert job.boast(*INTO, *only).json["accounts"][0]["missing"] == 1
+    marked = "select id from boast_data.sequence_enrollments where missing_since is not null"
+    assert postgres.sql(marked) == [(gone,)]
+    server.control("POST", "mutate", {"restore_ids": [gone]})
+    assert loaded(job.boast(*INTO, *only)) == 1
+    assert postgres.sql(marked) == []
+    assert postgres.sql(
+        "select version, missing_since is not null from boast_data.sequence_enrollments_history"
+        f" where id = '{gone}' order by version"
+    ) == [(1, False), (2, True), (3, False)]
+
+
+LONG = ("one", "two", "three")
+AWKWARD = [
+    "",
+    " ",
+    "NULL",
+    "null",
+    "\\N",
+    "\\.",
+    "\\",
+    '"',
+    '""',
+    'a,"b"\nc\r\nd',
+    "é ☃ 𝄞",
+    "\ttab",
+    "'; drop table x; --",
+    "%s",
+]
+
+
+def test_every_awkward_value_arrives_as_it_is_and_is_not_loaded_again(sandbox, job, postgres):
+    server = sandbox(enrollments=40)
+    job.use(server)
+    ids = sorted(server.truth())[: len(AWKWARD)]
+    deep = {"z": [1, 2.5, None, True, 'é"\\\n'], "a": {"b": {}, "": ""}}
+    texts = [
+        {"id": key, "set": {"status": text, "note": text, "tags": [text], "deep": deep}}
+        for key, text in zip(ids, AWKWARD, strict=True)
+    ]
+    kinds = [
+        {"big": 9_007_199_254_740_993, "ratio": 0.1, "yes": True, "updated_at": "0001-01-01T00:00:00Z"},
+        {"big": -9_223_372_036_854_775_808, "ratio": 1e-300, "yes": False, "updated_at": "9999-12-31T23:59:59.999Z"},
+        {"ratio": 3, "created_at": "2026-03-29T01:30:00.123456+01:00"},
+    ]
+    others = sorted(server.truth())[len(AWKWARD) :]
+    long = 'a "line"\n' * 60_000  # three of them are more than a block of what is read at once
+    for name in LONG:
+        server.control("POST", "mutate", {"edits": [{"id": others[3], "set": {name: long}}]})
+    server.control("POST", "mutate", {"edits": texts})
+    server.control("POST", "mutate", {"edits": [{"id": k, "set": v} for k, v in zip(others, kinds, strict=False)]})
+    nul = {"status": "n\0ul", "note": "\0", "deep": {"\0": "\0"}}
+    server.control("POST", "mutate", {"edits": [{"id": others[4], "set": nul}]})
+    only = ("--resources", "sequence_enrollments", "--json")
+    assert loaded(job.boast(*INTO, *only)) == 40
+    table = "boast_data.sequence_enrollments"
+    columns = f"status, note, tags ->> 0, deep, pg_typeof(tags)::text from {table} where id"
+    for key, text in zip(ids, AWKWARD, strict=True):
+        assert postgres.sql(f"select {columns} = '{key}'") == [(text, text, text, deep, "jsonb")]
+    utc = "extract(epoch from updated_at)::text, extract(epoch from created_at)::text"
+    rows = [postgres.sql(f"select big, ratio, yes, {utc} from {table} where id = '{key}'")[0] for key in others[:3]]
+    assert [row[:3] for row in rows] == [
+        (9_007_199_254_740_993, 0.1, True),
+        (-9_223_372_036_854_775_808, 1e-300, False),
+        (None, 3.0, None),
+    ]
+    assert postgres.sql(f"select {', '.join(LONG)} from {table} where id = '{others[3]}'") == [(long,) * 3]
+    assert (rows[0][3], rows[1][3], rows[2][4]) == ("-62135596800.000000", "253402300799.999000", "1774744200.123456")
+    replaced = postgres.sql(f"select status, note, deep from {table} where id = '{others[4]}'")
+    assert replaced == [("n\ufffdul", "\ufffd", {"\ufffd": "\ufffd"})]  # Postgres stores no NUL
+    assert loaded(job.boast(*INTO, *only)) == 0  # read back as they were written
+
+    server.control("POST", "mutate", {"edits": [{"id": ids[1], "set": {"status": None, "note": "", "late": "x"}}]})
+    server.control("POST", "mutate", {"edits": [{"id": others[0], "set": {"big": "huge"}}]})
+    assert loaded(job.boast(*INTO, *only)) == 2
+    assert postgres.sql(f"select status, note, late from {table} where id = '{ids[1]}'") == [(None, "", "x")]
+    assert postgres.sql(f"select big, big__v_text from {table} where id = '{others[0]}'") == [(None, "huge")]
+    assert loaded(job.boast(*INTO, *only)) == 0
+    assert counts(postgres, "sequence_enrollments_history", "version_key") == (42, 42)
+
+
+@pytest.mark.parametrize("refresh", ["drop_sources", "drop_resources", "drop_data"])
+def test_dlts_refresh_modes_load_again_although_views_read_the_tables(sandbox, job, postgres, refresh, monkeypatch):
+    server = sandbox(enrollments=30)
+    job.use(server)
+    pending = "create table boast_data.pending_enrollments as select 'r' request_id, contact_id, sequence_id"
+    assert loaded(job.boast(*INTO, "--json")) == 30
+    postgres.sql(f"{pending} from boast_data.sequence_enrollments where status <> 'active' limit 1")
+    assert job.boast("nightly", "--destination", "postgres", "--new-ledger").code in {0, 3}
+    kept = "select * from boast_data.{} order by 1"
+    before = {name: postgres.sql(kept.format(name)) for name in ("push_ledger", "runs")}
+    history = counts(postgres, "sequence_enrollments_history", "version_key")
+    for name, value in job.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(job.folder)
+    mine = dlt.pipeline("boast", destination="postgres", dataset_name="boast_data", pipelines_dir=str(job.folder / "p"))
+    for chosen in (None, "sequence_enrollments"):
+        source = boast_source()
+        mine.run(source.with_resources(chosen) if chosen else source, refresh=refresh)
+        assert stored(postgres) == listed(server)
+    assert {name: postgres.sql(kept.format(name)) for name in before} == before
+    assert counts(postgres, "sequence_enrollments_history", "version_key") == history
+    assert job.boast("nightly", "--destination", "postgres").code in {0, 3}
+    assert postgres.sql("select count(*) from boast_data.enrollment_milestones")[0][0] >= 30
+
+
+def test_a_field_with_a_name_longer_than_postgres_allows_fails_no_load(sandbox, job, postgres):
+    server = sandbox(enrollments=10)
+    job.use(server)
+    key, other, *_ = server.truth()
+    names = ["n" * 62, "long_" * 14 + "a", "long_" * 14 + "b"]
+
+    def edit(key, value):
+        server.control("POST", "mutate", {"edits": [{"id": key, "set": dict.fromkeys(names, value)}]})
+
+    for key_, value, expected in ((key, 1, 10), (other, "text", 1), (key, 2, 1)):
+        edit(key_, value)
+        assert loaded(job.boast(*INTO, "--json")) == expected
+        assert loaded(job.boast(*INTO, "--json")) == 0
+    columns = postgres.sql(
+        "select column_name from information_schema.columns where table_schema = 'boast_data'"
+        " and table_name = 'sequence_enrollments' and (column_name like 'long%' or column_name like 'nnn%')"
+    )
+    names = [name for (name,) in columns if not name.endswith("__v_text")]
+    assert (len(columns), len(names)) == (6, 3)
+    table = "boast_data.sequence_enrollments"
+    for name in names:
+        beside = f"select {name}, {name}__v_text from {table} where {name} is not null or {name}__v_text is not null"
+        assert sorted(postgres.sql(beside), key=str) == [(2, None), (None, "text")]
+
+
+def test_a_wrong_password_is_one_line_without_it(sandbox, job, postgres):
+    job.use(sandbox(enrollments=20))
+    wrong = {"DESTINATION__POSTGRES__CREDENTIALS": postgres.url(password="tr0ub4dor")}
+    running = [job.start(*command, **wrong) for command in (INTO, ("check", "--destination", "postgres"))]
+    load, check = map(finish, running)
+    for done in (load, check):
+        assert done.code == 1
+        assert "password authentication failed" in done.out + done.err
+        assert "tr0ub4dor" not in done.out + done.err
+    assert len(load.err.strip().splitlines()) == 1
+
+
+def test_an_unreachable_server_is_one_line_with_the_next_step(sandbox, job, postgres):
+    job.use(sandbox(enrollments=20))
+    done = job.boast(*INTO, DESTINATION__POSTGRES__CREDENTIALS=postgres.url(port=1))
+    assert done.code == 1
+    assert len(done.err.strip().splitlines()) == 1
+    assert "boast check" in done.err
+
+
+def test_a_connection_lost_while_loading_is_made_good_by_the_next_run(sandbox, job, postgres):
+    server = sandbox(enrollments=100)
+    job.use(server)
+    job.boast(*INTO)
+    postgres.sql(
+        "create function lose() returns trigger language plpgsql as"
+        " $$ begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$;"
+        " create trigger lose before insert or update on boast_data.sequence_enrollments_history"
+        " execute function lose()"
+    )
+    server.control("POST", "mutate", {"update": 9})
+    done = job.boast(*INTO, LOAD__RAISE_ON_MAX_RETRIES="1")
+    assert done.code == 1
+    assert len(done.err.strip().splitlines()) == 1
+    assert "boast check" in done.err
+    postgres.sql("drop trigger lose on boast_data.sequence_enrollments_history")
+    assert job.boast(*INTO).code == 0
+    assert stored(postgres) == listed(server)
+    assert counts(postgres, "sequence_enrollments_history", "version_key") == (109, 109)
+
+
+def test_two_runs_over_one_account_exclude_each_other_wherever_they_run(sandbox, job, postgres):
+    server = sandbox(enrollments=60, accounts=3, latency=0.3)
+    job.use(server)
+    one, two, three = server.account_ids
+    first = job.start(*INTO, "--account", one, "--account", two)
+    wait_until(lambda: postgres.sql("select count(*) from pg_locks where locktype = 'advisory'") == [(3,)])
+    other_machine = {"DLT_DATA_DIR": str(job.folder / "elsewhere")}
+    others = [
+        job.start(*INTO, "--account", two, "--account", three, **other_machine),
+        job.start(*INTO, **other_machine),
+    ]
+    shared, whole = map(finish, others)
+    assert (shared.code, whole.code) == (4, 4)
+    assert f"Another run loads account {two}" in shared.err
+    assert finish(first).code == 0
+
+
+@contextlib.contextmanager
+def changing(server):
+    """Some thirty changes a second."""
+    ended = threading.Event()
+
+    def change():
+        while not ended.wait(0.1):
+            server.control("POST", "mutate", {"update": 2, "insert": 1})
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_four_processes_load_twenty_accounts_side_by_side_and_exactly(sandbox, job, postgres):
+    server = sandbox(enrollments=1000, accounts=20, page_size=100)
+    job.use(server)
+    some = ("--json", "--resources", "sequence_enrollments,accounts,contacts")
+    shares = [server.account_ids[place::4] for place in range(4)]
+
+    def round_of_four():
+        running = [job.start(*INTO, "--json", *(p for a in share for p in ("--account", a))) for share in shares]
+        return sum(loaded(done) for done in map(finish, running))
+
+    assert round_of_four() == 1000
+    assert stored(postgres) == listed(server)
+    server.control("POST", "mutate", {"update": 100, "insert": 40})
+    edits = [{"id": key, "set": {"campaign": place}} for place, key in enumerate(sorted(server.truth())[::25])]
+    server.control("POST", "mutate", {"edits": edits})
+    changed = round_of_four()
+    assert 140 <= changed <= 140 + len(edits)
+    assert stored(postgres) == listed(server)
+    assert counts(postgres, "sequence_enrollments", "id") == (1040, 1040)
+    assert counts(postgres, "sequence_enrollments_history", "version_key") == (1000 + changed, 1000 + changed)
+    assert counts(postgres, "accounts", "id") == (20, 20)
+    rows, ids = counts(postgres, "contacts", "id")
+    assert rows == ids > 100
+    told = postgres.sql("select status, count(*), count(distinct account_ids) from boast_data.runs group by 1")
+    assert told == [("ok", 8, 4)]
+    whole = job.boast(*INTO, *some)
+    assert loaded(whole) == 0
+    assert {account["verified"] for account in whole.json["accounts"]} == {"covered"}
+    with changing(server):
+        round_of_four()
+    round_of_four()
+    assert stored(postgres) == listed(server)
+    rows, ids = counts(postgres, "sequence_enrollments", "id")
+    assert rows == ids
+    keys = "select count(*), count(distinct (id, version)) from boast_data.sequence_enrollments_history"
+    assert len(set(postgres.sql(keys)[0])) == 1
+    staged = postgres.sql("select schemaname, tablename from pg_tables where schemaname like '%staging%'")
+    assert any(table == "contacts" for _, table in staged)
+    for schema, table in staged:  # nobody's data lies about
+        if not table.startswith("_dlt"):
+            assert postgres.sql(f'select count(*) from "{schema}"."{table}"') == [(0,)]
+
+
+def test_a_run_that_hangs_keeps_no_other_account_waiting(sandbox, job, postgres):
+    server = sandbox(enrollments=90, accounts=3, page_size=10)
+    job.use(server)
+    first, *others = server.account_ids
+    before = loaded(job.boast(*INTO, "--json", "--account", first))
+    server.control("POST", "mutate", {"update": 20})
+    server.control("POST", "faults", {"kind": "hold", "seconds": 60, "path": first, "after": 3})
+    server.control("DELETE", "counters")
+    hanging = job.start(*INTO, "--account", first)
+    wait_until(lambda: server.control("GET", "counters")["arrived"].get("GET sequence_enrollments", 0) >= 3)
+    began = time.monotonic()
+    assert sum(loaded(job.boast(*INTO, "--json", "--account", account)) for account in others) == 90 - before
+    assert time.monotonic() - began < 50
+    assert hanging.poll() is None
+    hanging.kill()
+    finish(hanging)
+    server.control("DELETE", "faults")
+    assert job.boast(*INTO).code == 0
+    assert stored(postgres) == listed(server)
+
+
+def wait_until(condition):
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        with contextlib.suppress(Exception):
+            if condition():
+                return
+        time.sleep(0.02)
+    raise AssertionError
