@@ -34,7 +34,7 @@ def test_the_wheel_alone_shows_its_help_and_imports_without_the_extras(wheel, tm
             timeout=60,
         )
 
-    code = "import boast_source, boast_source.source as s; print(boast_source.__file__); boast_source.boast_source"
+    code = "import boast_source, boast_source.load.source as s; print(boast_source.__file__); boast_source.boast_source"
     imported = run("-c", code)
     assert imported.returncode == 0, imported.stderr
     assert str(site) in imported.stdout

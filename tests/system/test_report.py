@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boast_source.errors import BoastError, ConfigurationError
-from boast_source.outputs.report import charts, output, page
+from boast_source.outputs import files
+from boast_source.outputs.report import charts, page
 from boast_source.outputs.report.figures import POINTS, Figures, binned
 from tests.support.page_reader import read_page
 from tests.support.sandbox_client import client_of
@@ -183,7 +184,7 @@ def test_without_the_extra_there_are_tables_and_the_way_to_charts(sandbox, workp
     workplace.use(sandbox(enrollments=60))
     assert workplace.boast("nightly").code == 0
     assert (workplace.folder / "boast_report.html").read_text().count("<svg") == 8
-    code = "import sys; sys.modules['vl_convert'] = None; from boast_source.cli import main; main(['report'])"
+    code = "import sys; sys.modules['vl_convert'] = None; from boast_source.commands.main import main; main(['report'])"
     env = workplace.env | {"DLT_DATA_DIR": str(workplace.folder / "state"), "HOME": str(workplace.folder)}
     subprocess.run([sys.executable, "-c", code], cwd=workplace.folder, env=env, check=True, capture_output=True)
     html = (workplace.folder / "boast_report.html").read_text()
@@ -286,15 +287,15 @@ def test_the_time_axes_stand_odd_dates():
 
 
 def test_a_report_goes_to_any_place_and_a_wrong_one_is_named(tmp_path):
-    assert output.write("<p>", "memory://reports/a.html") == "memory://reports/a.html"
+    assert files.write("<p>", "memory://reports/a.html") == "memory://reports/a.html"
     with fsspec.open("memory://reports/a.html", "r") as file:
         assert file.read() == "<p>"
-    assert output.write("<p>", f"file://{tmp_path}/new/b.html") == str(tmp_path / "new" / "b.html")
+    assert files.write("<p>", f"file://{tmp_path}/new/b.html") == str(tmp_path / "new" / "b.html")
     (tmp_path / "file").write_text("")
     with pytest.raises(BoastError, match="cannot be written"):
-        output.write("<p>", str(tmp_path / "file" / "c.html"))
+        files.write("<p>", str(tmp_path / "file" / "c.html"))
     with pytest.raises(ConfigurationError, match="cannot be used"):
-        output.write("<p>", "nosuch://bucket/c.html")
+        files.write("<p>", "nosuch://bucket/c.html")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["b.html"]
 
 
