@@ -144,7 +144,7 @@ def rate(count: int, runs: int) -> None:
 _SELECT = """
 import sys, time, resource
 from boast_source import warehouse
-from boast_source.commands.job import pipeline_for
+from boast_source.warehouse.pipeline import pipeline_for
 from boast_source.push import requests
 from boast_source.push.ledger import Ledger
 from boast_source.push.pending import Pending

@@ -65,8 +65,9 @@ QUERIES = {
     "health": "from pipeline_health",
 }
 PUBLISH = (
-    "from boast_source import warehouse; from boast_source.job import pipeline_for; from boast_source.publish import"
-    " publish\nwith warehouse.held(pipeline_for('duckdb', 'boast_data'), patience=5) as held:"
+    "from boast_source import warehouse; from boast_source.warehouse.pipeline import pipeline_for;"
+    " from boast_source.outputs.copy import publish\n"
+    "with warehouse.held(pipeline_for('duckdb', 'boast_data'), patience=5) as held:"
     " publish(held, 'bi/boast.duckdb', print)"
 )
 

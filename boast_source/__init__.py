@@ -22,9 +22,10 @@ from boast_source.errors import (
 
 if TYPE_CHECKING:
     from boast_source.api import BoastClient
-    from boast_source.commands.job import load_job
-    from boast_source.commands.nightly import nightly_job
-    from boast_source.commands.push_job import push_job
+    from boast_source.jobs.load import load_job
+    from boast_source.jobs.nightly import nightly_job
+    from boast_source.jobs.push import push_job
+    from boast_source.jobs.report import report_job
     from boast_source.load.source import boast_source
 
 __all__ = [
@@ -45,14 +46,16 @@ __all__ = [
     "load_job",
     "nightly_job",
     "push_job",
+    "report_job",
 ]
 
 _LAZY = {
     "BoastClient": "api",
     "boast_source": "load.source",
-    "load_job": "commands.job",
-    "nightly_job": "commands.nightly",
-    "push_job": "commands.push_job",
+    "load_job": "jobs.load",
+    "nightly_job": "jobs.nightly",
+    "push_job": "jobs.push",
+    "report_job": "jobs.report",
 }
 
 

@@ -6,7 +6,9 @@ from boast_source import BoastError, nightly_job
 
 if __name__ == "__main__":
     try:
-        sys.exit(nightly_job("duckdb", "boast_data"))
+        night = nightly_job("duckdb", "boast_data")
+        print(night.as_json())
+        sys.exit(night.exit_code)
     except BoastError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)

@@ -6,7 +6,9 @@ from boast_source import BoastError, push_job
 
 if __name__ == "__main__":
     try:
-        sys.exit(push_job("duckdb", "boast_data", limit=100, new_ledger=True))
+        pushed = push_job("duckdb", "boast_data", limit=100, new_ledger=True)
+        print(pushed.as_json())
+        sys.exit(pushed.exit_code)
     except BoastError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)

@@ -1,120 +1,23 @@
-"""`boast check`: every point a load depends on, each with ok or what to do."""
+"""`boast check`."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import click
 
-from dlt.common.pipeline import get_dlt_pipelines_dir
-
-from boast_source import warehouse
-from boast_source.api import path_of
-from boast_source.commands.job import client_for, pipeline_for
-from boast_source.config import account_ids_from, settings
-from boast_source.errors import BoastError, ConfigurationError
-from boast_source.runs import notify
-from boast_source.warehouse import pipeline as destinations
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from boast_source.api import BoastClient
-    from boast_source.config import Settings
-
-PATIENCE = 10.0  # seconds for a DuckDB file that another check has open
+from boast_source.commands.options import Common, common
 
 
-@dataclass(frozen=True)
-class Point:
-    """One thing that was checked; `detail` says what was found, or what to do."""
+@click.command()
+@common
+def check(given: Common) -> None:
+    """Check configuration, token, accounts, the list and the destination, each with ok or what to do.
 
-    name: str
-    ok: bool
-    detail: str
-    exit_code: int = 0
+    \b
+    Examples:
+      boast check
+      boast check --destination postgres --json
+    """
+    from boast_source.commands import render
+    from boast_source.jobs.check import check as run_check
 
-    def as_json(self) -> dict[str, Any]:
-        return {"name": self.name, "ok": self.ok, "detail": self.detail}
-
-
-def check(destination: str, dataset: str) -> list[Point]:
-    """All points; those that depend on a failed one are left out."""
-    points: list[Point] = []
-    found = _point(points, "configuration", settings, lambda s: f"base_url {s.base_url}")
-    if found is not None:
-        _point(points, "credentials", lambda: _with_client(found, points), None)
-    _point(points, "folders", _writable, lambda where: where)
-    _point(points, "destination", lambda: _reach(destination, dataset), lambda where: where)
-    if _point(points, "webhook", notify.address, None):
-        points.append(Point("webhook", ok=True, detail="the address is usable; nothing was sent"))
-    return points
-
-
-def _with_client(found: Settings, points: list[Point]) -> None:
-    with client_for(found) as client:
-        accounts = _point(
-            points,
-            "token and accounts",
-            lambda: _accounts(client, found),
-            lambda ids: f"{len(ids)}: {', '.join(ids[:5])}",
-        )
-        for account in accounts or []:
-            path = path_of("accounts", account, "sequence_enrollments")
-            _point(
-                points,
-                f"list of account {account}",
-                lambda path=path: client.page(path, 1),  # type: ignore[misc]
-                lambda page: (
-                    f"{len(page.records) if page.count is None else page.count} enrollments, {page.pages or 1} pages"
-                ),
-            )
-
-
-def _accounts(client: BoastClient, found: Settings) -> list[str]:
-    seen = [str(account["id"]) for account in client.accounts()]
-    if not seen:
-        raise BoastError(
-            "The token sees no account", hint="Ask for API access to an account in Boast, then check again."
-        )
-    return list(account_ids_from(found.account_ids) or seen)
-
-
-def _writable() -> str:
-    """Where the state of a run and its scratch index go, and how much room there is."""
-    said = []
-    for what, folder, setting in (
-        ("state", Path(get_dlt_pipelines_dir()), "DLT_DATA_DIR"),
-        ("scratch", Path(tempfile.gettempdir()), "TMPDIR"),
-    ):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder) as probe:
-                probe.write(b"boast")
-            free = shutil.disk_usage(folder).free
-        except OSError as error:
-            raise ConfigurationError(
-                f"The {what} folder {folder} cannot be written: {error.strerror}",
-                hint=f"Free it, or choose another with {setting}.",
-            ) from None
-        said.append(f"{what} in {folder}, {free / 1e9:.1f} GB free")
-    return "; ".join(said)
-
-
-def _reach(destination: str, dataset: str) -> str:
-    pipeline = pipeline_for(destination, dataset)
-    with warehouse.held(pipeline, patience=PATIENCE):
-        return f"{destinations.place(pipeline)} answers, dataset {dataset}"
-
-
-def _point(points: list[Point], name: str, attempt: Callable[[], Any], describe: Callable[[Any], str] | None) -> Any:
-    try:
-        result = attempt()
-    except BoastError as error:
-        points.append(Point(name, ok=False, detail=str(error), exit_code=error.exit_code))
-        return None
-    if describe:
-        points.append(Point(name, ok=True, detail=describe(result)))
-    return result
+    given.show(run_check(given.destination, given.dataset), render.checked)

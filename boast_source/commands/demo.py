@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from boast_source import runs
+from boast_source.commands.options import print_json, telling
 from boast_source.errors import ConfigurationError
-from boast_source.sandbox import SandboxOptions
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 QUERY = """select sequence_name, enrolled, completed, responded, round(100 * response_rate, 1) as response_percent,
        round(median_hours_to_respond / 24, 1) as median_days
@@ -31,61 +27,90 @@ order by c.id limit 5"""
 DAYS = 7  # that pass between the two loads
 
 
-def demo(folder: str, enrollments: int, *, as_json: Callable[[dict[str, Any]], None] | None) -> int:
-    """Serve the sandbox, load from it, run a night over it, query what came; returns the exit code.
+@click.command()
+@click.option(
+    "--folder",
+    default="boast-demo",
+    show_default=True,
+    type=click.Path(file_okay=False),
+    help="Where the demo keeps its DuckDB file and state.",
+)
+@click.option(
+    "--enrollments",
+    type=click.IntRange(min=0),
+    default=2000,
+    show_default=True,
+    help="How many enrollments the sandbox holds.",
+)
+@telling
+def demo(folder: str, enrollments: int, *, as_json: bool) -> None:
+    """Sandbox, load, a night with a push and a first query, in a folder of its own. Needs no account.
 
-    Raises ConfigurationError when the sandbox's extra is missing.
+    \b
+    Example:
+      boast demo
     """
+    from boast_source.sandbox.options import SandboxOptions
+
     try:
-        from boast_source.sandbox.server import running  # noqa: PLC0415
+        from boast_source.sandbox.server import running
     except ImportError as error:
         raise ConfigurationError(
             "The demo needs the sandbox", hint='Install its extra: pip install "boast-source[sandbox]".'
         ) from error
     place = Path(folder).resolve()
     place.mkdir(parents=True, exist_ok=True)
-    again = (place / "boast.duckdb").exists()
-    summaries: list[dict[str, Any]] = []
-    _say(as_json, f"Demo in {place}")
+    click.echo(f"Demo in {place}", err=as_json)
     with running(SandboxOptions(enrollments=enrollments)) as server:
-        _say(as_json, f"A Boast API with {enrollments:,} enrollments on {server.base_url}\n")
+        click.echo(f"A Boast API with {enrollments:,} enrollments on {server.base_url}\n", err=as_json)
         os.environ |= {
             "DLT_DATA_DIR": str(place / ".state"),
             "SOURCES__BOAST__BASE_URL": server.base_url,
             "SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN": server.access_token,
         }
         os.chdir(place)
-        from boast_source.commands.job import load_job  # noqa: PLC0415 -- reads the environment that was just set
-        from boast_source.commands.nightly import nightly_job  # noqa: PLC0415
-
-        keep = summaries.append if as_json else None
-        if not again:
-            code = load_job("duckdb", "boast_data", as_json=keep)
-            if code:
-                return code
-            _execute(place / "boast.duckdb", PENDING)
-            _say(
-                as_json,
-                f"\n{DAYS} days pass in the sandbox: enrollments progress, new ones appear. A view asks to enroll"
-                " five contacts.\nThe night loads what is new and pushes what is asked for:\n",
-            )
-        server.control("POST", "advance", {"seconds": DAYS * 86_400})
-        code = nightly_job("duckdb", "boast_data", new_ledger=True, as_json=keep)
+        night, summaries = _run(server, place / "boast.duckdb", as_json=as_json)
     answer = _ask(place / "boast.duckdb", show=not as_json)
     if as_json:
-        as_json({"status": runs.STATUS[code], "folder": str(place), "runs": summaries, "query": answer})
-    return code
+        print_json({"status": night["status"], "folder": str(place), "runs": summaries, "query": answer})
+
+
+def _run(server: Any, file: Path, *, as_json: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Load, let a week pass, run a night; returns the summaries."""
+    from boast_source.commands import render
+    from boast_source.commands.terminal import Terminal
+    from boast_source.jobs.load import load_job
+    from boast_source.jobs.nightly import nightly_job
+
+    summaries = []
+    if not file.exists():
+        loaded = load_job(progress=Terminal())
+        summaries.append(loaded.as_json())
+        if not as_json:
+            render.loaded(loaded)
+        _execute(file, PENDING)
+        click.echo(
+            f"\n{DAYS} days pass in the sandbox: enrollments progress, new ones appear. A view asks to enroll"
+            " five contacts.\nThe night loads what is new and pushes what is asked for:\n",
+            err=as_json,
+        )
+    server.control("POST", "advance", {"seconds": DAYS * 86_400})
+    night = nightly_job(new_ledger=True, progress=Terminal())
+    summaries.append(night.as_json())
+    if not as_json:
+        render.night(night)
+    return summaries[-1], summaries
 
 
 def _execute(path: Path, sql: str) -> None:
-    import duckdb  # noqa: PLC0415
+    import duckdb
 
     with duckdb.connect(str(path)) as connection:
         connection.execute(sql)
 
 
 def _ask(path: Path, *, show: bool) -> list[dict[str, Any]]:
-    import duckdb  # noqa: PLC0415
+    import duckdb
 
     with duckdb.connect(str(path), read_only=True) as connection:
         answer = connection.sql(QUERY)
@@ -94,7 +119,3 @@ def _ask(path: Path, *, show: bool) -> list[dict[str, Any]]:
             click.echo(f"The data stays in {path}; ask it more with any DuckDB client.")
             click.echo("Next: put your token into .dlt/secrets.toml, then `boast check` and `boast nightly`.")
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
-
-
-def _say(as_json: object, text: str) -> None:
-    click.echo(text, err=as_json is not None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import gc
 import json
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 import click
 
@@ -14,6 +15,17 @@ from boast_source import logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class Result(Protocol):
+    """What a job returns."""
+
+    @property
+    def exit_code(self) -> int: ...
+    def as_json(self) -> dict[str, Any]: ...
+
+
+R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True)
@@ -24,10 +36,13 @@ class Common:
     dataset: str
     as_json: bool
 
-    @property
-    def printer(self) -> Callable[[dict[str, Any]], None] | None:
-        """What prints the one JSON document, where it was asked for."""
-        return print_json if self.as_json else None
+    def show(self, result: R, render: Callable[[R], None]) -> NoReturn:
+        """Print a result as JSON or as `render` does, and exit with its code."""
+        if self.as_json:
+            print_json(result.as_json())
+        else:
+            render(result)
+        sys.exit(result.exit_code)
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,7 +80,7 @@ def telling(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(*, debug: bool, **own: Any) -> Any:
         gc.set_threshold(100_000, 50, 100)  # imports and pages make many objects and hardly a cycle: 3 % of a load
         logs.set_up(debug=debug)
-        from boast_source.config import wants_json_logs  # noqa: PLC0415 -- `--help` needs no dlt
+        from boast_source.config import wants_json_logs
 
         if wants_json_logs():
             logs.use_json()

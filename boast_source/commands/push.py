@@ -1,18 +1,10 @@
-"""`boast push` and `boast requests`: options only, the work is in job.py."""
+"""`boast push`."""
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, NoReturn
-
 import click
 
-from boast_source.commands.options import common
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from boast_source.commands.options import Common
+from boast_source.commands.options import Common, common
 
 
 @click.command()
@@ -52,99 +44,18 @@ def push(
       boast push --limit 100          a careful start
       boast push --pending marketing.contacts_to_enroll
     """
-    from boast_source.commands.push_job import push_job  # noqa: PLC0415
+    from boast_source.commands import render_push
+    from boast_source.commands.terminal import Terminal
+    from boast_source.jobs.push import push_job
 
-    sys.exit(
-        push_job(
-            given.destination,
-            given.dataset,
-            pending=pending,
-            limit=limit,
-            max_sends=max_sends,
-            new_ledger=new_ledger,
-            dry_run=dry_run,
-            as_json=given.printer,
-        )
+    pushed = push_job(
+        given.destination,
+        given.dataset,
+        pending=pending,
+        limit=limit,
+        max_sends=max_sends,
+        new_ledger=new_ledger,
+        dry_run=dry_run,
+        progress=Terminal(),
     )
-
-
-@click.group()
-def requests() -> None:
-    """See and decide about pushed requests that wait for a person.
-
-    \b
-    Examples:
-      boast requests list
-      boast requests list --state refused --json
-      boast requests release KEY      send a held or refused request at the next push
-      boast requests retry KEY        an unknown one did not happen: send it again
-      boast requests drop KEY         never send it
-    """
-
-
-@requests.command(name="list")
-@common
-@click.option("--state", "states", multiple=True, metavar="STATE", help="Requests in this state; repeatable.")
-def list_requests(given: Common, states: tuple[str, ...]) -> None:
-    """List the requests that wait for a person, or those in the given states.
-
-    \b
-    Examples:
-      boast requests list
-      boast requests list --state enrolled --json
-    """
-    _decide("list", given, states=states)
-
-
-@requests.command()
-@common
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-def release(given: Common, keys: tuple[str, ...]) -> None:
-    """Let the next push send requests that are held, refused or skipped.
-
-    \b
-    Example:
-      boast requests release 4711
-    """
-    _decide("release", given, keys=keys)
-
-
-@requests.command()
-@common
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-def retry(given: Common, keys: tuple[str, ...]) -> None:
-    """Say of unknown requests that they did not happen: the next push looks once more, then sends them again.
-
-    \b
-    Example:
-      boast requests retry 4711
-    """
-    _decide("retry", given, keys=keys)
-
-
-@requests.command()
-@common
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-def drop(given: Common, keys: tuple[str, ...]) -> None:
-    """Never send these requests (again).
-
-    \b
-    Example:
-      boast requests drop 4711 4712
-    """
-    _decide("drop", given, keys=keys)
-
-
-def _decide(action: str, given: Common, *, keys: Sequence[str] = (), states: Sequence[str] = ()) -> NoReturn:
-    from boast_source.commands.push_job import requests_job  # noqa: PLC0415
-
-    sys.exit(
-        requests_job(
-            given.destination,
-            given.dataset,
-            action=action,
-            keys=keys,
-            states=states,
-            as_json=given.printer,
-        )
-    )
+    given.show(pushed, render_push.pushed)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from boast_source import logs
-from boast_source.commands import render
+from boast_source.commands.terminal import stdout
 from boast_source.push.result import STATES
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+
+    from rich.console import Console
 
     from boast_source.push.ledger import Event
     from boast_source.push.result import Pushed
-    from boast_source.runs.record import Run
 
 SHOWN = 50  # requests in a listing on a terminal; --json shows all
 NEXT = {
@@ -34,43 +30,12 @@ NEXT = {
 _COLOURS = {"enrolled": "green", "removed": "green", "refused": "red", "unknown": "yellow", "held": "yellow"}
 
 
-class Shown:
-    """Notes, and on a terminal a line that counts."""
-
-    def __init__(self, status: Any | None) -> None:
-        self._status = status
-
-    def note(self, text: str) -> None:
-        if self._status is not None:
-            self._status.update(escape(text))
-        else:
-            render.note(text)
-
-    def counts(self, counts: Counter[str]) -> None:
-        if self._status is not None:
-            self._status.update(
-                "  ".join(f"{state} {counts[state]:,}" for state in STATES if counts[state]) or "sending"
-            )
-
-
-@contextlib.contextmanager
-def progress() -> Iterator[Shown]:
-    """A status line while a terminal watches, plain notes otherwise."""
-    console = Console(stderr=True)
-    if logs.is_json() or not console.is_terminal:
-        yield Shown(None)
-        return
-    with console.status("looking at the requests") as status:
-        yield Shown(status)
-
-
-def pushed(result: Pushed, run: Run) -> None:
+def pushed(result: Pushed) -> None:
     """The summary: a line per state, what waits for a person, why it ended early."""
-    console = _stdout()
+    console = stdout()
     if result.dry_run:
         _planned(console, result)
-    seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0.0
-    console.print(f"{result.queried:,} requests looked at in {seconds:.1f} s.")
+    console.print(f"{result.queried:,} requests looked at in {result.seconds:.1f} s.")
     for state in STATES:
         if result.counts[state]:
             console.print(f"  {state:<18}{result.counts[state]:>9,}", style=_COLOURS.get(state))
@@ -98,7 +63,7 @@ def _waiting(console: Console, result: Pushed) -> None:
 
 def requests(events: Sequence[Event], action: str) -> None:
     """One line per request: key, state, what it is about, why, and what to do about each state."""
-    console = _stdout()
+    console = stdout()
     if not events:
         console.print("No request waits for a person.")
         return
@@ -141,8 +106,3 @@ def _planned(console: Console, result: Pushed) -> None:
         console.print(f"... and {len(result.planned) - SHOWN:,} more; --json shows all.")
     to_send = sum(verdict.send for _, verdict in result.planned)
     console.print(f"Dry run: {to_send:,} would be sent (counted as deferred below); nothing was sent or written.")
-
-
-def _stdout() -> Console:
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=200)

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,9 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from boast_source import models, signals, warehouse
 from boast_source.errors import BoastError, ConfigurationError, DestinationError
 from boast_source.listing.listing import Listing, ListReport, Options
+from boast_source.load.result import Loaded
 from boast_source.load.source import source_of
-from boast_source.runs.record import ATTENTION, DONE, FAILED, STATUS, ensure_table
+from boast_source.runs.record import ATTENTION, DONE, FAILED, ensure_table
 from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
 from boast_source.warehouse import dropped
 
@@ -40,62 +41,6 @@ log = logging.getLogger("boast_source")
 KEPT, KEPT_FOR = 3, timedelta(days=30)  # packages set aside
 _STAMP = "%Y%m%dT%H%M%S.%f"
 _OUT = "Out of Memory Error"  # of a job that failed earlier in the package, dlt keeps the text only
-_SURENESS = ("failed", "moving", "covered", "exact")  # the weakest account speaks for the run
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What a load did: a report per account and list, the exit code that follows, and how long it took."""
-
-    reports: list[ListReport]
-    exit_code: int
-    seconds: float = 0.0
-
-    @property
-    def enrollments(self) -> list[ListReport]:
-        """The reports on enrollments, one per account."""
-        return [r for r in self.reports if r.resource == SEQUENCE_ENROLLMENTS.name]
-
-    @property
-    def others(self) -> list[ListReport]:
-        """The reports on all other lists, the list of accounts left out."""
-        return [r for r in self.reports if r.resource != SEQUENCE_ENROLLMENTS.name and r.account_id]
-
-    @property
-    def errors(self) -> list[str]:
-        return [f"account {r.account_id}, {r.resource}: {r.error}" for r in self.reports if r.error]
-
-    @property
-    def verified(self) -> str | None:
-        """The least sure of all accounts."""
-        words = ["failed" if r.error else (r.verified or "moving") for r in self.enrollments]
-        return min(words, key=_SURENESS.index) if words else None
-
-    def total(self, count: str) -> int:
-        return sum(getattr(report, count) for report in self.enrollments)
-
-    def as_json(self, run_id: str) -> dict[str, Any]:
-        """The summary of the contract (`load --json`)."""
-        return {
-            "run_id": run_id,
-            "status": STATUS[self.exit_code],
-            "accounts": [self._account(report) for report in self.enrollments],
-        }
-
-    def _account(self, report: ListReport) -> dict[str, Any]:
-        every = [r for r in self.reports if r.account_id == report.account_id]
-        return {
-            "account_id": report.account_id,
-            "listed": report.listed,
-            "loaded": report.loaded,
-            "missing": report.missing,
-            "pages": report.tally.pages,
-            "requests": sum(r.tally.requests for r in every),
-            "retries": sum(r.tally.retries for r in every),
-            "passes": report.passes,
-            "verified": "failed" if report.error else report.verified,
-            "error": "; ".join(f"{r.resource}: {r.error}" for r in every if r.error) or None,
-        }
 
 
 def load(

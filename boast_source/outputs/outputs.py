@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import dlt
 
     from boast_source.config import Settings
-    from boast_source.load.load import Loaded
+    from boast_source.load.result import Loaded
 
 log = logging.getLogger("boast_source")
 

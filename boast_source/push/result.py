@@ -10,7 +10,7 @@ from boast_source.runs.record import ATTENTION, DONE, FAILED, STATUS
 
 if TYPE_CHECKING:
     from boast_source.errors import BoastError
-    from boast_source.load.load import Loaded
+    from boast_source.load.result import Loaded
     from boast_source.push.decide import Verdict
     from boast_source.push.ledger import Event
     from boast_source.push.requests import Request
@@ -56,6 +56,8 @@ class Pushed:
     interrupted: bool = False
     dry_run: bool = False
     error: BoastError | None = None
+    run_id: str = ""
+    seconds: float = 0.0
 
     @property
     def exit_code(self) -> int:
@@ -80,10 +82,34 @@ class Pushed:
         self.counts[state] += rows * (request.rows if request.conflict else 1)
         self.counts["skipped_duplicate"] += 0 if request.conflict else rows * (request.rows - 1)
 
-    def as_json(self, run_id: str) -> dict[str, Any]:
-        """The summary of the contract (`push --json`); of a dry run also the requests."""
+    @property
+    def errors(self) -> list[str]:
+        """Why it did not end with 0, in the words of `runs.error`."""
+        said = [self.stopped] if self.stopped else []
+        if self.too_many is not None:
+            said.append(
+                f"{self.too_many} requests are ready, more than may be sent at once, so nothing was sent. To approve:"
+                f" boast push --max-sends {self.too_many}"
+            )
+        if self.duplicates:
+            said.append(
+                f"{len(self.duplicates)} requests enrolled somebody more than once: see push_ledger, where error_code"
+                " is 'duplicate', and remove what is too much in Boast"
+            )
+        said += [str(self.error)] if self.error else []
+        return [*said, *(self.loaded.errors if self.loaded else [])]
+
+    def tallies(self) -> dict[str, Any]:
+        """Return what `runs` keeps of it: column and value."""
+        counts = self.counts
+        sent = counts["enrolled"] + counts["removed"]
+        listed = self.loaded.tallies() if self.loaded else {}
+        return {"sent": sent, **{state: counts[state] for state in ("refused", "unknown", "held")}, **listed}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the summary of the contract (`push --json`); of a dry run also the requests."""
         summary = {
-            "run_id": run_id,
+            "run_id": self.run_id,
             "status": STATUS[self.exit_code],
             "queried": self.queried,
             **{state: self.counts[state] for state in STATES},

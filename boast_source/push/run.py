@@ -10,7 +10,7 @@ from boast_source import warehouse
 from boast_source.errors import ApiError, ConfigurationError
 from boast_source.listing.index import Scratch
 from boast_source.listing.listing import Listing, Options
-from boast_source.load.load import Loaded, create_views, load_held, store
+from boast_source.load.load import create_views, load_held, store
 from boast_source.push import readback, requests
 from boast_source.push.decide import Verdict
 from boast_source.push.dispatch import Lane, Limits, dispatch, plan
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from boast_source.api import BoastClient, Page
     from boast_source.config import PushSettings
     from boast_source.listing.listing import ListReport
+    from boast_source.load.result import Loaded
     from boast_source.push.ledger import Event
     from boast_source.push.requests import Request
 

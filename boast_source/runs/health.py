@@ -46,10 +46,11 @@ class Waiting:
 @dataclass
 class Status:
     """`health`: the one row of `pipeline_health`, None before the first load. `stale`: older than `max_age` seconds,
-    or from a clock that ran ahead.
+    or from a clock that ran ahead. `where`: the warehouse that was looked at, in words.
     """
 
     health: dict[str, Any] | None
+    where: str = ""
     last_runs: list[dict[str, Any]] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     max_age: float | None = None
@@ -72,6 +73,7 @@ class Status:
         """What `boast status --json` prints."""
         return {
             "status": "stale" if self.stale else "ok",
+            "warehouse": self.where,
             "health": self.health,
             "rows": self.rows,
             "runs": self.last_runs,
@@ -83,6 +85,10 @@ def status(pipeline: dlt.Pipeline, *, max_age: float | None, patience: float, on
 
     Raises DestinationError when the warehouse cannot be read or has no SQL.
     """
+    where = warehouse.place(pipeline)
+    file = warehouse.file_of(pipeline)
+    if file and not file.exists():  # nothing was ever loaded here, and looking makes no file
+        return Status(None, where=where, max_age=max_age)
     with warehouse.held(pipeline, patience=patience, on_wait=on_wait) as held:
         if held is None:
             raise DestinationError(
@@ -97,7 +103,7 @@ def status(pipeline: dlt.Pipeline, *, max_age: float | None, patience: float, on
                 if warehouse.columns_in(held, held.make_qualified_table_name(name))
             }
     rows = {name: int(counted[0][0]) for name, counted in counts.items() if counted}
-    return Status(health[0] if health else None, last, rows, max_age)
+    return Status(health[0] if health else None, where, last, rows, max_age)
 
 
 def waiting(pipeline: dlt.Pipeline) -> Waiting | None:

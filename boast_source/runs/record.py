@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from dlt.common.pipeline import get_dlt_pipelines_dir
 from filelock import FileLock
 
 from boast_source.warehouse import delta
-from boast_source.warehouse.base import client_of, columns_in, migrating
+from boast_source.warehouse.base import client_of, columns_in, is_there, migrating
 from boast_source.warehouse.dialect import translated
-from boast_source.warehouse.pipeline import PIPELINE
+from boast_source.warehouse.pipeline import PIPELINE, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +79,11 @@ class Run:
     told: str | None = None
     account_ids: str | None = None
 
+    def count(self, tallies: dict[str, Any]) -> None:
+        """Take over columns and their values."""
+        for column, value in tallies.items():
+            setattr(self, column, value)
+
     def finish(self, exit_code: int, error: str | None = None) -> None:
         self.finished_at = now()
         self.exit_code = exit_code
@@ -91,13 +95,13 @@ def save(pipeline: dlt.Pipeline | None, run: Run) -> None:
     """Write the run's row in the warehouse, anew if it is there.
 
     What cannot reach it is kept beside the pipeline and recorded next time. A run that found another alive, or no
-    usable configuration (`pipeline` None), is only kept.
+    usable configuration (`pipeline` None), is only kept, and one that failed makes no dataset for its record.
     """
     try:
         with _keeping(pipeline) as path:
             rows = [row for row in _rows_in(path) if row.get("run_id") != run.run_id]
             rows.append(_as_row(run))
-            if pipeline is not None and run.exit_code != LOCKED and _inserted(pipeline, rows):
+            if pipeline is not None and run.exit_code != LOCKED and _inserted(pipeline, rows, run):
                 path.unlink(missing_ok=True)
             else:
                 _write(path, rows)
@@ -154,7 +158,7 @@ def told_before(pipeline: dlt.Pipeline | None, moment: datetime) -> str | None:
 @contextlib.contextmanager
 def _keeping(pipeline: dlt.Pipeline | None) -> Iterator[Path]:
     """The file of records that did not reach the warehouse, for one process at a time."""
-    folder = Path(pipeline.pipelines_dir if pipeline else get_dlt_pipelines_dir())
+    folder = Path(pipeline.pipelines_dir) if pipeline else state_folder()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{pipeline.pipeline_name if pipeline else PIPELINE}.runs.jsonl"
     with FileLock(path.with_suffix(".lock"), timeout=30):  # its Timeout is an OSError
@@ -179,8 +183,10 @@ def _rows_in(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _inserted(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> bool:
+def _inserted(pipeline: dlt.Pipeline, rows: list[dict[str, Any]], run: Run) -> bool:
     try:
+        if run.exit_code not in {DONE, ATTENTION} and not is_there(pipeline):
+            return False
         _insert(pipeline, rows)
     except Exception:  # noqa: BLE001 -- whatever the driver raises, the record is kept for the next run
         return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -196,16 +197,52 @@ def columns_in(client: SqlClientBase[Any], name: str) -> list[str]:
         return []
 
 
+def file_of(pipeline: dlt.Pipeline) -> Path | None:
+    """Return the DuckDB file that the pipeline loads into; None for any other warehouse."""
+    if not pipeline.destination or pipeline.destination.destination_type != "dlt.destinations.duckdb":
+        return None
+    client: Any = pipeline.destination_client()
+    database = str(client.config.credentials.database)
+    return None if database.startswith((":", "md:")) else Path(database).absolute()
+
+
+def place(pipeline: dlt.Pipeline) -> str:
+    """Return where the data goes, in a person's words."""
+    file = file_of(pipeline)
+    name = pipeline.destination.destination_name
+    return f"{name} ({file}), dataset {pipeline.dataset_name}" if file else f"{name}, dataset {pipeline.dataset_name}"
+
+
+def is_there(pipeline: dlt.Pipeline) -> bool:
+    """Whether the dataset exists; looking makes no DuckDB file. Raises DestinationError."""
+    file = file_of(pipeline)
+    if file and not file.exists():
+        return False
+    with explained(), client_of(pipeline) as client:
+        return client is None or client.has_dataset()
+
+
 @contextlib.contextmanager
 def held(
-    pipeline: dlt.Pipeline, *, patience: float, on_wait: Callable[[str], None] | None = None
+    pipeline: dlt.Pipeline,
+    *,
+    patience: float,
+    on_wait: Callable[[str], None] | None = None,
+    creates: bool = True,
 ) -> Iterator[SqlClientBase[Any] | None]:
     """Keep the destination's connection open for the whole run, so that no reader of a DuckDB file gets in between.
 
-    A file that another process has open is waited for, `patience` seconds at most.
+    A file that another process has open is waited for, `patience` seconds at most. `creates` False: only read, so that
+    no file is made where there is none.
 
-    Raises DestinationError that names the process.
+    Raises DestinationError that names the process, or the file that is not there.
     """
+    file = None if creates else file_of(pipeline)
+    if file and not file.exists():
+        raise DestinationError(
+            f"There is no warehouse at {file}",
+            hint="Run `boast load` first, or run this in the folder where the file is.",
+        )
     end = time.monotonic() + patience
     told = False
     while True:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import dlt
 from dlt.common.destination import Destination
+from dlt.common.pipeline import get_dlt_pipelines_dir
 
+from boast_source.errors import ConfigurationError
+from boast_source.warehouse.delta import is_lake
 from boast_source.warehouse.duckdb import duckdb
 
 if TYPE_CHECKING:
@@ -16,6 +19,46 @@ if TYPE_CHECKING:
 
 PIPELINE = "boast"
 MANY = 50_000  # rows replaced in one run
+
+
+def pipeline_for(destination: str, dataset: str, accounts: Sequence[str] = ()) -> dlt.Pipeline:
+    """The pipeline `boast` into a destination that can merge; for given accounts one that can run beside others.
+
+    Raises ConfigurationError for a destination that does not exist, is not installed, or cannot merge.
+    """
+    if destination == "duckdb" and dataset == "boast":
+        raise ConfigurationError(
+            "The dataset cannot be called boast on DuckDB: the file boast.duckdb has that name already",
+            hint="Choose another, for example --dataset boast_data.",
+        )
+    try:
+        pipeline = dlt.pipeline(
+            pipeline_name(accounts),
+            destination=destination_for(destination, accounts),
+            dataset_name=dataset,
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            f"The pipeline's working folder cannot be written: {error.strerror} ({error.filename})",
+            hint="Free the folder or choose another with DLT_DATA_DIR.",
+        ) from error
+    except Exception as error:
+        raise ConfigurationError(
+            f"The destination {destination} cannot be used: {str(error).strip().splitlines()[0][:200]}",
+            hint=f'Is it a dlt destination, and its extra installed? For example: pip install "dlt[{destination}]".',
+        ) from error
+    if is_lake(pipeline):
+        try:
+            import deltalake  # noqa: F401, PLC0415 -- needs the extra
+        except ImportError:
+            raise ConfigurationError(
+                "Plain files cannot merge: every change would be one more row. On a filesystem the tables are Delta"
+                " tables",
+                hint='Install what they need: pip install "boast-source[delta]"; or choose a SQL destination.',
+            ) from None
+    # else dlt takes signals while it normalizes and loads, and forgets them at the end: a push would still begin
+    pipeline.runtime_config.intercept_signals = False
+    return pipeline
 
 
 def pipeline_name(accounts: Sequence[str] | None) -> str:
@@ -50,13 +93,9 @@ def destination_for(name: str, accounts: Sequence[str] | None = None) -> Any:
     return type(found)(**found.config_params, **found.caps_params, **own) if own else found
 
 
-def place(pipeline: dlt.Pipeline) -> str:
-    """Where the data goes, in a person's words."""
-    name = pipeline.destination.destination_name
-    if pipeline.destination.destination_type != "dlt.destinations.duckdb":
-        return name
-    config: Any = pipeline.destination_client().config
-    return f"{name} ({config.credentials.database})"
+def state_folder() -> Path:
+    """Return where dlt keeps its pipelines, and runs their locks and what they could not record."""
+    return Path(get_dlt_pipelines_dir())
 
 
 def merging(preferred: str, destination: Any, *, replaced: int = 0) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from boast_source.commands.push_job import push_job
 from boast_source.errors import ConfigurationError
+from boast_source.jobs.push import push_job
 from tests.conftest import stored
 from tests.support.pushing import STATES, Pushing
 from tests.support.sandbox_client import client_of
@@ -69,7 +69,7 @@ def test_the_first_push_sends_nothing_until_it_is_told_that_there_is_no_ledger_y
         push_job("duckdb", "boast_data")
     assert desk.writes == {}
     assert desk.push().counts == {"enrolled": 2}
-    assert push_job("duckdb", "boast_data") == 0
+    assert push_job("duckdb", "boast_data").exit_code == 0
 
 
 @pytest.mark.parametrize("lost", ["drop table boast_data.push_ledger", "delete from boast_data.push_ledger"])

@@ -7,8 +7,10 @@ from typing import Any
 
 import duckdb
 
-from boast_source.commands.push_job import push_job, requests_job
+from boast_source.commands.render_push import as_json
 from boast_source.errors import BoastError
+from boast_source.jobs.push import push_job
+from boast_source.jobs.requests import requests_job
 from tests.support.sandbox_client import client_of
 
 STATES = (
@@ -70,19 +72,16 @@ class Pushing:
         return next(e for e in truth if e["status"] == status and pairs.count((e["contact_id"], e["sequence_id"])) == 1)
 
     def push(self, **options: Any) -> Result:
-        printed: list[dict[str, Any]] = []
         try:
-            code = push_job("duckdb", "boast_data", as_json=printed.append, new_ledger=True, **options)
+            pushed = push_job("duckdb", "boast_data", new_ledger=True, **options)
         except BoastError as error:
             return Result(error.exit_code, error.summary or {}, str(error))
-        result = Result(code, printed[0])
+        result = Result(pushed.exit_code, pushed.as_json())
         assert result.summary["queried"] == sum(result.summary[state] for state in STATES)
         return result
 
     def decide(self, action: str, *keys: str, states: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-        printed: list[dict[str, Any]] = []
-        requests_job("duckdb", "boast_data", action=action, keys=keys, states=states, as_json=printed.append)
-        return printed[0]["requests"]
+        return [as_json(event) for event in requests_job(action=action, keys=keys, states=states)]
 
     def states(self) -> dict[str, str]:
         """Request key to state, from the view."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import duckdb
 import pytest
 
-from boast_source.commands.nightly import nightly_job
+from boast_source.jobs.nightly import nightly_job
 from tests.support.pushing import Pushing
 
 NIGHTS = int(os.environ.get("BOAST_NIGHTS", "8"))  # `make soak` asks for a thousand
@@ -43,7 +43,7 @@ def test_many_nights_need_no_more_room_than_a_few(house):
     early = None
     for night in range(NIGHTS):
         server.control("POST", "mutate", {"update": 3, "insert": 1})
-        assert nightly_job(as_json=lambda _: None) == 0
+        assert nightly_job().exit_code == 0
         execute(folder, "update boast_data.runs set started_at = started_at - interval '100 days'")
         if night == KEPT + 1:
             early = room(folder / "state"), (folder / "boast.duckdb").stat().st_size
@@ -78,12 +78,12 @@ def test_the_rows_of_runs_that_others_rest_on_are_kept_and_the_ledger_for_ever(h
     assert execute(folder, "select count(*), max(attempt) from boast_data.push_ledger") == [(2, 1)]
     execute(folder, "delete from boast_data.push_ledger")
     desk.ask({"request_id": "r2", **desk.free_pairs(1)[0]})
-    assert nightly_job(as_json=lambda _: None) == 2  # the ledger is lost, and the runs say so after 5,000 days
+    assert nightly_job().exit_code == 2  # the ledger is lost, and the runs say so after 5,000 days
 
 
 def test_what_a_killed_run_left_of_its_packages_goes_with_the_next_good_run(house):
     _, folder = house
-    assert nightly_job(as_json=lambda _: None) == 0
+    assert nightly_job().exit_code == 0
     working = folder / "state" / "pipelines" / "boast"
     here = sorted(path for path in working.rglob("*") if path.is_dir() and "loaded" not in path.parts)
     left = [
@@ -93,15 +93,15 @@ def test_what_a_killed_run_left_of_its_packages_goes_with_the_next_good_run(hous
     for package in left:
         (package / "new_jobs").mkdir(parents=True)
         (package / "new_jobs" / "contacts.e0f2a997ab.0.parquet").write_text("jane@example.com")
-    assert nightly_job(as_json=lambda _: None) == 0
+    assert nightly_job().exit_code == 0
     assert sorted(path for path in working.rglob("*") if path.is_dir() and "loaded" not in path.parts) == here
 
 
 def test_a_run_survives_a_table_of_an_older_version(house):
     _, folder = house
-    assert nightly_job(as_json=lambda _: None) == 0
+    assert nightly_job().exit_code == 0
     execute(folder, "drop view boast_data.pipeline_health")
     execute(folder, "alter table boast_data.runs drop column told")
-    assert nightly_job(as_json=lambda _: None) == 0
+    assert nightly_job().exit_code == 0
     assert execute(folder, "select exit_code, told from boast_data.runs") == [(0, None), (0, None)]
     assert not (folder / "state" / "pipelines" / "boast.runs.jsonl").exists()

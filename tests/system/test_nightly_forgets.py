@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from boast_source.commands.nightly import nightly_job
+from boast_source.jobs.nightly import nightly_job
 from tests.conftest import Workplace
 from tests.support.sandbox_client import client_of
 
@@ -109,11 +109,12 @@ def test_ten_nights_in_empty_folders_with_a_duckdb_file_elsewhere_and_tokens_in_
         monkeypatch.chdir(folder)
         monkeypatch.setenv("HOME", str(folder / "home"))
         monkeypatch.setenv("DLT_DATA_DIR", str(folder / "state"))
-        printed = []
-        assert nightly_job(new_ledger=True, as_json=printed.append) == 0
+        done = nightly_job(new_ledger=True)
+        assert done.exit_code == 0
+        summary = done.as_json()
         assert (folder / "state" / "pipelines" / "boast").is_dir()
-        assert printed[0]["load"]["accounts"][0]["loaded"] == expected
-        assert printed[0]["push"]["enrolled"] == ASKED
+        assert summary["load"]["accounts"][0]["loaded"] == expected
+        assert summary["push"]["enrolled"] == ASKED
         refreshes.append(server.control("GET", "counters")["token_requests"])
     assert refreshes == sorted(set(refreshes))
     nothing_was_done_twice(server, sql, asked)

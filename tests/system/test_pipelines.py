@@ -37,7 +37,7 @@ def run(workplace, name):
 @pytest.mark.parametrize("name", ["load.py", "push.py", "nightly.py"])
 def test_a_script_is_a_few_lines_on_the_public_door(name):
     text = (SCRIPTS / name).read_text(encoding="utf-8")
-    assert len([line for line in text.splitlines() if line.strip()]) <= 12
+    assert len([line for line in text.splitlines() if line.strip()]) <= 14
     modules = {node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}
     assert modules == {"boast_source"}
 

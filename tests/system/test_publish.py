@@ -195,7 +195,7 @@ def test_a_disk_that_is_full_is_said_and_the_old_copy_stays(published):
     code = (
         "import resource, signal, sys\n"
         "from boast_source import warehouse\n"
-        "from boast_source.commands.job import pipeline_for\n"
+        "from boast_source.warehouse.pipeline import pipeline_for\n"
         "from boast_source.outputs.copy import publish\n"
         "from boast_source.errors import BoastError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

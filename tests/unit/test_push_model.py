@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from boast_source import warehouse
 from boast_source.config import PushSettings
 from boast_source.listing.listing import ListReport
-from boast_source.load.load import Loaded
+from boast_source.load.result import Loaded
 from boast_source.push import run as push_run
 from boast_source.push.decisions import ALLOWED, decide_on
 from boast_source.push.ledger import FINAL, OPEN, Ledger

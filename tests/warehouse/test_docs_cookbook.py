@@ -11,7 +11,7 @@ import pytest
 
 from boast_source import warehouse
 from boast_source.commands.demo import DAYS, PENDING
-from boast_source.commands.job import pipeline_for
+from boast_source.warehouse.pipeline import pipeline_for
 
 pytest_plugins = ["tests.support.postgres"]
 

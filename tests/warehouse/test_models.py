@@ -14,11 +14,11 @@ import pytest
 import sqlglot
 
 from boast_source import boast_source, models, warehouse
-from boast_source.commands.job import pipeline_for
-from boast_source.commands.nightly import nightly_job
+from boast_source.jobs.nightly import nightly_job
 from boast_source.models import comments
 from boast_source.shapes import VIEWS
 from boast_source.warehouse.dialect import translated
+from boast_source.warehouse.pipeline import pipeline_for
 
 pytest_plugins = ["tests.support.postgres"]
 

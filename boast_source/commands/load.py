@@ -1,0 +1,110 @@
+"""`boast load` and `boast prepare`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import click
+
+from boast_source.commands.options import Common, common
+
+_STAMP = [
+    "%Y-%m-%d",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%dT%H:%M:%S.%fZ",
+    "%Y-%m-%dT%H:%M:%S%z",
+    "%Y-%m-%dT%H:%M:%S.%f",
+    "%Y-%m-%dT%H:%M:%S.%f%z",
+]
+
+
+@click.command()
+@common
+@click.option(
+    "--account",
+    "accounts",
+    multiple=True,
+    metavar="ID",
+    help="Load this account only; repeatable. Default: sources.boast.account_ids, else all.",
+)
+@click.option(
+    "--resources",
+    default="",
+    metavar="A,B",
+    help="Load only these: sequence_enrollments,accounts,contacts,forms,responses,sequences.",
+)
+@click.option("--prove", is_flag=True, help="Read the list again until two passes in a row agree.")
+@click.option(
+    "--since",
+    type=click.DateTime(_STAMP),
+    metavar="MOMENT",
+    help="Only records with updated_at at or after this moment (UTC unless it says otherwise).",
+)
+@click.option(
+    "--until", type=click.DateTime(_STAMP), metavar="MOMENT", help="Only records with updated_at before this moment."
+)
+@click.option("--full-refresh", is_flag=True, help="Read and write all again; drops nothing.")
+@click.option(
+    "--accept-missing",
+    is_flag=True,
+    help="Mark vanished enrollments as missing even if they are suspiciously many.",
+)
+def load(
+    given: Common,
+    accounts: tuple[str, ...],
+    resources: str,
+    since: datetime | None,
+    until: datetime | None,
+    *,
+    prove: bool,
+    full_refresh: bool,
+    accept_missing: bool,
+) -> None:
+    """List everything, load what is new or changed, and verify that the warehouse holds what was listed.
+
+    \b
+    Examples:
+      boast load
+      boast load --prove                             two passes that agree: verified "exact"
+      boast load --account 7a2f1f8c-... --resources sequence_enrollments
+      boast load --since 2026-01-01 --until 2026-02-01
+    """
+    from boast_source.commands import render
+    from boast_source.commands.terminal import Terminal
+    from boast_source.jobs.load import load_job
+
+    loaded = load_job(
+        given.destination,
+        given.dataset,
+        accounts=accounts,
+        resources=[name.strip() for name in resources.split(",") if name.strip()],
+        prove=prove,
+        everything=full_refresh,
+        accept_missing=accept_missing,
+        since=_utc(since),
+        until=_utc(until),
+        progress=Terminal(),
+    )
+    given.show(loaded, render.loaded)
+
+
+@click.command()
+@common
+def prepare(given: Common) -> None:
+    """Make and migrate all tables and views, and print the account ids: before one `load --account` each, side by side.
+
+    \b
+    Examples:
+      boast prepare --destination postgres
+      boast prepare --destination postgres | xargs -P 4 -n 1 boast load --destination postgres --account
+    """
+    from boast_source.commands.terminal import Terminal
+    from boast_source.jobs.load import prepare_job
+
+    prepared = prepare_job(given.destination, given.dataset, progress=Terminal())
+    given.show(prepared, lambda result: click.echo("\n".join(result.accounts)))
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=timezone.utc) if moment and moment.tzinfo is None else moment

@@ -1,0 +1,43 @@
+"""`boast login`."""
+
+from __future__ import annotations
+
+import click
+
+from boast_source.commands.options import print_json, telling
+
+
+@click.command()
+@click.option(
+    "--port",
+    default=0,
+    show_default="a free one",
+    help="Loopback port that receives the answer; give the one registered as redirect URI.",
+)
+@click.option("--timeout", default=300, show_default=True, help="Seconds to wait for the browser.")
+@click.option("--no-browser", is_flag=True, help="Print the address instead of opening a browser.")
+@telling
+def login(port: int, timeout: int, *, no_browser: bool, as_json: bool) -> None:
+    """Log in with OAuth in the browser and keep the tokens in the token store.
+
+    Needs sources.boast.credentials.client_id and .client_secret.
+
+    \b
+    Examples:
+      boast login
+      boast login --port 8123 --no-browser
+    """
+    import webbrowser
+
+    from boast_source.api.login import login as log_in
+    from boast_source.commands.terminal import note
+
+    def show(address: str) -> bool:
+        note(f"Open this address in a browser to log in:\n{address}")
+        return True if no_browser else webbrowser.open(address)
+
+    store = log_in(port=port, timeout=timeout, open_browser=show)
+    if as_json:
+        print_json({"status": "ok", "token_store": store})
+    else:
+        click.echo(f"Logged in. The tokens are in {store}. Next: boast check")

@@ -1,0 +1,97 @@
+"""What people see while a command works: progress on a terminal, notes, stages. Colours only on a terminal.
+
+With JSON logs, notes and stages are log lines (logs.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from boast_source import logs
+from boast_source.jobs.progress import Progress
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator
+
+    from rich.progress import TaskID
+
+    from boast_source.api import Page
+    from boast_source.listing.listing import ListReport
+
+
+def stdout() -> Console:
+    """Wide where nobody watches: a log has no columns."""
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
+
+
+def note(text: str) -> None:
+    """A line beside the result."""
+    if logs.is_json():
+        logs.say(text)
+    else:
+        Console(stderr=True, highlight=False).print(text, soft_wrap=True, markup=False)
+
+
+class Terminal(Progress):
+    """Notes and stages on stderr; bars per list and account, and a line of counts, while a terminal watches.
+
+    Safe to call from one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._bars: Bars | None = None
+        self._tasks: dict[int, TaskID] = {}
+
+    def note(self, text: str) -> None:
+        if self._bars is None:
+            note(text)
+        else:
+            self._bars.console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    def stage(self, name: str, seconds: float, run_id: str, **facts: Any) -> None:
+        facts = {what: fact for what, fact in facts.items() if fact is not None}
+        if logs.is_json():
+            logs.say(f"{name} done", stage=name, run_id=run_id, seconds=round(seconds, 3), **facts)
+            return
+        if "exit_code" in facts:  # of a whole run; its error is printed after it
+            facts = {f"{facts['status']} (exit code {facts['exit_code']})": ""}
+        parts = [
+            f"{fact:,} {what}" if isinstance(fact, int) else f"{what} {fact}".strip() for what, fact in facts.items()
+        ]
+        note(f"{name}: {', '.join([*parts, f'{seconds:.1f} s'])}")
+
+    @contextlib.contextmanager
+    def live(self, title: str) -> Iterator[None]:
+        console = Console(stderr=True)
+        if logs.is_json() or not console.is_terminal:
+            yield
+            return
+        columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+        with Bars(*columns, TextColumn("pages"), TimeElapsedColumn(), console=console, transient=True) as bars:
+            bars.add_task(escape(title), total=None)
+            self._bars = bars
+            try:
+                yield
+            finally:
+                self._bars, self._tasks = None, {}
+
+    def page(self, report: ListReport, page: Page) -> None:
+        if self._bars is None:
+            return
+        label = report.resource if report.account_id is None else f"{report.resource} {report.account_id[:8]}"
+        if id(report) not in self._tasks:
+            self._tasks[id(report)] = self._bars.add_task(escape(label), total=page.pages or 1)
+        self._bars.update(self._tasks[id(report)], advance=1, total=max(page.pages or 1, page.number))
+
+    def counts(self, counts: Counter[str]) -> None:
+        if self._bars is not None:
+            said = "  ".join(f"{state} {count:,}" for state, count in counts.items() if count)
+            self._bars.update(self._bars.task_ids[0], description=escape(said or "sending"))

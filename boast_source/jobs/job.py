@@ -1,0 +1,138 @@
+"""The ritual around every run: settings, pipeline, lock, client, signals, record, retention.
+
+Whatever ends a run leaves a row in `runs`, also a refusal, another run's lock or a configuration that cannot be read;
+what cannot reach the warehouse is kept beside the pipeline (runs/record.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from boast_source import runs, signals
+from boast_source.api import BoastClient
+from boast_source.config import Settings, account_ids_from, settings
+from boast_source.errors import BoastError, StoppedError
+from boast_source.jobs.progress import QUIET, Progress
+from boast_source.runs import retention
+from boast_source.runs.lock import lock
+from boast_source.warehouse.pipeline import pipeline_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import dlt
+
+
+class Result(Protocol):
+    """What a run did so far: `tallies` are columns of `runs`, `as_json` the summary of the contract."""
+
+    run_id: str
+
+    @property
+    def exit_code(self) -> int: ...
+    @property
+    def errors(self) -> list[str]: ...
+    def tallies(self) -> dict[str, Any]: ...
+    def as_json(self) -> dict[str, Any]: ...
+
+
+R = TypeVar("R", bound=Result)
+
+
+@dataclass
+class Job(Generic[R]):
+    """A run while it lives. `result` starts empty and is replaced by what the run did. `recorded` False: the run
+    writes nothing, its record neither. `at_end` hears of the finished run before it is recorded. `accounts`: the given
+    ids. `died`: what the lock knows of a run that died, where that is news.
+    """
+
+    run: runs.Run
+    result: R
+    progress: Progress = QUIET
+    recorded: bool = True
+    at_end: Callable[[Job[R]], None] | None = None
+    settings: Settings = field(default_factory=Settings)
+    accounts: tuple[str, ...] = ()
+    opened: dlt.Pipeline | None = None
+    died: dict[str, Any] | None = None
+    ended: bool = False
+
+    @property
+    def pipeline(self) -> dlt.Pipeline:
+        """The pipeline, inside of `running` or `recording`."""
+        assert self.opened is not None
+        return self.opened
+
+    def summary(self) -> dict[str, Any]:
+        """Return what the run did so far as `--json` prints it."""
+        self.result.run_id = self.run.run_id
+        return self.result.as_json()
+
+    def save(self, exit_code: int, error: str | None) -> None:
+        """Record the run as ended in this way, unless it writes nothing."""
+        self.result.run_id = self.run.run_id
+        self.run.count(self.result.tallies())
+        self.run.finish(exit_code, error)
+        if self.recorded:
+            runs.save(self.opened, self.run)
+
+    def end(self, exit_code: int, error: str | None) -> None:
+        """The same for good, after `at_end` has heard of it."""
+        if self.at_end:
+            self.run.count(self.result.tallies())
+            self.run.finish(exit_code, error)
+            self.at_end(self)
+        self.save(exit_code, error)
+        self.ended = True
+
+
+@contextlib.contextmanager
+def running(job: Job[R], destination: str, dataset: str, *, accounts: Sequence[str] = ()) -> Iterator[BoastClient]:
+    """Enclose a run with all that comes before and after it; yields a client of the API.
+
+    `accounts`: given ids, whose runs may go on beside others. The caller puts what the run did into `job.result`.
+
+    Raises BoastError with the run's `summary`; a requested stop becomes StoppedError.
+    """
+    with recording(job, destination, dataset, accounts=accounts), contextlib.ExitStack() as stack:
+        left = stack.enter_context(lock(job.pipeline, run_id=job.run.run_id, command=job.run.command))
+        job.died = left if runs.keep_died(job.pipeline, left) else None
+        client = stack.enter_context(BoastClient.from_config(job.settings))
+        stack.enter_context(signals.waking(client.close))
+        yield client
+        job.end(job.result.exit_code, "; ".join(job.result.errors) or None)
+        if job.recorded:
+            retention.tidy(job.pipeline, job.settings)
+
+
+@contextlib.contextmanager
+def recording(job: Job[R], destination: str, dataset: str, *, accounts: Sequence[str] = ()) -> Iterator[None]:
+    """The part of the ritual that a job has which neither locks the pipeline nor calls the API: settings, pipeline,
+    and the record however it ends.
+
+    Raises as `running`.
+    """
+    try:
+        job.settings = settings()
+        job.accounts = account_ids_from(list(accounts)) or ()
+        job.run.account_ids = ",".join(job.accounts) or None
+        job.opened = pipeline_for(destination, dataset, job.accounts)
+        yield
+        if not job.ended:
+            job.end(job.result.exit_code, "; ".join(job.result.errors) or None)
+    except BaseException as error:
+        failure = StoppedError() if signals.caused(error) else error
+        if job.ended:
+            if isinstance(failure, StoppedError):
+                return  # all is recorded; what a stop left untidied, a later run tidies
+            raise
+        job.end(getattr(failure, "exit_code", runs.FAILED), _gist(failure))
+        if isinstance(failure, BoastError):
+            failure.summary = job.summary() | {"status": job.run.status, "error": job.run.error}
+        raise failure from error
+
+
+def _gist(error: BaseException) -> str:
+    return str(error) if isinstance(error, BoastError) else type(error).__name__

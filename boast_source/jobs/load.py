@@ -1,0 +1,128 @@
+"""`boast load` and `boast prepare` as functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from boast_source import runs, warehouse
+from boast_source.config import account_ids_from
+from boast_source.errors import ConfigurationError
+from boast_source.jobs.job import Job, running
+from boast_source.jobs.progress import QUIET, Progress
+from boast_source.listing.listing import Options
+from boast_source.load.load import load, make_tables
+from boast_source.load.result import Loaded
+from boast_source.outputs.outputs import outputs
+from boast_source.warehouse.delta import is_lake
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from boast_source.errors import BoastError
+
+
+@dataclass
+class Prepared:
+    """`accounts`: the ids of the configured accounts, or of all that the token sees."""
+
+    accounts: list[str] = field(default_factory=list)
+    run_id: str = ""
+    exit_code: int = runs.DONE
+    errors: list[str] = field(default_factory=list)
+
+    def tallies(self) -> dict[str, Any]:
+        return {}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `prepare --json` prints."""
+        return {"run_id": self.run_id, "status": runs.STATUS[self.exit_code], "accounts": self.accounts}
+
+
+def load_job(
+    destination: str = "duckdb",
+    dataset: str = "boast_data",
+    *,
+    accounts: Sequence[str] = (),
+    resources: Sequence[str] = (),
+    prove: bool = False,
+    everything: bool = False,
+    accept_missing: bool = False,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    progress: Progress = QUIET,
+) -> Loaded:
+    """List everything, load what is new or changed, verify, publish; `boast load` as a function.
+
+    Args:
+        destination: a dlt destination, configured as dlt asks for it.
+        dataset: the dataset (schema) to load into.
+        accounts: ids of the accounts to load; none: `sources.boast.account_ids`, else all that the token sees.
+        resources: lists to load (`sequence_enrollments`, `contacts`, ...); none: all.
+        prove: read each list until two passes in a row agree (`verified` is then `exact`).
+        everything: write all rows again, not only those that differ; nothing is dropped.
+        accept_missing: mark vanished enrollments as missing even if they are suspiciously many.
+        since, until: bounds on the cursor, [since, until), aware datetimes.
+        progress: told of pages, notes and stages.
+
+    Returns `Loaded`: a report per account and list, `exit_code` (0, 1 or 3), `as_json()`.
+
+    Raises BoastError when the load failed as a whole; the run is recorded then, too.
+    """
+    job = Job(runs.Run("load"), Loaded(), progress)
+    with running(job, destination, dataset, accounts=accounts) as client:
+        if since and until and since >= until:
+            raise ConfigurationError("--since is not before --until", hint="Give --since the earlier moment.")
+        options = Options(
+            account_ids=job.accounts or account_ids_from(job.settings.account_ids),
+            workers=job.settings.max_concurrency,
+            prove=prove,
+            everything=everything,
+            accept_missing=accept_missing,
+            since=since,
+            until=until,
+            keep_going=True,
+        )
+        with progress.live("loading"):
+            job.result = load(
+                job.pipeline,
+                client,
+                options,
+                resources=resources,
+                patience=job.settings.lock_timeout,
+                time_zone=job.settings.time_zone,
+                on_page=progress.page,
+                on_note=progress.note,
+            )
+        job.result.place = warehouse.place(job.pipeline)
+        if not job.accounts and not is_lake(job.pipeline):
+            job.result.unmade = outputs_of(job, job.result, reporting=False)
+    return job.result
+
+
+def outputs_of(job: Job[Any], loaded: Loaded, *, reporting: bool) -> list[BoastError]:
+    """Make the published copy, and the report if `reporting`; returns what failed. The run is recorded first, so that
+    report and copy know of it.
+    """
+    job.save(job.result.exit_code, "; ".join(job.result.errors) or None)
+
+    def made(name: str, seconds: float, place: str) -> None:
+        job.progress.stage(name, seconds, job.run.run_id, to=place)
+
+    note = job.progress.note
+    return outputs(job.pipeline, job.settings, loaded, reporting=reporting, on_made=made, on_note=note)
+
+
+def prepare_job(destination: str = "duckdb", dataset: str = "boast_data", *, progress: Progress = QUIET) -> Prepared:
+    """Make and migrate all tables and views, before one `load` per account, side by side.
+
+    Returns `Prepared`: the account ids. Raises BoastError when tables cannot be made or accounts cannot be listed.
+    """
+    job = Job(runs.Run("prepare"), Prepared(), progress)
+    with running(job, destination, dataset) as client:
+        found = job.settings
+        make_tables(job.pipeline, client, patience=found.lock_timeout, time_zone=found.time_zone, on_note=progress.note)
+        ids = account_ids_from(found.account_ids) or [str(account["id"]) for account in client.accounts()]
+        job.result.accounts = list(dict.fromkeys(ids))
+    return job.result

@@ -1,0 +1,217 @@
+"""The job a scheduler calls: everything a night needs, in order. A failing stage does not stop the others.
+
+1. Finish what a crashed run left, list everything, load what differs, verify (load/).
+2. Where there is a table of pending enrollments: settle, claim, send, record, read back (push/).
+3. Make the views (models/).
+4. Make the report and the published copy (outputs/).
+5. Notify people, record the run, apply retention (runs/).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from boast_source import runs, signals, warehouse
+from boast_source.config import account_ids_from, push_settings
+from boast_source.errors import BoastError, LockedError
+from boast_source.jobs.job import Job, running
+from boast_source.jobs.load import outputs_of
+from boast_source.jobs.progress import QUIET, Progress
+from boast_source.jobs.push import options_from
+from boast_source.listing.listing import Options
+from boast_source.load.load import load
+from boast_source.push.pending import is_there
+from boast_source.push.result import STATES
+from boast_source.push.run import push
+from boast_source.runs import health, notify
+from boast_source.warehouse.delta import is_lake
+
+if TYPE_CHECKING:
+    from boast_source.api import BoastClient
+    from boast_source.config import PushSettings
+    from boast_source.load.result import Loaded
+    from boast_source.push.result import Pushed, PushOptions
+
+log = logging.getLogger("boast_source")
+
+
+@dataclass
+class Night:
+    """What the stages did; None: there was nothing to do for it, or it failed (`error`). `unmade`: the report or the
+    published copy, if they failed.
+    """
+
+    loaded: Loaded | None = None
+    pushed: Pushed | None = None
+    error: BoastError | None = None
+    unmade: list[BoastError] = field(default_factory=list)
+    run_id: str = ""
+
+    @property
+    def troubles(self) -> list[BoastError]:
+        return [*([self.error] if self.error else []), *self.unmade]
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of the stages: failed, then misconfigured, then needs attention."""
+        stages = [stage for stage in (self.loaded, self.pushed, *self.troubles) if stage]
+        codes = {stage.exit_code for stage in stages}
+        return next((code for code in (runs.FAILED, runs.USAGE, runs.ATTENTION) if code in codes), runs.DONE)
+
+    @property
+    def errors(self) -> list[str]:
+        """Why it did not end with 0, in the words of `runs.error`."""
+        if self.pushed:
+            said = self.pushed.errors
+        else:
+            said = [*(self.loaded.errors if self.loaded else []), *([str(self.error)] if self.error else [])]
+        return [*said, *map(str, self.unmade)]
+
+    def tallies(self) -> dict[str, Any]:
+        """Return what `runs` keeps of it: column and value."""
+        done = self.pushed or self.loaded
+        return done.tallies() if done else {}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the summary of the contract (`nightly --json`)."""
+        for stage in (self.loaded, self.pushed):
+            if stage:
+                stage.run_id = self.run_id
+        summary = {
+            "run_id": self.run_id,
+            "status": runs.STATUS[self.exit_code],
+            "load": self.loaded.as_json() if self.loaded else None,
+            "push": self.pushed.as_json() if self.pushed else None,
+        }
+        return summary | ({"error": "; ".join(map(str, self.troubles))} if self.troubles else {})
+
+
+def nightly_job(
+    destination: str = "duckdb",
+    dataset: str = "boast_data",
+    *,
+    new_ledger: bool = False,
+    progress: Progress = QUIET,
+) -> Night:
+    """Load, push, views, report, published copy, notification; `boast nightly` as a function.
+
+    Args:
+        destination: a dlt destination, configured as dlt asks for it.
+        dataset: the dataset (schema) of it all.
+        new_ledger: start a push ledger where there is none, for the first night.
+        progress: told of pages, notes and stages.
+
+    Returns `Night`: what the stages did, `exit_code` (0, 1, 2 or 3), `as_json()`.
+
+    Raises BoastError when the night as a whole failed. However it ends, the run is recorded, and people are notified.
+    """
+    job = Job(runs.Run("nightly"), Night(), progress, at_end=_notify)
+    with running(job, destination, dataset) as client:
+        found_push = push_settings()
+        how_to_push = replace(options_from(job.settings, found_push), new_ledger=new_ledger)
+        if job.died:
+            notify.tell_death(job.pipeline, job.died, progress.note)
+        _night(job, client, found_push, how_to_push)
+        if job.result.loaded and not is_lake(job.pipeline):
+            job.result.unmade = outputs_of(job, job.result.loaded, reporting=True)
+    return job.result
+
+
+def _notify(job: Job[Night]) -> None:
+    """Tell people what is news, before the run and what they know are recorded."""
+    run, waiting = job.run, None
+    with contextlib.suppress(Exception):  # a warehouse that cannot be read is told in its own words
+        waiting = health.waiting(job.opened) if job.opened and run.exit_code != runs.LOCKED else None
+    notify.tell(job.opened, run, waiting, job.progress.note)
+    seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0.0
+    job.progress.stage("nightly", seconds, run.run_id, status=run.status, exit_code=run.exit_code, error=run.error)
+
+
+def _night(job: Job[Night], client: BoastClient, found_push: PushSettings, how_to_push: PushOptions) -> None:
+    """Push, which lists and loads everything itself, so that it knows all that exists; without a push, load."""
+    night, began = job.result, time.monotonic()
+    if _wants_push(job, found_push):
+        try:
+            with warehouse.explained():
+                night.pushed = _push(job, client, found_push, how_to_push)
+        except LockedError:
+            raise
+        except Exception as error:
+            if signals.caused(error):
+                raise
+            night.error = _foreseen("push", error)
+            job.progress.note(f"push: failed, the load goes on without it. {night.error}")
+        else:
+            night.loaded, night.error = night.pushed.loaded, night.pushed.error
+            _tell_load(job)
+            counts = {state: night.pushed.counts[state] for state in STATES if night.pushed.counts[state]}
+            night.pushed.seconds = time.monotonic() - began - (night.loaded.seconds if night.loaded else 0.0)
+            job.progress.stage("push", night.pushed.seconds, job.run.run_id, **counts)
+            return
+    try:
+        night.loaded = _load(job, client)
+    except Exception as error:
+        if night.error is None or isinstance(error, LockedError) or signals.caused(error):
+            raise
+        known = _foreseen("load", error)
+        both = f"{known.message}. Before it the push failed: {night.error.message}"
+        raise BoastError(both, hint=known.hint) from error
+    _tell_load(job)
+
+
+def _push(job: Job[Night], client: BoastClient, found_push: PushSettings, how_to_push: PushOptions) -> Pushed:
+    progress = job.progress
+    with progress.live("loading"):
+        return push(
+            job.pipeline,
+            client,
+            found_push,
+            how_to_push,
+            job.run.run_id,
+            patience=job.settings.lock_timeout,
+            time_zone=job.settings.time_zone,
+            resources=(),
+            on_page=progress.page,
+            on_note=progress.note,
+            on_progress=lambda _: None,
+        )
+
+
+def _load(job: Job[Night], client: BoastClient) -> Loaded:
+    found, progress = job.settings, job.progress
+    options = Options(account_ids=account_ids_from(found.account_ids), workers=found.max_concurrency, keep_going=True)
+    with progress.live("loading"):
+        return load(
+            job.pipeline,
+            client,
+            options,
+            patience=found.lock_timeout,
+            time_zone=found.time_zone,
+            on_page=progress.page,
+            on_note=progress.note,
+        )
+
+
+def _tell_load(job: Job[Night]) -> None:
+    if loaded := job.result.loaded:
+        loaded.place = warehouse.place(job.pipeline)
+        counts = {name: loaded.total(name) for name in ("listed", "loaded", "missing")}
+        job.progress.stage("load", loaded.seconds, job.run.run_id, **counts, verified=loaded.verified)
+
+
+def _foreseen(stage: str, error: Exception) -> BoastError:
+    """Our own error, or one that names another's kind only: the details may hold anybody's data."""
+    if isinstance(error, BoastError):
+        return error
+    log.debug("the %s failed in an unforeseen way", stage, exc_info=error)
+    return BoastError(f"The {stage} failed: {type(error).__name__}", hint=f"Run `boast {stage} --debug` to see where.")
+
+
+def _wants_push(job: Job[Night], found_push: PushSettings) -> bool:
+    patience, note = job.settings.lock_timeout, job.progress.note
+    with warehouse.held(job.pipeline, patience=patience, on_wait=note) as held:
+        return held is not None and is_there(held, found_push.pending_table)

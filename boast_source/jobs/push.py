@@ -1,0 +1,87 @@
+"""`boast push` as a function."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from boast_source import runs
+from boast_source.config import account_ids_from, push_settings
+from boast_source.jobs.job import Job, running
+from boast_source.jobs.progress import QUIET, Progress
+from boast_source.push.result import Pushed, PushOptions
+from boast_source.push.run import push
+
+if TYPE_CHECKING:
+    from boast_source.config import PushSettings, Settings
+
+
+def push_job(
+    destination: str = "duckdb",
+    dataset: str = "boast_data",
+    *,
+    pending: str | None = None,
+    limit: int | None = None,
+    max_sends: int | None = None,
+    new_ledger: bool = False,
+    dry_run: bool = False,
+    progress: Progress = QUIET,
+) -> Pushed:
+    """Enroll and remove contacts listed in the pending table, each request at most once; `boast push` as a function.
+
+    Args:
+        destination: a dlt destination, configured as dlt asks for it.
+        dataset: the dataset (schema) that holds the pending table and the ledger.
+        pending: table or view of pending requests; None: `sources.boast.push.pending_table`.
+        limit: send at most so many; the rest is deferred to the next run.
+        max_sends: with more to send than this, nothing is sent; None: `sources.boast.push.max_sends`.
+        new_ledger: start a ledger where there is none, for the first push.
+        dry_run: decide, but send and write nothing; the run is not recorded.
+        progress: told of notes, and of the counts while it sends.
+
+    Returns `Pushed`: requests by state, `exit_code` (0, 1 or 3), `as_json()`.
+
+    Raises BoastError when the push failed as a whole, with a `summary` of what was left; the run is recorded then, too.
+    """
+    job = Job(runs.Run("push"), Pushed(dry_run=dry_run), progress, recorded=not dry_run)
+    with running(job, destination, dataset) as client:
+        found_push = push_settings()
+        options = options_from(job.settings, found_push)
+        options = replace(
+            options,
+            pending_table=pending or options.pending_table,
+            max_sends=max_sends or options.max_sends,
+            limit=limit,
+            new_ledger=new_ledger,
+            dry_run=dry_run,
+        )
+        began = time.monotonic()
+        with progress.live("looking at the requests"):
+            job.result = push(
+                job.pipeline,
+                client,
+                found_push,
+                options,
+                job.run.run_id,
+                patience=job.settings.lock_timeout,
+                time_zone=job.settings.time_zone,
+                on_note=progress.note,
+                on_progress=progress.counts,
+            )
+        job.result.seconds = time.monotonic() - began
+    if job.result.error:
+        job.result.error.summary = job.summary() | {"error": str(job.result.error)}
+        raise job.result.error
+    return job.result
+
+
+def options_from(found: Settings, found_push: PushSettings) -> PushOptions:
+    """Return what the settings say of a push."""
+    return PushOptions(
+        accounts=account_ids_from(found.account_ids),
+        pending_table=found_push.pending_table,
+        max_sends=found_push.max_sends,
+        workers=found.max_concurrency,
+        request_timeout=found.request_timeout,
+    )

@@ -1,0 +1,59 @@
+"""`boast report` as a function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from boast_source import runs, warehouse
+from boast_source.errors import ConfigurationError
+from boast_source.jobs.job import Job, recording
+from boast_source.jobs.progress import QUIET, Progress
+from boast_source.outputs.outputs import make_report
+
+
+@dataclass
+class Report:
+    """`place`: where the report is, a path or URL."""
+
+    place: str = ""
+    run_id: str = ""
+    exit_code: int = runs.DONE
+    errors: list[str] = field(default_factory=list)
+
+    def tallies(self) -> dict[str, Any]:
+        return {}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `report --json` prints."""
+        return {"run_id": self.run_id, "status": runs.STATUS[self.exit_code], "report": self.place}
+
+
+def report_job(
+    destination: str = "duckdb",
+    dataset: str = "boast_data",
+    *,
+    place: str | None = None,
+    progress: Progress = QUIET,
+) -> Report:
+    """Write the report.
+
+    Args:
+        destination, dataset: where the views are.
+        place: a path or fsspec URL; None: `sources.boast.report_path`, else `boast_report.html`.
+        progress: told when another process has the warehouse.
+
+    Raises BoastError when there is nothing to report, or when it cannot be written.
+    """
+    job = Job(runs.Run("report"), Report(), progress)
+    with recording(job, destination, dataset):
+        found = job.settings
+        patience = found.lock_timeout
+        with warehouse.held(job.pipeline, patience=patience, on_wait=progress.note, creates=False) as held:
+            if held is None:
+                raise ConfigurationError(
+                    "The report is made of SQL views, and this destination has none",
+                    hint="Load into a SQL destination, for example duckdb or postgres, and report from there.",
+                )
+            job.result.place = make_report(held, found, place or found.report_path or "boast_report.html")
+    return job.result

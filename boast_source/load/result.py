@@ -1,0 +1,88 @@
+"""What a load did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from boast_source.runs import DONE, STATUS
+from boast_source.shapes import SEQUENCE_ENROLLMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from boast_source.errors import BoastError
+    from boast_source.listing.listing import ListReport
+
+_SURENESS = ("failed", "moving", "covered", "exact")  # the weakest account speaks for the run
+
+
+@dataclass
+class Loaded:
+    """What a load did: a report per account and list, the exit code of the listing, and how long it took.
+
+    `place`: into what it loaded, in words. `unmade`: outputs of the run that failed (the published copy).
+    """
+
+    reports: list[ListReport] = field(default_factory=list)
+    listing_code: int = DONE
+    seconds: float = 0.0
+    run_id: str = ""
+    place: str = ""
+    unmade: Sequence[BoastError] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return self.unmade[0].exit_code if self.unmade else self.listing_code
+
+    @property
+    def enrollments(self) -> list[ListReport]:
+        """The reports on enrollments, one per account."""
+        return [r for r in self.reports if r.resource == SEQUENCE_ENROLLMENTS.name]
+
+    @property
+    def others(self) -> list[ListReport]:
+        """The reports on all other lists, the list of accounts left out."""
+        return [r for r in self.reports if r.resource != SEQUENCE_ENROLLMENTS.name and r.account_id]
+
+    @property
+    def errors(self) -> list[str]:
+        failed = [f"account {r.account_id}, {r.resource}: {r.error}" for r in self.reports if r.error]
+        return [*failed, *map(str, self.unmade)]
+
+    @property
+    def verified(self) -> str | None:
+        """The least sure of all accounts."""
+        words = ["failed" if r.error else (r.verified or "moving") for r in self.enrollments]
+        return min(words, key=_SURENESS.index) if words else None
+
+    def total(self, count: str) -> int:
+        return sum(getattr(report, count) for report in self.enrollments)
+
+    def tallies(self) -> dict[str, Any]:
+        """Return what `runs` keeps of it: column and value."""
+        return {"verified": self.verified, **{name: self.total(name) for name in ("listed", "loaded", "missing")}}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the summary of the contract (`load --json`)."""
+        summary = {
+            "run_id": self.run_id,
+            "status": STATUS[self.exit_code],
+            "accounts": [self._account(report) for report in self.enrollments],
+        }
+        return summary | ({"error": "; ".join(self.errors)} if self.unmade else {})
+
+    def _account(self, report: ListReport) -> dict[str, Any]:
+        every = [r for r in self.reports if r.account_id == report.account_id]
+        return {
+            "account_id": report.account_id,
+            "listed": report.listed,
+            "loaded": report.loaded,
+            "missing": report.missing,
+            "pages": report.tally.pages,
+            "requests": sum(r.tally.requests for r in every),
+            "retries": sum(r.tally.retries for r in every),
+            "passes": report.passes,
+            "verified": "failed" if report.error else report.verified,
+            "error": "; ".join(f"{r.resource}: {r.error}" for r in every if r.error) or None,
+        }
