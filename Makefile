@@ -12,7 +12,7 @@ HIGHEST ?= 3.13
 ENGINE_PYTHON ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-airflow test-dagster test-dbt test-kubernetes test-docker test-wheel soak lint format bench lock build clean
+.PHONY: help demo test test-lowest test-airflow test-dagster test-dbt test-kubernetes test-docker test-wheel soak lint format bench lock docs build clean
 
 help: ## print every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, n
 	@$(LOCK) --extra sandbox --extra report --group build -o requirements.lock
 	@$(LOCK) --extra sandbox --extra report --extra postgres --extra delta --group dev -o requirements-dev.lock
 	@for engine in airflow dagster dbt kubernetes; do $(RESOLVE) pipelines/$$engine/requirements.in -o pipelines/$$engine/requirements.lock; done
+
+docs: $(STAMP_DEV) ## the dbt sources and the tables of docs/model.md, anew from boast_source/models/schema.yml
+	@$(BIN)/python -m tools.describe
 
 build: $(STAMP_DEV) ## wheel and sdist in dist/
 	@rm -rf dist

@@ -6,13 +6,15 @@ empty.
 
 from __future__ import annotations
 
+import functools
 import re
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from boast_source import warehouse
 from boast_source.errors import DestinationError
-from boast_source.models.comments import TABLES, comment
+from boast_source.models.comments import comment
+from boast_source.models.schema import relations
 from boast_source.warehouse.dialect import translated
 
 if TYPE_CHECKING:
@@ -36,8 +38,6 @@ EMPTY = {
     "push_ledger": "select cast(null as varchar) as request_key, cast(null as varchar) as state,"
     " cast(null as bigint) as event where 1 = 0",
 }
-
-_READ = re.compile(rf"\b(from|join)\s+({'|'.join(TABLES)})\b")
 
 
 def create(
@@ -96,7 +96,7 @@ def statement(client: SqlClientBase[Any], name: str, there: Collection[str], tim
 
 def ask(client: SqlClientBase[Any], sql: str) -> list[dict[str, Any]]:
     """The rows of a query in DuckDB's dialect over tables and views of the dataset, by their bare names."""
-    with client.execute_query(_for(client, sql, TABLES)) as cursor:
+    with client.execute_query(_for(client, sql, relations())) as cursor:
         names = [str(name).lower() for name in cursor.columns_schema]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -113,15 +113,21 @@ def _for(client: SqlClientBase[Any], sql: str, there: Collection[str]) -> str:
 
 def renamed(sql: str, there: Collection[str], name_of: Callable[[str], str]) -> str:
     """A query whose tables, those that are there, have other names; a CTE is never called like one of them."""
-    return _READ.sub(lambda m: f"{m[1]} {name_of(m[2]) if m[2] in there else m[2]}", sql)
+    return _read().sub(lambda m: f"{m[1]} {name_of(m[2]) if m[2] in there else m[2]}", sql)
 
 
 def written(name: str, there: Collection[str], time_zone: str) -> str:
     """A view as it is written, with an empty table as CTE for each that it may read and that is not there."""
     sql = text(name).rstrip().replace("at time zone 'UTC'", f"at time zone '{time_zone}'")
-    lacking = sorted({table for _, table in _READ.findall(sql) if table in EMPTY} - set(there))
+    lacking = sorted({table for _, table in _read().findall(sql) if table in EMPTY} - set(there))
     empty = "".join(f"{table} as ({EMPTY[table]}),\n\n" for table in lacking)
     return re.sub(r"^with ", f"with {empty}", sql, count=1, flags=re.MULTILINE) if empty else sql
+
+
+@functools.cache
+def _read() -> re.Pattern[str]:
+    """What a query reads: `from` or `join` and a name of ours."""
+    return re.compile(rf"\b(from|join)\s+({'|'.join(relations())})\b")
 
 
 def text(name: str) -> str:

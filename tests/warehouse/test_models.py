@@ -13,14 +13,13 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlglot
 
-from boast_source import boast_source, models, warehouse
-from boast_source.jobs.nightly import nightly_job
-from boast_source.models import comments
+from boast_source import boast_source, models
+from boast_source.models.schema import relations
 from boast_source.shapes import VIEWS
 from boast_source.warehouse.dialect import translated
 from boast_source.warehouse.pipeline import pipeline_for
 
-pytest_plugins = ["tests.support.postgres"]
+pytest_plugins = ["tests.support.postgres", "tests.support.datasets"]
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS = {"completed": 1, "removed": 2}
@@ -80,41 +79,9 @@ def newest(history: list[dict]) -> list[dict]:
     return list({row["id"]: row for row in sorted(history, key=lambda row: row["version"])}.values())
 
 
-class Warehouse:
-    """A dataset with these tables and the views over them."""
-
-    def __init__(self, client) -> None:
-        self.client = client
-        client.create_dataset()
-
-    def table(self, name: str, columns: dict[str, str], rows: list[dict]) -> None:
-        qualified = self.client.make_qualified_table_name(name)
-        self.client.execute_sql(f"create table {qualified} ({', '.join(f'{c} {k}' for c, k in columns.items())})")
-        marks = ", ".join(["%s"] * len(columns))
-        for row in rows:
-            self.client.execute_sql(f"insert into {qualified} values ({marks})", *[row.get(c) for c in columns])
-
-    def enrollments(self, history: list[dict]) -> None:
-        self.table("sequence_enrollments_history", HISTORY, history)
-        self.table("sequence_enrollments", COLUMNS, newest(history))
-
-    def views(self, time_zone: str = "UTC") -> list[str]:
-        return models.create(self.client, time_zone=time_zone)
-
-    def rows(self, sql: str) -> list[tuple]:
-        return [tuple(row) for row in self.client.execute_sql(sql)]
-
-
-@pytest.fixture(params=["duckdb", "postgres"])
-def place(request, tmp_path, monkeypatch):
-    """An empty dataset in each of the two, in a session whose time zone is not UTC."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "state"))
-    if request.param == "postgres":
-        for name, value in request.getfixturevalue("postgres").env.items():
-            monkeypatch.setenv(name, value)
-    with warehouse.held(pipeline_for(request.param, "boast_data"), patience=5) as client:
-        yield Warehouse(client)
+def enrollments(place, history: list[dict]) -> None:
+    place.table("sequence_enrollments_history", HISTORY, history)
+    place.table("sequence_enrollments", COLUMNS, newest(history))
 
 
 def happened(row: dict, before: str) -> datetime:
@@ -132,7 +99,7 @@ def state(row: dict) -> str:
 @pytest.mark.parametrize("zone", ["UTC", "Australia/Sydney"])
 def test_the_daily_figures_equal_a_replay_of_every_day(place, zone):
     history = random_history(5, orderly=True)
-    place.enrollments(history)
+    enrollments(place, history)
     place.views(zone)
 
     def day(moment):
@@ -183,7 +150,7 @@ def test_the_daily_figures_equal_a_replay_of_every_day(place, zone):
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_the_clocks_say_the_last_day_has_what_is_active_now(place, seed):
     history = random_history(seed, orderly=False)
-    place.enrollments(history)
+    enrollments(place, history)
     place.views()
     now = defaultdict(int)
     for row in newest(history):
@@ -199,7 +166,7 @@ def test_whatever_the_clocks_say_the_last_day_has_what_is_active_now(place, seed
 @pytest.mark.parametrize("with_more", [False, True])
 def test_the_performance_of_each_sequence_equals_plain_python(place, with_more):
     history = random_history(7, orderly=True)
-    place.enrollments(history)
+    enrollments(place, history)
     responses = {f"r{n}": START + timedelta(days=60, hours=n) for n in range(0, 60, 2)}
     if with_more:
         place.table("sequences", {"id": "text", "name": "text"}, [{"id": "s1", "name": "Review"}])
@@ -258,7 +225,7 @@ def test_the_cohorts_equal_plain_python(place, zone):
     late = START + timedelta(days=80)
     moments = dict.fromkeys(("created_at", "updated_at", "observed_at"), late)
     history.append(history[0] | moments | {"id": "late", "version": 1, "version_key": "late", "missing_since": None})
-    place.enrollments(history)
+    enrollments(place, history)
     place.views(zone)
     month = timedelta(days=30)
     expected = defaultdict(lambda: [0] * 7)
@@ -303,7 +270,7 @@ def test_the_cohorts_equal_plain_python(place, zone):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_history_has_for_every_moment_the_version_that_had_been_seen_last(place, seed):
     history = random_history(seed, orderly=False)
-    place.enrollments(history)
+    enrollments(place, history)
     place.views()
     rng = random.Random(seed)
     for _ in range(12):
@@ -326,7 +293,7 @@ def test_the_history_has_for_every_moment_the_version_that_had_been_seen_last(pl
 
 
 def test_empty_tables_and_no_ledger_give_views_that_can_be_asked(place):
-    place.enrollments([])
+    enrollments(place, [])
     place.table("runs", RUNS, [])
     assert place.views() == [name for name in models.NEEDS if name != "push_requests"]
     assert place.rows("select * from boast_data.enrollment_daily") == []
@@ -352,7 +319,7 @@ def test_empty_tables_and_no_ledger_give_views_that_can_be_asked(place):
     ],
 )
 def test_the_freshness_is_that_of_the_account_that_waits_longest(place, runs, age):
-    place.enrollments([row | {"account_id": "ab"[n % 2]} for n, row in enumerate(random_history(3, orderly=True))])
+    enrollments(place, [row | {"account_id": "ab"[n % 2]} for n, row in enumerate(random_history(3, orderly=True))])
     now = datetime.now(timezone.utc)
     moments = [(now - timedelta(hours=hours), accounts, code) for hours, accounts, code in runs]
     rows = [{"run_id": str(n), "finished_at": m, "started_at": m, "listed": 1, "exit_code": c, "account_ids": a,
@@ -404,13 +371,13 @@ def test_every_view_has_its_file_and_its_name_in_the_contract():
 def test_a_view_reads_the_tables_that_it_says_and_calls_nothing_else_like_one(name):
     query = sqlglot.parse_one(models.written(name, (), "UTC"), read="duckdb")
     ctes = {cte.alias for cte in query.find_all(sqlglot.exp.CTE)}
-    assert ctes & set(comments.TABLES) <= set(models.EMPTY)  # what stands for a table that is not there
+    assert ctes & set(relations()) <= set(models.EMPTY)  # what stands for a table that is not there
     query = sqlglot.parse_one(models.text(name), read="duckdb")
     ctes = {cte.alias for cte in query.find_all(sqlglot.exp.CTE)}
-    assert not ctes & set(comments.TABLES)
+    assert not ctes & set(relations())
     read = {table.name for table in query.find_all(sqlglot.exp.Table)} - ctes
     assert read - set(models.EMPTY) - set(VIEWS) <= set(models.NEEDS[name])
-    renamed = models.renamed(models.text(name), comments.TABLES, "placed_{}".format)
+    renamed = models.renamed(models.text(name), relations(), "placed_{}".format)
     renamed_tables = {table.name for table in sqlglot.parse_one(renamed, read="duckdb").find_all(sqlglot.exp.Table)}
     assert renamed_tables - ctes == {f"placed_{table}" for table in read}
 
@@ -426,26 +393,3 @@ def test_a_refresh_drops_the_tables_under_the_views_and_loads_them_again(place, 
     pipeline.run(boast_source().with_resources("sequence_enrollments"), refresh="drop_sources")
     place.views()
     assert place.rows("select sum(enrolled) from boast_data.sequence_performance") == [(30,)]
-
-
-def test_everything_says_what_it_is_where_the_destination_can_keep_it(place, sandbox, monkeypatch):
-    server = sandbox(enrollments=30)
-    for name, value in server.info["env"].items():
-        monkeypatch.setenv(name, value)
-    place.client.execute_sql("create table boast_data.pending_enrollments (contact_id text, sequence_id text)")
-    dialect = str(place.client.capabilities.sqlglot_dialect)
-    nightly_job("postgres" if dialect == "postgres" else "duckdb", "boast_data", new_ledger=True)
-    found = {
-        (table, column): said
-        for table, column, said in place.client.execute_sql(comments._CATALOG[dialect], *["boast_data"] * 3)
-    }
-    for (table, column), said in found.items():
-        if table in VIEWS or table in {"runs", "push_ledger", "sequence_enrollments", "sequence_enrollments_history"}:
-            assert column in {"_dlt_id", "_dlt_load_id"} or said, (table, column)
-    assert {table for table, column in found if column is None and found[table, None]} == set(comments.TABLES)
-    for table, column in comments.SPECIAL:
-        assert found[table, column] == comments.SPECIAL[table, column]
-    assert set(comments.COLUMNS) <= {column for (table, column), said in found.items() if said}
-    before = len(found)
-    comments.comment(place.client)
-    assert len(list(place.client.execute_sql(comments._CATALOG[dialect], *["boast_data"] * 3))) == before

@@ -1,0 +1,59 @@
+"""Read schema.yml: what every table, view and column means, and of which type it is.
+
+The file is in dbt's form. The source `boast` and the models are the connector's own; the source `yours` is what it
+only reads.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OWN = "boast"  # the source of the connector's own tables
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its type in DuckDB's words, and what it means."""
+
+    data_type: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or view, its columns by name in their order."""
+
+    description: str
+    columns: Mapping[str, Column]
+    is_view: bool = False
+
+
+@functools.cache
+def relations() -> dict[str, Relation]:
+    """Return the connector's own tables and views by name."""
+    document = parsed()
+    tables = next(source["tables"] for source in document["sources"] if source["name"] == OWN)
+    return {
+        entry["name"]: Relation(
+            entry["description"],
+            {column["name"]: Column(column["data_type"], column["description"]) for column in entry["columns"]},
+            is_view,
+        )
+        for entries, is_view in ((tables, False), (document["models"], True))
+        for entry in entries
+    }
+
+
+def parsed() -> dict[str, Any]:
+    """Return the file as YAML says it. The fast loader needs libyaml, which PyYAML's wheels bring."""
+    import yaml  # noqa: PLC0415 -- only what reads the warehouse pays for it
+
+    text = (resources.files(__package__) / "schema.yml").read_text(encoding="utf-8")
+    found: dict[str, Any] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 -- both are safe
+    return found
