@@ -105,7 +105,7 @@ def columns_of(
     same name with `__v_text`, as dlt does, so that a change of type drops nothing. `longest`: how many characters the
     warehouse allows in a name; longer ones are shortened.
     """
-    columns = [Column(name, kind, quote(name)) for name, kind in shape.columns.items()]
+    columns = [Column(name, _kept(kind, stored_kinds.get(name)), quote(name)) for name, kind in shape.columns.items()]
     naming = NamingConvention(longest - len(_ROOM)) if longest else NamingConvention()
     columns += _extra_columns(scratch, shape, stored_kinds, naming)
     strict = [column for column in columns if column.kind not in {"text", "json"}]
@@ -123,6 +123,11 @@ def columns_of(
     for name, kind in ours.items():
         columns.append(Column(name, kind, f"null::{SQL_TYPES[kind]}", compared=name in delivered_before))
     return columns
+
+
+def _kept(kind: Kind, stored: Kind | None) -> Kind:
+    """A documented field that an earlier version stored as something narrower than text keeps that column."""
+    return stored if stored and kind == "text" and stored not in {"text", "json"} else kind
 
 
 def _extra_columns(
@@ -187,7 +192,7 @@ def keeps_history(shape: Shape) -> bool:
 def typed_rows(columns: list[Column], there: Collection[str], table: str) -> str:
     """SQL: the columns of a row in their kinds, null for those that are not there."""
     values = (
-        f"{_as_kind(quote(name), kind) if name in there else 'null'} as {quote(name)}"
+        f"{_as_kind(quote(name), kind) if name in there else f'null::{SQL_TYPES[kind]}'} as {quote(name)}"
         for name, kind in kinds_of(columns).items()
     )
     return f"select {', '.join(values)} from {table}"
