@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import orjson
 import pyarrow as pa
-from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from boast_source.shapes import EXTRA, Kind, Shape, to_json
 from boast_source.warehouse.arrow import quote
+from boast_source.warehouse.dialect import snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from boast_source.listing.index import Scratch
 
@@ -106,7 +106,7 @@ def columns_of(
     warehouse allows in a name; longer ones are shortened.
     """
     columns = [Column(name, _kept(kind, stored_kinds.get(name)), quote(name)) for name, kind in shape.columns.items()]
-    naming = NamingConvention(longest - len(_ROOM)) if longest else NamingConvention()
+    naming = snake_case(longest - len(_ROOM) if longest else None)
     columns += _extra_columns(scratch, shape, stored_kinds, naming)
     strict = [column for column in columns if column.kind not in {"text", "json"}]
     if strict:
@@ -131,7 +131,7 @@ def _kept(kind: Kind, stored: Kind | None) -> Kind:
 
 
 def _extra_columns(
-    scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind], naming: NamingConvention
+    scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind], naming: Callable[[str], str]
 ) -> list[Column]:
     listed = f"{shape.name}__listed"
     keys = scratch.rows(
@@ -146,7 +146,7 @@ def _extra_columns(
                 f"select distinct json_type({EXTRA}, {pointer}) from {listed} where {EXTRA} is not null"
             )
         } - {None, "NULL"}
-        name = _free_name(naming.normalize_identifier(key.strip() or "_"), {*shape.columns, *_RESERVED, *columns})
+        name = _free_name(naming(key.strip() or "_"), {*shape.columns, *_RESERVED, *columns})
         kind = stored_kinds.get(name) or _kind_of(types)
         if kind:
             extract = "->" if kind == "json" else "->>"

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import dlt
-    from dlt.destinations.sql_client import SqlClientBase
 
     from boast_source.api import BoastClient, Page
     from boast_source.shapes import Record, Shape
+    from boast_source.warehouse import SqlClient
 
 log = logging.getLogger("boast_source")
 
@@ -68,7 +68,7 @@ def load(
         return loaded
 
 
-def create_views(held: SqlClientBase[Any] | None, time_zone: str, on_note: Callable[[str], None]) -> None:
+def create_views(held: SqlClient | None, time_zone: str, on_note: Callable[[str], None]) -> None:
     """The views over what was loaded; a destination that refuses them does not fail the load."""
     if held is None:
         return
@@ -81,7 +81,7 @@ def create_views(held: SqlClientBase[Any] | None, time_zone: str, on_note: Calla
 
 
 def load_held(
-    held: SqlClientBase[Any] | None,
+    held: SqlClient | None,
     pipeline: dlt.Pipeline,
     client: BoastClient,
     options: Options,

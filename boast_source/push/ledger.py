@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from boast_source import warehouse
 from boast_source.warehouse.dialect import translated
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
-    from dlt.destinations.sql_client import SqlClientBase
+
+    from boast_source.warehouse import SqlClient
 
 TABLE = "push_ledger"
 
@@ -65,7 +66,7 @@ COLUMNS = tuple(Event.__dataclass_fields__)
 class Ledger:
     """The ledger behind an open SQL client, whose connection is the sender's for the whole run."""
 
-    def __init__(self, client: SqlClientBase[Any]) -> None:
+    def __init__(self, client: SqlClient) -> None:
         self.client = client
         self.name = client.make_qualified_table_name(TABLE)
         self._dialect = client.capabilities.sqlglot_dialect

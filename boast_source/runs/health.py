@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import dlt
-    from dlt.destinations.sql_client import SqlClientBase
+
+    from boast_source.warehouse import SqlClient
 
 HEALTH = (
     *("last_success_at", "hours_since_success", "verified", "listed", "stored", "missing"),
@@ -122,7 +123,7 @@ def waiting(pipeline: dlt.Pipeline) -> Waiting | None:
     return Waiting(**counts, newest=max(times).isoformat() if times else "")
 
 
-def _rows(client: SqlClientBase[Any], table: str, columns: tuple[str, ...], more: str = "") -> list[dict[str, Any]]:
+def _rows(client: SqlClient, table: str, columns: tuple[str, ...], more: str = "") -> list[dict[str, Any]]:
     name = client.make_qualified_table_name(table)
     if not warehouse.columns_in(client, name):
         return []

@@ -3,11 +3,10 @@
 from boast_source.warehouse.base import (
     TO_READ,
     TO_WRITE,
+    SqlClient,
     batches,
     client_of,
     columns_in,
-    explain,
-    explained,
     file_of,
     has_only_ours,
     held,
@@ -16,18 +15,17 @@ from boast_source.warehouse.base import (
     is_there,
     kinds_in,
     kinds_of,
-    lock_accounts,
-    lock_sender,
-    migrating,
     modest,
     place,
     read,
-    unconfigured,
 )
+from boast_source.warehouse.errors import explain, explained, unconfigured
+from boast_source.warehouse.locks import lock_accounts, lock_sender, migrating
 
 __all__ = [
     "TO_READ",
     "TO_WRITE",
+    "SqlClient",
     "batches",
     "client_of",
     "columns_in",

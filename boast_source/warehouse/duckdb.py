@@ -32,7 +32,7 @@ _STRATEGIES = ("upsert", "insert-only", "delete-insert")
 _turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
-class duckdb(dlt_duckdb):  # noqa: N801 -- dlt's destinations are spelled like functions
+class duckdb(dlt_duckdb):
     """The destination `duckdb`: the same settings, file and tables as dlt's own, without a staging dataset."""
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:

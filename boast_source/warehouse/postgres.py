@@ -39,7 +39,7 @@ BLOCK = 2**20  # bytes of CSV per batch read
 ADVISORY = "boast-source"  # the name space of the advisory locks
 
 
-class postgres(dlt_postgres):  # noqa: N801 -- dlt's destinations are spelled like functions
+class postgres(dlt_postgres):
     """The destination `postgres`: the same settings, credentials and tables as dlt's own."""
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
