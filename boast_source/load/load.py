@@ -61,7 +61,7 @@ def load(
     Raises BoastError: what failed as a whole; a single failing account is in its report instead.
     """
     _known(resources)
-    with warehouse.held(pipeline, patience=patience, on_wait=on_note) as held:
+    with warehouse.connected(pipeline, patience=patience, on_wait=on_note) as held:
         warehouse.lock_accounts(held, options.account_ids)
         loaded = load_held(held, pipeline, client, options, resources=resources, on_page=on_page, on_note=on_note)
         create_views(held, time_zone, on_note)
@@ -145,7 +145,7 @@ def make_tables(
 
     Raises BoastError when the warehouse cannot be written.
     """
-    with warehouse.held(pipeline, patience=patience, on_wait=on_note) as held, _hushed():
+    with warehouse.connected(pipeline, patience=patience, on_wait=on_note) as held, _hushed():
         _make_dropped(pipeline, on_note)
         _finish_pending(pipeline, on_note)
         listing = Listing(client, Options(account_ids=()), answers={})

@@ -51,7 +51,7 @@ def outputs(
         on_note("no report and no copy for dashboards: this run could not verify what it loaded; the last ones stay")
         return []
     try:
-        with warehouse.held(pipeline, patience=found.lock_timeout, on_wait=on_note) as held:
+        with warehouse.connected(pipeline, patience=found.lock_timeout, on_wait=on_note) as held:
             if held is None:
                 return []  # files: they have no views to report from, and their readers do not lock them
             return [error for name, part in parts.items() if (error := _tried(name, part, held, on_made))]

@@ -38,9 +38,9 @@ SqlClient = SqlClientBase[Any]
 FEW = 1000  # ids that a query may name
 TO_WRITE, TO_READ = "128MB", "64MB"  # of memory for DuckDB as destination (see `modest`)
 
-# what `held` keeps open per pipeline, for `client_of`: dlt resolves its configuration anew for every client. DuckDB's
+# what `connected` keeps open per pipeline, for `client_of`: dlt resolves its configuration anew for every client. DuckDB's
 # alone: on other connections whoever streams rows would be in the way.
-_held: dict[int, SqlClient] = {}
+_open: dict[int, SqlClient] = {}
 
 _KINDS: dict[str, Kind] = {
     "text": "text",
@@ -61,7 +61,7 @@ def client_of(pipeline: dlt.Pipeline) -> Iterator[SqlClient | None]:
     if delta.is_lake(pipeline):
         yield None
         return
-    if client := _held.get(id(pipeline)):
+    if client := _open.get(id(pipeline)):
         yield client
         return
     try:
@@ -208,7 +208,7 @@ def is_there(pipeline: dlt.Pipeline) -> bool:
 
 
 @contextlib.contextmanager
-def held(
+def connected(
     pipeline: dlt.Pipeline,
     *,
     patience: float,
@@ -246,8 +246,8 @@ def held(
                 time.sleep(0.2)
                 continue
             if client and isinstance(client.native_connection, duckdb.DuckDBPyConnection):
-                _held[id(pipeline)] = client
-                stack.callback(_held.pop, id(pipeline), None)
+                _open[id(pipeline)] = client
+                stack.callback(_open.pop, id(pipeline), None)
             yield client
             return
 
