@@ -149,7 +149,7 @@ def _value(key: str, kind: Any) -> Any:
     except Exception as error:
         raise ConfigurationError(
             f"The setting {key} cannot be used: {type(error).__name__}",
-            hint="Correct it in .dlt/config.toml or in the environment; README.md lists every key.",
+            hint="Correct it in .dlt/config.toml or in the environment; docs/reference.md lists every key.",
         ) from error
 
 
