@@ -38,8 +38,8 @@ SqlClient = SqlClientBase[Any]
 FEW = 1000  # ids that a query may name
 TO_WRITE, TO_READ = "128MB", "64MB"  # of memory for DuckDB as destination (see `modest`)
 
-# what `connected` keeps open per pipeline, for `client_of`: dlt resolves its configuration anew for every client. DuckDB's
-# alone: on other connections whoever streams rows would be in the way.
+# what `connected` keeps open per pipeline, for `client_of`: dlt resolves its configuration anew for every client.
+# DuckDB's alone: on other connections whoever streams rows would be in the way.
 _open: dict[int, SqlClient] = {}
 
 _KINDS: dict[str, Kind] = {
