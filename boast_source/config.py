@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from dataclasses import dataclass, fields
@@ -17,7 +16,6 @@ from boast_source.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NEVER = "never"
 DEFAULT_BASE_URL = "https://api.boast.io/v1"
 
 # the API lists its ids in lower case, and takes them in any
@@ -70,7 +68,7 @@ class PushSettings:
     @property
     def settle_seconds(self) -> float | None:
         """None: never, every repetition is a person's decision."""
-        if str(self.settle_after).strip().lower() == NEVER:
+        if str(self.settle_after).strip().lower() == "never":
             return None
         return seconds("sources.boast.push.settle_after", self.settle_after)
 
@@ -85,9 +83,7 @@ def push_settings() -> PushSettings:
     for key in ("max_sends", "max_refusals_in_a_row", "max_unknowns_in_a_row"):
         if getattr(found, key) < 1:
             raise ConfigurationError(f"sources.boast.push.{key} is {getattr(found, key)}", hint="Set it to 1 or more.")
-    seconds("sources.boast.push.reenroll_after", found.reenroll_after)
-    if str(found.settle_after).strip().lower() != NEVER:
-        seconds("sources.boast.push.settle_after", found.settle_after)
+    found.settle_seconds, found.reenroll_seconds  # noqa: B018 -- both are checked by being read
     return found
 
 
@@ -116,15 +112,16 @@ def settings() -> Settings:
         raise ConfigurationError("sources.boast.log_format is no log format", hint="Set it to text or json.")
     if found.keep_packages < 1:
         raise ConfigurationError("sources.boast.keep_packages is too small", hint="Set it to 1 or more.")
-    seconds("sources.boast.keep_runs_for", found.keep_runs_for)
+    found.keep_runs_seconds  # noqa: B018 -- checked by being read
     return found
 
 
 def wants_json_logs() -> bool:
     """Whether `sources.boast.log_format` is json. A configuration that cannot be read is left to the command."""
-    with contextlib.suppress(Exception):
+    try:
         return bool(dlt.config.get("sources.boast.log_format") == "json")
-    return False
+    except Exception:  # noqa: BLE001 -- a broken file: whoever needs it says so
+        return False
 
 
 def webhook_url() -> str | None:
@@ -149,7 +146,7 @@ def _value(key: str, kind: Any) -> Any:
     except Exception as error:
         raise ConfigurationError(
             f"The setting {key} cannot be used: {type(error).__name__}",
-            hint="Correct it in .dlt/config.toml or in the environment; docs/reference.md lists every key.",
+            hint="Correct it in .dlt/config.toml or in the environment; README.md lists every key.",
         ) from error
 
 

@@ -63,11 +63,11 @@ class Scratch:
             self._arrived += count
             return self._arrived - count
 
-    def execute(self, sql: str, parameters: list[Any] | None = None) -> None:
+    def execute(self, sql: str, parameters: list[Any] | dict[str, Any] | None = None) -> None:
         with self.lock:
             self._repeatedly(lambda: self.connection.execute(sql, parameters))
 
-    def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, parameters: list[Any] | dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         with self.lock:
             return self._repeatedly(lambda: self.connection.execute(sql, parameters).fetchall())
 
@@ -89,7 +89,7 @@ class Scratch:
             self.limit(self._memory * 2)
         return self._repeatedly(attempt)
 
-    def value(self, sql: str, parameters: list[Any] | None = None) -> Any:
+    def value(self, sql: str, parameters: list[Any] | dict[str, Any] | None = None) -> Any:
         return self.rows(sql, parameters)[0][0]
 
     def insert(self, table: str, rows: pa.Table) -> None:

@@ -1,4 +1,4 @@
-"""What a person decides about requests that wait: each decision is one more event in the ledger."""
+"""What an operator decides about requests that wait: each decision is one more event in the ledger."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from boast_source.errors import ConfigurationError
 from boast_source.listing.index import Scratch
-from boast_source.push import requests
-from boast_source.push.decide import Verdict
-from boast_source.push.dispatch import note
+from boast_source.push import model, requests
+from boast_source.push.model import RULES, Decision, State, Verdict
 from boast_source.push.settle import RETRIED
 
 if TYPE_CHECKING:
@@ -16,25 +15,18 @@ if TYPE_CHECKING:
 
     from boast_source.push.ledger import Event, Ledger
 
-WAITING = ("held", "refused", "unknown", "claimed", "invalid")
-# what may be decided about a request in which state
-ALLOWED = {
-    "release": ("held", "refused", "skipped_active"),
-    "retry": ("unknown", "claimed", "refused", "held"),
-    "drop": ("held", "refused", "unknown", "claimed", "invalid", "skipped_active", "released"),
-}
-_RELEASED = Verdict("released", "released", "a person released it: the next push sends it")
-_RETRIED = Verdict("released", RETRIED, "a person says that it did not happen: the next push sends it again")
-_DROPPED = Verdict("dropped", "dropped", "a person dropped it")
+_RELEASED = Verdict(State.RELEASED, "released", "a person released it: the next push sends it")
+_RETRIED = Verdict(State.RELEASED, RETRIED, "a person says that it did not happen: the next push sends it again")
+_DROPPED = Verdict(State.DROPPED, "dropped", "a person dropped it")
 
 
 def listed(ledger: Ledger, states: Sequence[str]) -> list[Event]:
-    """The newest event of each request in one of these states; default: those that wait for a person."""
-    with_states = tuple(states) or WAITING
-    return sorted(_newest(ledger, states=with_states), key=lambda e: (e.state, e.request_key))
+    """Return the newest event of each request in one of these states; default: those that wait for an operator."""
+    wanted = tuple(states) or model.states(lambda rule: rule.attention)
+    return sorted(_newest(ledger, states=wanted), key=lambda e: (e.state, e.request_key))
 
 
-def decide_on(ledger: Ledger, action: str, keys: Sequence[str], run_id: str) -> list[Event]:
+def decide_on(ledger: Ledger, decision: str, keys: Sequence[str], run_id: str) -> list[Event]:
     """Record the decision for each of these keys, or for none when one of them cannot be decided on.
 
     Raises ConfigurationError that names it.
@@ -43,21 +35,22 @@ def decide_on(ledger: Ledger, action: str, keys: Sequence[str], run_id: str) -> 
     for key in keys:
         if key not in found:
             raise ConfigurationError(f"There is no request {key}", hint="`boast requests list` shows those that wait.")
-        state = found[key].state
-        if state not in ALLOWED[action]:
+        if Decision(decision) not in model.rule(found[key]).decisions:
+            decidable = [state for state, rule in RULES.items() if Decision(decision) in rule.decisions]
             raise ConfigurationError(
-                f"The request {key} is {state}: there is nothing to {action}",
-                hint=f"This can be said of requests that are {', '.join(ALLOWED[action])}.",
+                f"The request {key} is {model.standing(found[key])}: there is nothing to {decision}",
+                hint=f"This can be said of requests that are {', '.join(decidable)}.",
             )
-    events = [note(requests.orphan(found[key]), _verdict(action, found[key]), run_id) for key in dict.fromkeys(keys)]
+    each = [found[key] for key in dict.fromkeys(keys)]
+    events = [requests.orphan(event).followed(_verdict(decision, event), run_id).event for event in each]
     ledger.append(events)
     return events
 
 
-def _verdict(action: str, event: Event) -> Verdict:
-    if action == "drop":
+def _verdict(decision: str, event: Event) -> Verdict:
+    if decision == Decision.DROP:
         return _DROPPED
-    return _RETRIED if event.state in {"unknown", "claimed"} else _RELEASED
+    return _RETRIED if event.state in {State.UNKNOWN, State.CLAIMED} else _RELEASED
 
 
 def _newest(ledger: Ledger, *, states: Sequence[str] = (), keys: Sequence[str] = ()) -> list[Event]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from boast_source.errors import ApiError, AuthenticationError, ForbiddenError, NotFoundError
+from boast_source.push.model import State, Verdict
 
 if TYPE_CHECKING:
     from boast_source.api import BoastClient
@@ -16,18 +17,17 @@ log = logging.getLogger("boast_source.push")
 
 @dataclass(frozen=True)
 class Outcome:
-    """`state`: enrolled, removed, refused, unknown or deferred. `record`: what the API answered with.
+    """What became of a sending: enrolled, removed, refused, unknown or deferred. `record`: what the API answered with.
 
     `stop` says why nothing more should be sent: the token is not accepted, or the API cannot be reached.
     """
 
-    state: str
-    enrollment_id: str | None = None
+    verdict: Verdict
     record: dict[str, Any] | None = None
-    http_status: int | None = None
-    code: str | None = None
-    detail: str | None = None
     stop: str | None = None
+
+
+STOPPED = Outcome(Verdict(State.DEFERRED, "stopped", "the sending was stopped before it"))
 
 
 def enroll(client: BoastClient, account_id: str, contact_id: str, sequence_id: str, *, within: float) -> Outcome:
@@ -40,7 +40,7 @@ def enroll(client: BoastClient, account_id: str, contact_id: str, sequence_id: s
         return _failed(error)
     except Exception as error:  # noqa: BLE001 -- whatever it was, the request may be out
         return _broken(error)
-    return Outcome("enrolled", str(record["id"]).lower(), dict(record))
+    return Outcome(Verdict(State.ENROLLED, enrollment_id=str(record["id"]).lower()), dict(record))
 
 
 def remove(client: BoastClient, account_id: str, enrollment_id: str, *, listed: bool, within: float) -> Outcome:
@@ -51,7 +51,7 @@ def remove(client: BoastClient, account_id: str, enrollment_id: str, *, listed: 
         record = client.remove_sequence_enrollment(account_id, enrollment_id, within=within)
     except ApiError as error:
         failed = _failed(error)
-        if failed.state != "refused":
+        if failed.verdict.state != State.REFUSED:
             return failed
         return removed_already(client, account_id, enrollment_id, listed=listed) or failed
     except Exception as error:  # noqa: BLE001 -- whatever it was, the request may be out
@@ -64,8 +64,8 @@ def removed_already(client: BoastClient, account_id: str, enrollment_id: str, *,
     try:
         record = dict(client.sequence_enrollment(account_id, enrollment_id))
     except NotFoundError as error:
-        gone = Outcome("removed", enrollment_id, None, error.status, "gone", "the API no longer has it")
-        return gone if listed and error.code else None
+        gone = Verdict(State.REMOVED, "gone", "the API no longer has it", enrollment_id, error.status)
+        return Outcome(gone) if listed and error.code else None
     except ApiError:
         return None
     return _removed(record) if record.get("status") == "removed" else None
@@ -74,24 +74,27 @@ def removed_already(client: BoastClient, account_id: str, enrollment_id: str, *,
 def _removed(record: dict[str, Any]) -> Outcome:
     enrollment_id = str(record["id"]).lower()
     if record.get("status") == "removed":
-        return Outcome("removed", enrollment_id, record)
+        return Outcome(Verdict(State.REMOVED, enrollment_id=enrollment_id), record)
     detail = f"the API left it {record.get('status')}"
-    return Outcome("refused", enrollment_id, record, None, "not_removed", detail)
+    return Outcome(Verdict(State.REFUSED, "not_removed", detail, enrollment_id), record)
 
 
 def _failed(error: ApiError) -> Outcome:
-    about: dict[str, Any] = {"http_status": error.status, "code": error.code, "detail": error.detail or error.message}
+    def outcome(state: State, stop: str | None = None) -> Outcome:
+        verdict = Verdict(state, error.code, error.detail or error.message, http_status=error.status)
+        return Outcome(verdict, stop=stop)
+
     if error.may_have_acted:
-        return Outcome("unknown", **about)
+        return outcome(State.UNKNOWN)
     if isinstance(error, AuthenticationError):
-        return Outcome("deferred", **about, stop=str(error))
+        return outcome(State.DEFERRED, str(error))
     if isinstance(error, ForbiddenError):
-        return Outcome("refused", **about, stop=str(error))
+        return outcome(State.REFUSED, str(error))
     if error.status is not None and 400 <= error.status < 500 and error.status != 429:
-        return Outcome("refused", **about)
-    return Outcome("deferred", **about, stop=str(error))
+        return outcome(State.REFUSED)
+    return outcome(State.DEFERRED, str(error))
 
 
 def _broken(error: Exception) -> Outcome:
     log.error("sending failed in an unforeseen way: %s", type(error).__name__)
-    return Outcome("unknown", code="unforeseen", detail=type(error).__name__)
+    return Outcome(Verdict(State.UNKNOWN, "unforeseen", type(error).__name__))

@@ -6,19 +6,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from boast_source.push.model import COUNTED, State, Verdict
 from boast_source.runs.record import ATTENTION, DONE, FAILED, STATUS
 
 if TYPE_CHECKING:
     from boast_source.errors import BoastError
     from boast_source.load.result import Loaded
-    from boast_source.push.decide import Verdict
     from boast_source.push.ledger import Event
     from boast_source.push.requests import Request
 
-STATES = (
-    *("enrolled", "removed", "skipped_active", "skipped_duplicate", "invalid", "held"),
-    *("refused", "unknown", "withdrawn", "deferred"),
-)
+STATES = tuple(state.value for state in COUNTED)
 
 
 @dataclass(frozen=True)
@@ -68,19 +65,19 @@ class Pushed:
             return DONE
         if self.loaded and self.loaded.exit_code == FAILED:
             return FAILED
-        waiting = any(self.counts[state] for state in ("refused", "unknown", "held")) or self.duplicates
-        undone = self.stopped is not None and (self.counts["deferred"] or not self.interrupted)
+        waiting = any(self.counts[s] for s in (State.REFUSED, State.UNKNOWN, State.HELD)) or self.duplicates
+        undone = self.stopped is not None and (self.counts[State.DEFERRED] or not self.interrupted)
         listed_badly = self.loaded is not None and self.loaded.exit_code != DONE
         return ATTENTION if waiting or undone or listed_badly or self.too_many else DONE
 
     @property
     def queried(self) -> int:
-        return sum(self.counts[state] for state in STATES)
+        return sum(self.counts[state] for state in COUNTED)
 
-    def count(self, request: Request, state: str, rows: int = 1) -> None:
+    def count(self, request: Request, state: State, rows: int = 1) -> None:
         """A request's rows: the first has the state, the others are its duplicates, unless they contradict it."""
         self.counts[state] += rows * (request.rows if request.conflict else 1)
-        self.counts["skipped_duplicate"] += 0 if request.conflict else rows * (request.rows - 1)
+        self.counts[State.SKIPPED_DUPLICATE] += 0 if request.conflict else rows * (request.rows - 1)
 
     @property
     def errors(self) -> list[str]:
@@ -112,7 +109,7 @@ class Pushed:
             "run_id": self.run_id,
             "status": STATUS[self.exit_code],
             "queried": self.queried,
-            **{state: self.counts[state] for state in STATES},
+            **{state.value: self.counts[state] for state in COUNTED},
         }
         if self.dry_run:
             summary["requests"] = [

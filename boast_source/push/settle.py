@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from boast_source.errors import ApiError, NotFoundError
-from boast_source.push.requests import Request
+from boast_source.push.model import Evidence, State
 from boast_source.push.snapshot import Enrollment, enrollment_of
 
 if TYPE_CHECKING:
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient
     from boast_source.push.ledger import Event
+    from boast_source.push.requests import Request
     from boast_source.push.snapshot import Known
 
 RETRIED = "retried"  # how a person repeats what is open, in spite of what it may still do
-
-Fate = Literal["enrolled", "removed", "absent", "open"]
 
 
 @dataclass(frozen=True)
@@ -50,69 +49,46 @@ class Proof:
         """Whether the server will not act any more on what this event left open."""
         if self.settle_after is None or event.recorded_at is None:
             return False
-        ended = event.recorded_at + timedelta(seconds=self.sending_for if event.state == "claimed" else 0)
+        ended = event.recorded_at + timedelta(seconds=self.sending_for if event.state == State.CLAIMED else 0)
         return self.began >= ended + timedelta(seconds=self.settle_after)
 
 
-@dataclass(frozen=True)
-class Settled:
-    """`open`: nothing is known yet. `absent`: it did not happen and will not. `enrollment`: what reading back found."""
+def settle(
+    request: Request, known: Known, taken: Mapping[str, str], proof: Proof, client: BoastClient
+) -> tuple[Evidence, Enrollment | None]:
+    """Return what reading back shows of an open request, and the enrollment that it found.
 
-    fate: Fate
-    enrollment: Enrollment | None = None
-
-
-def settle(request: Request, known: Known, taken: Mapping[str, str], proof: Proof, client: BoastClient) -> Settled:
-    """What became of an open request. `taken`: enrollments that requests have made, with the request's key.
-
-    A removal is asked for by its id. Raises nothing that the API says: what it does not answer stays open.
+    `taken`: enrollments that requests have made, with the request's key. A removal is asked for by its id. Raises
+    nothing that the API says: what it does not answer stays unclear.
     """
-    event = request.latest
-    assert event is not None
-    if event.state == "released" and event.error_code != RETRIED:
-        return Settled("absent")  # it was refused or held: nothing of it is open
+    event = request.event
+    if event.state == State.RELEASED and event.error_code != RETRIED:
+        return Evidence.ABSENT, None  # it was refused or held: nothing of it is open
     if event.action == "remove":
         return _removal(event, proof, client)
     before = set(json.loads(event.known_enrollment_ids or "[]"))
     ours = [
         e
-        for e in known.of(claimed(request))
+        for e in known.of(request.as_claimed())
         if e.id not in before and taken.get(e.id, event.request_key) == event.request_key
     ]
-    if ours and event.attempt:
-        return Settled("enrolled", ours[0])
-    if not event.attempt or event.state == "released" or proof.of_absence(event):
-        return Settled("absent")
-    return Settled("open")
+    if ours:
+        return Evidence.HAPPENED, ours[0]
+    absent = event.state == State.RELEASED or proof.of_absence(event)
+    return (Evidence.ABSENT if absent else Evidence.UNCLEAR), None
 
 
-def claimed(request: Request) -> Request:
-    """The request as it was claimed, whatever its row says now."""
-    event = request.latest
-    assert event is not None
-    return Request(
-        event.request_key,
-        event.content_key,
-        event.account_id,
-        event.action,
-        event.contact_id,
-        event.sequence_id,
-        event.enrollment_id,
-        latest=event,
-    )
-
-
-def _removal(event: Event, proof: Proof, client: BoastClient) -> Settled:
-    if not event.attempt:
-        return Settled("absent")
+def _removal(event: Event, proof: Proof, client: BoastClient) -> tuple[Evidence, Enrollment | None]:
     account, key = event.account_id or "", event.enrollment_id or ""
     try:
         found = enrollment_of(account, client.sequence_enrollment(account, key))
     except NotFoundError as error:
-        gone = Enrollment(key, account, event.contact_id, event.sequence_id, None, gone=True)
-        return Settled("removed", gone) if error.code else Settled("open")
+        if not error.code:
+            return Evidence.UNCLEAR, None
+        return Evidence.HAPPENED, Enrollment(key, account, event.contact_id, event.sequence_id, None, gone=True)
     except ApiError:
-        return Settled("open")
+        return Evidence.UNCLEAR, None
     if found.status == "removed":
-        return Settled("removed", found)
-    return Settled("absent" if event.state == "released" or proof.is_over(event) else "open")
+        return Evidence.HAPPENED, found
+    absent = event.state == State.RELEASED or proof.is_over(event)
+    return (Evidence.ABSENT if absent else Evidence.UNCLEAR), None

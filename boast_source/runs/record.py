@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from filelock import FileLock
 
-from boast_source.warehouse import client_of, columns_in, delta, is_there, migrating
+from boast_source.warehouse import delta
+from boast_source.warehouse.arrow import quote
+from boast_source.warehouse.base import client_of, columns_in, is_there, migrating
 from boast_source.warehouse.dialect import translated
 from boast_source.warehouse.pipeline import PIPELINE, state_folder
 
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import dlt
-
-    from boast_source.warehouse import SqlClient
+    from dlt.destinations.sql_client import SqlClientBase
 
 log = logging.getLogger("boast_source")
 
@@ -209,21 +210,21 @@ def _insert(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> None:
                 client.execute_sql(f"insert into {name} ({names}) values ({marks})", *[row.get(c) for c in _TYPES])
 
 
-def ensure_table(client: SqlClient) -> str:
+def ensure_table(client: SqlClientBase[Any]) -> str:
     """Make the table `runs`, or the columns that an older version did not have; returns its qualified name."""
     name = client.make_qualified_table_name("runs")
-    dialect = client.capabilities.sqlglot_dialect
+    runs = ".".join(map(quote, client.make_qualified_table_name_path("runs", quote=False)))
 
     def execute(sql: str) -> None:
-        client.execute_sql(translated(sql, dialect).replace("runs_", name))
+        client.execute_sql(translated(sql, client.capabilities.sqlglot_dialect))
 
     with migrating(client):
         if not client.has_dataset():
             client.create_dataset()
-        execute(f"create table if not exists runs_ ({', '.join(f'{c} {kind}' for c, kind in _TYPES.items())})")
+        execute(f"create table if not exists {runs} ({', '.join(f'{c} {kind}' for c, kind in _TYPES.items())})")
         there = {column.lower() for column in columns_in(client, name)}
         for column in _TYPES.keys() - there:
-            execute(f"alter table runs_ add column {column} {_TYPES[column]}")
+            execute(f"alter table {runs} add column {column} {_TYPES[column]}")
     return name
 
 

@@ -22,10 +22,10 @@ import pyarrow.parquet as pq
 from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
 from dlt.destinations.impl.postgres.factory import postgres as dlt_postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient
+from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.destinations.sql_jobs import SqlMergeFollowupJob
 
 from boast_source.shapes import VIEWS
-from boast_source.warehouse.capabilities import Remembering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ BLOCK = 2**20  # bytes of CSV per batch read
 ADVISORY = "boast-source"  # the name space of the advisory locks
 
 
-class postgres(Remembering, dlt_postgres):
+class postgres(dlt_postgres):  # noqa: N801 -- dlt's destinations are spelled like functions
     """The destination `postgres`: the same settings, credentials and tables as dlt's own."""
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
@@ -61,7 +61,25 @@ class postgres(Remembering, dlt_postgres):
         return _Client
 
 
+class _SqlClient(Psycopg2SqlClient):
+    def open_connection(self) -> Any:
+        """Connect with the dataset first in the search path; dlt's own leaves blanks in libpq's options unescaped."""
+        given = self.credentials.get_query().get("options", "")
+        path = f"{self.fully_qualified_dataset_name()},public".replace("\\", "\\\\").replace(" ", "\\ ")
+        driver: Any = self.dbapi
+        self._conn = driver.connect(
+            dsn=self.credentials.to_native_representation(), options=f"{given} -csearch_path={path}"
+        )
+        self._reset_connection()
+        return self._conn
+
+
 class _Client(PostgresClient):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        made = self.sql_client
+        self.sql_client = _SqlClient(made.dataset_name, made.staging_dataset_name, made.credentials, made.capabilities)
+
     def drop_tables(self, *tables: str, delete_schema: bool = True) -> None:
         """Our views would keep their tables from being dropped; the load makes them again."""
         names = ", ".join(self.sql_client.make_qualified_table_name(view) for view in VIEWS)

@@ -8,27 +8,11 @@ import pytest
 
 from boast_source.errors import ConfigurationError
 from boast_source.jobs.push import push_job
+from boast_source.push.model import COUNTED
 from tests.conftest import stored
-from tests.support.pushing import STATES, Pushing
-from tests.support.sandbox_client import client_of
+from tests.support.sandbox_client import DELETE, POST, client_of
 
-POST, DELETE = "POST sequence_enrollments", "DELETE sequence_enrollments"
-
-
-@pytest.fixture
-def pushing(sandbox, workplace, monkeypatch):
-    """A factory: `pushing(enrollments=50)` is a department with a sandbox of that kind."""
-
-    def start(**options):
-        server = sandbox(**({"enrollments": 60} | options))
-        workplace.use(server)
-        environment = workplace.env | {"DLT_DATA_DIR": str(workplace.folder / "state")}
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.chdir(workplace.folder)
-        return Pushing(server, workplace.folder)
-
-    return start
+pytest_plugins = ["tests.support.push_fixtures"]
 
 
 def test_what_is_pending_is_enrolled_once_and_lands_in_the_tables_at_once(pushing, workplace):
@@ -338,7 +322,7 @@ def test_a_dry_run_says_what_would_happen_and_sends_and_writes_nothing(pushing, 
     assert done.code == 0
     would = {request["request_key"]: request["would"] for request in done.json["requests"]}
     assert would == {"s": "skipped_active", "r0": "enroll", "r1": "enroll", "i": "invalid"}
-    assert {state: done.json[state] for state in STATES if done.json[state]} == {
+    assert {state: done.json[state] for state in COUNTED if done.json[state]} == {
         "deferred": 2,
         "skipped_active": 1,
         "invalid": 1,

@@ -6,32 +6,16 @@ import time
 
 import pytest
 
-from tests.support.pushing import Pushing
 from tests.support.relay import cut_off_after
+from tests.support.sandbox_client import POST
 
-POST = "POST sequence_enrollments"
+pytest_plugins = ["tests.support.push_fixtures"]
 
 
 @pytest.fixture
-def desk(sandbox, workplace, monkeypatch):
+def desk(pushing):
     """A factory: `desk(server_option=..., PUSH__SETTLE_AFTER="4")` is a department with small settings."""
-
-    def start(**given):
-        settings = {name: value for name, value in given.items() if name.isupper()}
-        server = sandbox(**({"enrollments": 20} | {n: v for n, v in given.items() if not n.isupper()}))
-        workplace.use(server)
-        environment = workplace.env | {"DLT_DATA_DIR": str(workplace.folder / "state")}
-        environment |= {f"SOURCES__BOAST__{name}": value for name, value in settings.items()}
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.chdir(workplace.folder)
-        return Pushing(server, workplace.folder)
-
-    return start
-
-
-def fault(pushing, kind, **more):
-    pushing.server.control("POST", "faults", {"kind": kind, "method": "POST"} | more)
+    return lambda **given: pushing(**({"enrollments": 20} | given))
 
 
 def pairs_of(pushing):
@@ -46,7 +30,7 @@ def test_while_a_request_is_open_its_contact_gets_nothing_even_if_its_row_names_
     pushing = desk()
     one, two = pushing.free_pairs(2)
     pushing.ask({"request_id": "1", **one})
-    fault(pushing, "error_before_write", times=1)
+    pushing.fault("error_before_write", times=1)
     assert pushing.push().counts == {"unknown": 1}
     pushing.table()
     pushing.ask({"request_id": "1", **two}, {"request_id": "2", **one})
@@ -111,14 +95,14 @@ def test_an_enrollment_is_read_back_for_one_request_only(desk):
     pushing = desk()
     (pair,) = pushing.free_pairs(1)
     pushing.ask({"request_id": "1", **pair})
-    fault(pushing, "error_before_write", times=1)
+    pushing.fault("error_before_write", times=1)
     pushing.push()
     pushing.decide("drop", "1")
     pushing.ask({"request_id": "2", **pair})
     assert pushing.push().counts == {"held": 1}
     pushing.decide("release", "2")
     pushing.server.control("DELETE", "faults")
-    fault(pushing, "error_after_write", times=1)
+    pushing.fault("error_after_write", times=1)
     third = {"kind": "status", "method": "GET", "path": "sequence_enrollments", "after": 2, "status": 404, "times": 1}
     pushing.server.control("POST", "faults", third)
     pushing.push()  # the list cannot be read back: the next push does it
@@ -175,7 +159,7 @@ def test_answers_that_were_lost_are_read_back_in_any_order_of_the_list(desk, ord
     pushing = desk(order=order, page_size=7, enrollments=40)
     asked = pushing.free_pairs(8)
     pushing.ask(*({"request_id": f"r{n}", **pair} for n, pair in enumerate(asked)))
-    fault(pushing, "drop_after_write")
+    pushing.fault("drop_after_write")
     assert pushing.push().counts == {"enrolled": 8}
     assert pushing.writes == {POST: 8}
     assert pushing.push().summary["queried"] == 0
@@ -200,7 +184,7 @@ def test_an_enrollment_that_shows_up_late_is_told_once_as_a_duplicate_with_both_
     pushing = desk(REQUEST_TIMEOUT="0.5", PUSH__SETTLE_AFTER="0.5")
     (pair,) = pushing.free_pairs(1)
     pushing.ask({"request_id": "r", **pair})
-    fault(pushing, "hold_then_act", seconds=12, times=1)  # long after settle_after
+    pushing.fault("hold_then_act", seconds=12, times=1)  # long after settle_after
     assert pushing.push().counts == {"unknown": 1}
     push_until_nothing_is_left(pushing)
     assert pushing.writes == {POST: 1}
@@ -220,7 +204,7 @@ def test_an_enrollment_that_shows_up_late_is_told_once_as_a_duplicate_with_both_
 def test_a_token_that_is_not_accepted_any_more_stops_the_sending(desk, status, sent):
     pushing = desk(MAX_CONCURRENCY="2")
     pushing.ask(*pushing.free_pairs(40))
-    fault(pushing, "status", status=status, after=10)
+    pushing.fault("status", status=status, after=10)
     first = pushing.push()
     assert (first.code, first.summary["enrolled"]) == (3, 10)
     assert first.summary[sent] >= 1
@@ -232,7 +216,7 @@ def test_a_token_that_is_not_accepted_any_more_stops_the_sending(desk, status, s
 def test_a_run_of_refusals_stops_the_sending(desk):
     pushing = desk(PUSH__MAX_REFUSALS_IN_A_ROW="4", MAX_CONCURRENCY="1")
     pushing.ask(*pushing.free_pairs(40))
-    fault(pushing, "status", status=422)
+    pushing.fault("status", status=422)
     first = pushing.push()
     assert first.code == 3
     assert 4 <= first.summary["refused"] <= 8
@@ -242,7 +226,7 @@ def test_a_run_of_refusals_stops_the_sending(desk):
 def test_a_run_of_unclear_answers_stops_the_sending_and_what_was_not_sent_is_sent_next_time(desk):
     pushing = desk(PUSH__MAX_UNKNOWNS_IN_A_ROW="4", MAX_CONCURRENCY="1", PUSH__SETTLE_AFTER="1")
     pushing.ask(*pushing.free_pairs(30))
-    fault(pushing, "error_before_write")
+    pushing.fault("error_before_write")
     first = pushing.push()
     assert first.code == 3
     assert 4 <= first.summary["unknown"] <= 8

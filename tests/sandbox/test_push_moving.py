@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.pushing import Pushing
-from tests.support.sandbox_client import client_of
+from tests.support.sandbox_client import DELETE, client_of
 
-POST, DELETE = "POST sequence_enrollments", "DELETE sequence_enrollments"
+pytest_plugins = ["tests.support.push_fixtures"]
+
 SIZE = 20
 
 
 @pytest.fixture
-def desk(sandbox, workplace, monkeypatch):
-    server = sandbox(enrollments=60, page_size=SIZE, order="created_asc")
-    workplace.use(server)
-    for name, value in (workplace.env | {"DLT_DATA_DIR": str(workplace.folder / "state")}).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(workplace.folder)
-    return Pushing(server, workplace.folder)
+def desk(pushing):
+    return pushing(page_size=SIZE, order="created_asc")
 
 
 def shift(desk):

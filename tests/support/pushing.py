@@ -1,4 +1,4 @@
-"""A warehouse with pending enrollments and a sandbox: pushes run in this process, over real HTTP into a real DuckDB."""
+"""A warehouse with pending enrollments and a sandbox: pushes run in this process, over HTTP into a real warehouse."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from boast_source.commands.render_push import as_json
 from boast_source.errors import BoastError
 from boast_source.jobs.push import push_job
 from boast_source.jobs.requests import requests_job
+from boast_source.push.model import COUNTED
 from tests.support.sandbox_client import client_of
 
-STATES = (
-    *("enrolled", "removed", "skipped_active", "skipped_duplicate", "invalid", "held"),
-    *("refused", "unknown", "withdrawn", "deferred"),
-)
+COLUMNS = "request_id text, contact_id text, sequence_id text, action text"
 
 
 @dataclass
@@ -30,33 +28,40 @@ class Result:
     @property
     def counts(self) -> dict[str, int]:
         """The states with a row."""
-        return {state: self.summary[state] for state in STATES if self.summary.get(state)}
+        return {state.value: self.summary[state] for state in COUNTED if self.summary.get(state)}
 
 
 class Pushing:
     """One marketing department: `ask` adds rows to its table, `push` pushes them."""
 
-    def __init__(self, server: Any, folder: Any) -> None:
-        self.server, self.folder = server, folder
+    def __init__(self, server: Any, folder: Any, database: Any = None, dataset: str = "boast_data") -> None:
+        self.server, self.folder, self.database, self.dataset = server, folder, database, dataset
+        self.destination = "postgres" if database else "duckdb"
+        self.schema = '"' + dataset.replace('"', '""') + '"'
         self.account = server.account_ids[0]
         with client_of(server) as client:
             self.contacts = [record["id"] for record in client.every("contacts")]
             self.sequences = [record["id"] for record in client.every("sequences")]
-        self.execute("create schema if not exists boast_data")
+        self.execute(f"create schema if not exists {self.schema}")
         self.table()
 
     def execute(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        if self.database:
+            with self.database.connection() as connection, connection.cursor() as cursor:
+                cursor.execute(sql.replace("?", "%s"), parameters)
+                return cursor.fetchall() if cursor.description else []
         with duckdb.connect(str(self.folder / "boast.duckdb")) as connection:
             return connection.execute(sql, parameters).fetchall()
 
-    def table(self, columns: str = "request_id text, contact_id text, sequence_id text, action text") -> None:
+    def table(self, columns: str = COLUMNS, name: str = "pending_enrollments") -> None:
         """Make the pending table anew."""
-        self.execute(f"create or replace table boast_data.pending_enrollments ({columns})")
+        self.execute(f"drop table if exists {self.schema}.{name}")
+        self.execute(f"create table {self.schema}.{name} ({columns})")
 
-    def ask(self, *rows: dict[str, Any]) -> None:
+    def ask(self, *rows: dict[str, Any], name: str = "pending_enrollments") -> None:
         for row in rows:
             names, marks = ", ".join(row), ", ".join("?" * len(row))
-            self.execute(f"insert into boast_data.pending_enrollments ({names}) values ({marks})", [*row.values()])
+            self.execute(f"insert into {self.schema}.{name} ({names}) values ({marks})", [*row.values()])
 
     def free_pairs(self, count: int) -> list[dict[str, str]]:
         """Pairs that have no enrollment at all, each of another contact where there are enough."""
@@ -73,19 +78,24 @@ class Pushing:
 
     def push(self, **options: Any) -> Result:
         try:
-            pushed = push_job("duckdb", "boast_data", new_ledger=True, **options)
+            pushed = push_job(self.destination, self.dataset, new_ledger=True, **options)
         except BoastError as error:
             return Result(error.exit_code, error.summary or {}, str(error))
         result = Result(pushed.exit_code, pushed.as_json())
-        assert result.summary["queried"] == sum(result.summary[state] for state in STATES)
+        assert result.summary["queried"] == sum(result.summary[state] for state in COUNTED)
         return result
 
     def decide(self, action: str, *keys: str, states: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-        return [as_json(event) for event in requests_job(action=action, keys=keys, states=states)]
+        events = requests_job(self.destination, self.dataset, action=action, keys=keys, states=states)
+        return [as_json(event) for event in events]
 
     def states(self) -> dict[str, str]:
         """Request key to state, from the view."""
-        return dict(self.execute("select request_key, state from boast_data.push_requests"))
+        return dict(self.execute(f"select request_key, state from {self.schema}.push_requests"))
+
+    def fault(self, kind: str, **more: Any) -> None:
+        """Let writes fail in this way."""
+        self.server.control("POST", "faults", {"kind": kind, "method": "POST"} | more)
 
     @property
     def writes(self) -> dict[str, int]:

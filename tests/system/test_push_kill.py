@@ -10,8 +10,8 @@ from collections import Counter
 
 import duckdb
 
+from boast_source.push.result import STATES
 from tests.conftest import finish
-from tests.support.pushing import STATES
 from tests.support.sandbox_client import client_of
 
 KILLS = int(os.environ.get("BOAST_KILLS", "6"))  # `make soak` asks for many more

@@ -23,9 +23,10 @@ from boast_source import warehouse
 from boast_source.config import PushSettings
 from boast_source.listing.listing import ListReport
 from boast_source.load.result import Loaded
+from boast_source.push import model
 from boast_source.push import run as push_run
-from boast_source.push.decisions import ALLOWED, decide_on
-from boast_source.push.ledger import FINAL, OPEN, Ledger
+from boast_source.push.decisions import decide_on
+from boast_source.push.ledger import Ledger
 from boast_source.push.result import PushOptions
 from tests.support.push_world import ACCOUNT, FATES, ProcessDiedError, World
 
@@ -33,6 +34,8 @@ EXAMPLES = int(os.environ.get("BOAST_EXAMPLES", "15"))  # `make soak` asks for m
 SETTLE_AFTER = 600.0
 CONTACTS = [str(uuid.UUID(int=100 + n, version=4)) for n in range(2)]
 SEQUENCES = [str(uuid.UUID(int=200 + n, version=4)) for n in range(2)]
+FINAL = model.states(lambda rule: rule.final)
+OPEN = model.states(lambda rule: rule.open)
 KEYS = ["a", "b", "c", None]
 PENDING = "boast_data.pending_enrollments"
 
@@ -65,7 +68,7 @@ class Push(RuleBasedStateMachine):
         names = "id text, account_id text, contact_id text, sequence_id text, status text"
         names += ", created_at timestamptz, missing_since timestamptz"
         self.sql(f"create table boast_data.sequence_enrollments ({names})")
-        with warehouse.connected(self.pipeline, patience=1) as held:
+        with warehouse.held(self.pipeline, patience=1) as held:
             Ledger(held).create()
 
     def teardown(self):
@@ -113,7 +116,7 @@ class Push(RuleBasedStateMachine):
     def a_person_decides(self, action, at):
         # repeating what may still come is the person's own risk, and not what is tested here
         open_ = self.world.late or action != "retry"
-        waiting = [key for key, e in self.newest().items() if e["state"] in ALLOWED[action]]
+        waiting = [key for key, e in self.newest().items() if action in model.RULES[e["state"]].decisions]
         waiting = [key for key in waiting if not (action == "retry" and open_)]
         if not waiting:
             return
@@ -121,7 +124,7 @@ class Push(RuleBasedStateMachine):
         event = self.newest()[key]
         if action != "drop":
             self.said[event["contact_id"], event["sequence_id"]] += 1
-        with warehouse.connected(self.pipeline, patience=1) as held:
+        with warehouse.held(self.pipeline, patience=1) as held:
             decide_on(Ledger(held), action, [key], "person")
 
     @rule(
@@ -150,8 +153,7 @@ class Push(RuleBasedStateMachine):
             return Loaded([report], 0)
 
         options = PushOptions(None, "pending_enrollments", 1000, 1, 60.0, limit=limit)
-        configured = PushSettings()
-        configured.settle_after = SETTLE_AFTER
+        configured = PushSettings(settle_after=SETTLE_AFTER)
         pushed = None
         listed = patch.object(push_run, "load_held", lambda *_, **__: load(None))
         with contextlib.suppress(ProcessDiedError), listed:

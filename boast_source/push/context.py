@@ -1,0 +1,55 @@
+"""What every step of one push has in common: passed whole, never changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from boast_source.push.settle import Proof
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from boast_source.api import BoastClient
+    from boast_source.config import PushSettings
+    from boast_source.listing.index import Scratch
+    from boast_source.load.result import Loaded
+    from boast_source.push.ledger import Ledger
+    from boast_source.push.pending import Pending
+    from boast_source.push.result import Pushed, PushOptions
+
+UNSETTLED = 600.0  # seconds in place of settle_after where it is `never`, to bound the age of a claim
+
+
+@dataclass(frozen=True)
+class Context:
+    """One push. `result` is what it fills; `on_progress` is told its counts."""
+
+    client: BoastClient
+    ledger: Ledger
+    pending: Pending
+    scratch: Scratch
+    settings: PushSettings
+    options: PushOptions
+    run_id: str
+    result: Pushed
+    on_note: Callable[[str], None]
+    on_progress: Callable[[Counter[str]], None]
+
+    @property
+    def claim_seconds(self) -> float:
+        """How long a claim may wait for its sending."""
+        return (self.settings.settle_seconds or UNSETTLED) / 2
+
+    @property
+    def reenroll_after(self) -> timedelta:
+        return timedelta(seconds=self.settings.reenroll_seconds)
+
+    def proof(self, began: datetime, loaded: Loaded | None) -> Proof:
+        """Return what a listing that began then can prove."""
+        exact = {str(r.account_id).lower() for r in loaded.enrollments if r.verified == "exact"} if loaded else set()
+        sending_for = self.claim_seconds + self.options.request_timeout
+        return Proof(began, exact, self.settings.settle_seconds, sending_for)
