@@ -8,8 +8,6 @@ from tests.engines.conftest import ROOT
 from tests.support.sandbox_client import client_of
 from tests.warehouse.test_postgres import counts, listed, stored
 
-pytest_plugins = ["tests.support.postgres"]
-
 
 @pytest.fixture
 def airflow(engine, workplace):

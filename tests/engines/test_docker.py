@@ -10,8 +10,6 @@ import pytest
 from tests.engines.conftest import ROOT
 from tests.warehouse.test_postgres import listed, stored
 
-pytest_plugins = ["tests.support.postgres"]
-
 DOCKERFILE = "pipelines/kubernetes/Dockerfile"
 NETWORK = ["--network", "host"]  # where the servers of the tests are, and the index of packages for who has his own
 

@@ -14,8 +14,6 @@ import duckdb
 from tests.engines.conftest import ROOT
 from tests.warehouse.test_postgres import listed, stored
 
-pytest_plugins = ["tests.support.postgres"]
-
 FILES = ROOT / "pipelines" / "kubernetes"
 NOT_CARRIED_OUT = {"FROM", "USER", "RUN useradd"}  # they change the machine
 

@@ -9,10 +9,8 @@ import pytest
 from boast_source.errors import ConfigurationError
 from boast_source.jobs.push import push_job
 from boast_source.push.model import COUNTED
-from tests.conftest import stored
 from tests.support.sandbox_client import DELETE, POST, client_of
-
-pytest_plugins = ["tests.support.push_fixtures"]
+from tests.support.workplace import stored
 
 
 def test_what_is_pending_is_enrolled_once_and_lands_in_the_tables_at_once(pushing, workplace):

@@ -1,8 +1,4 @@
-"""An empty dataset in DuckDB and in a real Postgres, to be filled by hand and viewed.
-
-A test module asks for it with `pytest_plugins = ["tests.support.postgres", "tests.support.datasets"]` and the fixture
-`place`.
-"""
+"""An empty dataset in DuckDB and in a real Postgres, to be filled by hand and viewed: the fixture `place`."""
 
 from __future__ import annotations
 

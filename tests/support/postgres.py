@@ -1,7 +1,4 @@
-"""A real Postgres for tests: binaries from `pgserver`, a server on a free loopback port, a database per test.
-
-A test module asks for it with `pytest_plugins = ["tests.support.postgres"]` and the fixture `postgres`.
-"""
+"""A real Postgres for tests: binaries from `pgserver`, a server on a free loopback port, a database per test."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import NO_REPORT, finish, stored
+from tests.support.workplace import NO_REPORT, finish, stored
 from tests.system.test_nightly_faults import ask, pairs, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="needs a C compiler")

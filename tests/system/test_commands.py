@@ -12,7 +12,7 @@ import time
 import duckdb
 import pytest
 
-from tests.conftest import finish
+from tests.support.workplace import finish
 
 TOKEN = "SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN"
 URL = "SOURCES__BOAST__BASE_URL"

@@ -13,7 +13,6 @@ import tomlkit
 import boast_source
 from boast_source.config import Settings
 
-pytest_plugins = ["tests.support.postgres"]
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("operate", "secure", "upgrade", "troubleshoot")
 SETTINGS = {**vars(Settings()), "webhook_url": None}

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from tests.warehouse.test_postgres import counts, listed, stored
 
-pytest_plugins = ["tests.support.postgres"]
-
 ROOT = Path(__file__).parents[2]
 DOCS = {name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("schedule", "outgrow")}
 MADE = {"requirements.in", "requirements.lock"}

@@ -8,9 +8,7 @@ import time
 
 from deltalake import DeltaTable
 
-from tests.conftest import DYING, finish, stored
-
-pytest_plugins = ["tests.support.postgres"]
+from tests.support.workplace import DYING, finish, stored
 
 ONLY = ("load", "--resources", "sequence_enrollments", "--json")
 PIPELINE = "dlt.pipeline.pipeline:Pipeline"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from benchmarks.measure import Folder
-from tests.conftest import finish
+from tests.support.workplace import finish
 
 MOST = 420  # MB; measured: 350, of which a process that has imported all it needs begins with about 170
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from tests.conftest import NO_REPORT, stored
 from tests.support.sandbox_client import client_of
+from tests.support.workplace import NO_REPORT, stored
 
 
 @pytest.fixture

@@ -17,10 +17,9 @@ import pytest
 
 from boast_source.errors import LockedError
 from boast_source.runs.lock import SILENCE, lock
-from tests.conftest import DYING, NO_REPORT, Workplace, finish, stored
 from tests.support.sandbox_client import client_of
+from tests.support.workplace import DYING, NO_REPORT, Workplace, finish, stored
 
-pytest_plugins = ["tests.support.postgres"]
 PENDING = "create table boast_data.pending_enrollments (contact_id text, sequence_id text)"
 
 

@@ -6,10 +6,9 @@ import duckdb
 import pytest
 
 from boast_source.jobs.nightly import nightly_job
-from tests.conftest import Workplace
 from tests.support.sandbox_client import client_of
+from tests.support.workplace import Workplace
 
-pytest_plugins = ["tests.support.postgres"]
 NIGHTS = 10
 ASKED = 3  # requests a night
 CREDENTIALS = "SOURCES__BOAST__CREDENTIALS__"

@@ -12,9 +12,9 @@ from boast_source import runs
 from boast_source.runs.health import Waiting
 from boast_source.runs.notify import Known, news
 from boast_source.sandbox.world import Refused
-from tests.conftest import NO_REPORT, finish
 from tests.support.sandbox_client import client_of
 from tests.support.webhook import SECRET, webhook
+from tests.support.workplace import NO_REPORT, finish
 
 OUTAGE = {"kind": "status", "status": 401, "body": "none"}
 

@@ -9,8 +9,8 @@ import sys
 
 import duckdb
 
-from tests.conftest import stored
 from tests.support.wheel import ROOT, environment
+from tests.support.workplace import stored
 
 PENDING = "create table boast_data.pending_enrollments (contact_id text, sequence_id text)"
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]

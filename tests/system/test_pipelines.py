@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.conftest import finish, stored
 from tests.support.sandbox_client import client_of
+from tests.support.workplace import finish, stored
 
 SCRIPTS = Path(__file__).parents[2] / "pipelines"
 

@@ -11,7 +11,7 @@ import pytest
 
 from boast_source.outputs.files import write
 from boast_source.outputs.places import local_path
-from tests.conftest import AS_A_USER
+from tests.support.workplace import AS_A_USER
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from collections import Counter
 import duckdb
 
 from boast_source.push.result import STATES
-from tests.conftest import finish
 from tests.support.sandbox_client import client_of
+from tests.support.workplace import finish
 
 KILLS = int(os.environ.get("BOAST_KILLS", "6"))  # `make soak` asks for many more
 REQUESTS = int(os.environ.get("BOAST_REQUESTS", "150"))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import finish
+from tests.support.workplace import finish
 from tests.system.test_push_kill import ask
-
-pytest_plugins = ["tests.support.postgres"]
 
 REQUESTS = 150
 

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from boast_source import boast_source
-from tests.conftest import Workplace, finish, stored
+from tests.support.workplace import Workplace, finish, stored
 
 
 @pytest.fixture

@@ -21,8 +21,6 @@ from boast_source.outputs.report.figures import POINTS, Figures, binned
 from tests.support.page_reader import read_page
 from tests.support.sandbox_client import client_of
 
-pytest_plugins = ["tests.support.postgres"]
-
 
 @pytest.fixture
 def pushed(sandbox, workplace):

@@ -19,9 +19,9 @@ import duckdb
 import pytest
 from pyarrow import parquet
 
-from tests.conftest import Done, finish
 from tests.support.sandbox_client import client_of
 from tests.support.webhook import SECRET, webhook
+from tests.support.workplace import Done, finish
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits the size of another process's files")
 NIGHTS = 30

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.conftest import Workplace, finish, stored
+from tests.support.workplace import Workplace, finish, stored
 
 
 def token_requests(server):

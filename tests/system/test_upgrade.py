@@ -18,7 +18,6 @@ from tests.support.upgrade import STATES, VERSIONS, KeptApi, Lists
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytest_plugins = ["tests.support.postgres"]
 
 RECORDS = ("accounts", "contacts", "forms", "responses", "sequences", "sequence_enrollments")
 KEPT = (*RECORDS, "sequence_enrollments_history", "pending_enrollments", "push_ledger", "runs")

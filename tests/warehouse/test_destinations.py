@@ -9,7 +9,7 @@ from boast_source.api import AccessTokenCredentials, BoastClient
 from boast_source.listing.listing import Options
 from boast_source.load.load import load
 from boast_source.warehouse.pipeline import MANY, merging, pipeline_name
-from tests.conftest import finish, stored
+from tests.support.workplace import finish, stored
 
 QUERY = "select count(*), count(distinct version_key), max(version) from boast_data.sequence_enrollments_history"
 

@@ -14,8 +14,6 @@ import yaml
 
 from boast_source.models.schema import relations
 
-pytest_plugins = ["tests.support.postgres"]
-
 DOCS = Path(__file__).parents[2] / "docs"
 MODEL = (DOCS / "model.md").read_text(encoding="utf-8")
 BI = (DOCS / "dashboards.md").read_text(encoding="utf-8")

@@ -13,8 +13,6 @@ from boast_source import warehouse
 from boast_source.commands.demo import DAYS, PENDING
 from boast_source.warehouse.pipeline import pipeline_for
 
-pytest_plugins = ["tests.support.postgres"]
-
 PAGE = Path(__file__).parents[2] / "docs" / "cookbook.md"
 RECIPE = re.compile(r"```sql\n(?P<query>[^`]*)```\n\n(?P<answer>(?:\|.*\n)+)")
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from tests.conftest import stored
+from tests.support.workplace import stored
 from tests.warehouse.test_postgres import counts, listed
 from tests.warehouse.test_postgres import stored as stored_in_postgres
 
-pytest_plugins = ["tests.support.postgres"]
 ONLY = ("load", "--resources", "sequence_enrollments", "--json")
 DROPS = {
     "drop table boast_data.sequence_enrollments cascade": 30,

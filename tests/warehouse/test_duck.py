@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import NO_REPORT, stored
+from tests.support.workplace import NO_REPORT, stored
 
 SCHEMAS = "select distinct schema_name from duckdb_tables() order by 1"
 

@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 
 from boast_source import boast_source
 from boast_source.warehouse import delta
-from tests.conftest import AS_A_USER, finish
+from tests.support.workplace import AS_A_USER, finish
 
 
 @pytest.fixture

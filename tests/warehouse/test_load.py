@@ -9,8 +9,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from tests.conftest import stored
 from tests.support.http_server import page, serving
+from tests.support.workplace import stored
 
 
 def loaded(done):

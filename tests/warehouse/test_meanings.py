@@ -9,8 +9,6 @@ from boast_source.models import comments
 from boast_source.models.schema import relations
 from tests.support.sandbox_client import client_of
 
-pytest_plugins = ["tests.support.postgres", "tests.support.datasets"]
-
 CATALOG = (
     "select table_name, column_name, data_type from information_schema.columns"
     " where table_schema = 'boast_data' order by table_name, ordinal_position"

@@ -19,8 +19,6 @@ from boast_source.shapes import VIEWS
 from boast_source.warehouse.dialect import translated
 from boast_source.warehouse.pipeline import pipeline_for
 
-pytest_plugins = ["tests.support.postgres", "tests.support.datasets"]
-
 GOLDEN = Path(__file__).parent / "golden"
 KINDS = {"completed": 1, "removed": 2}
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)

@@ -10,9 +10,7 @@ import dlt
 import pytest
 
 from boast_source import boast_source
-from tests.conftest import finish
-
-pytest_plugins = ["tests.support.postgres"]
+from tests.support.workplace import finish
 
 INTO = ("load", "--destination", "postgres")
 FIELDS = ("id", "contact_id", "sequence_id", "response_id", "status", "account_id")

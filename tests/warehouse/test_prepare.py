@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.conftest import finish, stored
+from tests.support.workplace import finish, stored
 
 COLUMNS = (
     "select table_name, column_name, data_type from information_schema.columns where table_schema = 'boast_data'"

@@ -6,8 +6,6 @@ import pytest
 
 from tests.support.sandbox_client import client_of
 
-pytest_plugins = ["tests.support.postgres"]
-
 PUSH = ("push", "--destination", "postgres", "--json")
 
 

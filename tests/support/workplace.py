@@ -1,0 +1,87 @@
+"""A folder to run the command line in, as a user does, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from tests.support.python import AS_A_USER, STANDARD, Process, start
+
+DYING = os.pathsep.join([AS_A_USER, str(Path(__file__).parent / "dying")])
+NO_REPORT = {"SOURCES__BOAST__REPORT_PATH": ""}  # for nights about other things: drawing takes as long as all the rest
+
+
+@dataclass
+class Done:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Workplace:
+    """A folder with an empty HOME, and the environment of commands that run in it."""
+
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+    spawn: bool = False  # for tests of real start-ups and deaths
+
+    def use(self, server, **more: str) -> Workplace:
+        """Point the commands at a sandbox, with its fixed token."""
+        self.env |= server.info["env"] | more
+        return self
+
+    def use_oauth(self, server) -> Workplace:
+        """Point the commands at a sandbox, with OAuth and a token store in this folder."""
+        prefix = "SOURCES__BOAST__CREDENTIALS__"
+        keys = ("client_id", "client_secret", "refresh_token", "token_url")
+        self.env |= {"SOURCES__BOAST__BASE_URL": server.base_url}
+        self.env |= {prefix + key.upper(): server.info[key] for key in keys}
+        self.env |= {prefix + "TOKEN_STORE": str(self.folder / "tokens.json")}
+        return self
+
+    def start(self, *arguments: str, **env: str) -> Process:
+        """Start `boast ARGUMENTS`, forked from a process that has imported everything, or spawned (see `python.py`)."""
+        mine = {"HOME": str(self.folder / "home"), "DLT_DATA_DIR": str(self.folder / "state")}
+        given = STANDARD | mine | self.env | env
+        return start(["-m", "boast_source", *arguments], cwd=self.folder, env=given, spawn=self.spawn)
+
+    def boast(self, *arguments: str, **env: str) -> Done:
+        return finish(self.start(*arguments, **env))
+
+    def sql(self, query: str) -> list[tuple]:
+        with duckdb.connect(str(self.folder / "boast.duckdb"), read_only=True) as connection:
+            return connection.execute(query).fetchall()
+
+
+def finish(process: Process, timeout: float = 120) -> Done:
+    with process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    return Done(process.returncode, out, err)
+
+
+def stored(workplace: Workplace) -> dict[str, dict]:
+    """The enrollments of the warehouse by id, in the API's spelling."""
+    rows = workplace.sql(
+        "select id, contact_id, sequence_id, response_id, status, account_id,"
+        " strftime(created_at, '%Y-%m-%dT%H:%M:%S.%g') || 'Z', strftime(updated_at, '%Y-%m-%dT%H:%M:%S.%g') || 'Z'"
+        " from boast_data.sequence_enrollments where missing_since is null"
+    )
+    names = ("id", "contact_id", "sequence_id", "response_id", "status", "account_id", "created_at", "updated_at")
+    return {row[0]: dict(zip(names, row, strict=True)) for row in rows}
