@@ -149,7 +149,7 @@ from boast_source.push import requests
 from boast_source.push.ledger import Ledger
 from boast_source.push.pending import Pending
 from boast_source.listing.index import Scratch
-with warehouse.held(pipeline_for("duckdb", "boast_data"), patience=5) as client:
+with warehouse.connected(pipeline_for("duckdb", "boast_data"), patience=5) as client:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     began, scratch = time.perf_counter(), Scratch()
     requests.read_ledger(scratch, Ledger(client).newest())

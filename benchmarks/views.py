@@ -67,7 +67,7 @@ QUERIES = {
 PUBLISH = (
     "from boast_source import warehouse; from boast_source.warehouse.pipeline import pipeline_for;"
     " from boast_source.outputs.copy import publish\n"
-    "with warehouse.held(pipeline_for('duckdb', 'boast_data'), patience=5) as held:"
+    "with warehouse.connected(pipeline_for('duckdb', 'boast_data'), patience=5) as held:"
     " publish(held, 'bi/boast.duckdb', print)"
 )
 

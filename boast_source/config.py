@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass, fields
@@ -16,6 +17,7 @@ from boast_source.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+NEVER = "never"
 DEFAULT_BASE_URL = "https://api.boast.io/v1"
 
 # the API lists its ids in lower case, and takes them in any
@@ -68,7 +70,7 @@ class PushSettings:
     @property
     def settle_seconds(self) -> float | None:
         """None: never, every repetition is a person's decision."""
-        if str(self.settle_after).strip().lower() == "never":
+        if str(self.settle_after).strip().lower() == NEVER:
             return None
         return seconds("sources.boast.push.settle_after", self.settle_after)
 
@@ -83,7 +85,9 @@ def push_settings() -> PushSettings:
     for key in ("max_sends", "max_refusals_in_a_row", "max_unknowns_in_a_row"):
         if getattr(found, key) < 1:
             raise ConfigurationError(f"sources.boast.push.{key} is {getattr(found, key)}", hint="Set it to 1 or more.")
-    found.settle_seconds, found.reenroll_seconds  # noqa: B018 -- both are checked by being read
+    seconds("sources.boast.push.reenroll_after", found.reenroll_after)
+    if str(found.settle_after).strip().lower() != NEVER:
+        seconds("sources.boast.push.settle_after", found.settle_after)
     return found
 
 
@@ -112,16 +116,15 @@ def settings() -> Settings:
         raise ConfigurationError("sources.boast.log_format is no log format", hint="Set it to text or json.")
     if found.keep_packages < 1:
         raise ConfigurationError("sources.boast.keep_packages is too small", hint="Set it to 1 or more.")
-    found.keep_runs_seconds  # noqa: B018 -- checked by being read
+    seconds("sources.boast.keep_runs_for", found.keep_runs_for)
     return found
 
 
 def wants_json_logs() -> bool:
     """Whether `sources.boast.log_format` is json. A configuration that cannot be read is left to the command."""
-    try:
+    with contextlib.suppress(Exception):
         return bool(dlt.config.get("sources.boast.log_format") == "json")
-    except Exception:  # noqa: BLE001 -- a broken file: whoever needs it says so
-        return False
+    return False
 
 
 def webhook_url() -> str | None:
@@ -146,7 +149,7 @@ def _value(key: str, kind: Any) -> Any:
     except Exception as error:
         raise ConfigurationError(
             f"The setting {key} cannot be used: {type(error).__name__}",
-            hint="Correct it in .dlt/config.toml or in the environment; README.md lists every key.",
+            hint="Correct it in .dlt/config.toml or in the environment; docs/reference.md lists every key.",
         ) from error
 
 

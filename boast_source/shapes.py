@@ -5,7 +5,8 @@ double underscore (`links.detail` becomes `links__detail`), as dlt does; other o
 Whatever a record holds beyond its shape travels in one JSON column, `_extra`, until the whole listing is known
 and each unknown field can get a column of its own.
 
-Source: part 1 of the API's documentation (field lists per endpoint).
+Source: part 1 of the API's documentation (field lists per endpoint). What it shows by example only is text, a number
+or a time, never narrower: other values may come.
 """
 
 from __future__ import annotations
@@ -74,8 +75,7 @@ SEQUENCES = Shape(
 RESPONSES = Shape(
     "responses",
     {
-        **_texts("id status thumbnail__url thumbnail__open_graph_url thumbnail__unprocessed_url"),
-        "consent": "bool",
+        **_texts("id status thumbnail__url thumbnail__open_graph_url thumbnail__unprocessed_url consent"),
         "display_weight": "double",
         **_texts("form_id contact_id location_id staff_id"),
         "accepted": "timestamp",

@@ -131,7 +131,9 @@ def _answers(port: int) -> Iterator[tuple[str, queue.Queue[dict[str, str]]]]:
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), Callback)
     except (OSError, OverflowError):
-        raise ConfigurationError(f"Port {port} is in use or not allowed", hint="Choose another one") from None
+        raise ConfigurationError(
+            f"Port {port} is in use or not allowed", hint="Choose another one with --port, and register it"
+        ) from None
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

@@ -10,9 +10,9 @@ from boast_source.commands.options import print_json, telling
 @click.command()
 @click.option(
     "--port",
-    default=0,
-    show_default="a free one",
-    help="Loopback port that receives the answer; give the one registered as redirect URI.",
+    default=8765,
+    show_default=True,
+    help="Port of the redirect URI, http://127.0.0.1:PORT/callback; 0 takes a free one.",
 )
 @click.option("--timeout", default=300, show_default=True, help="Seconds to wait for the browser.")
 @click.option("--no-browser", is_flag=True, help="Print the address instead of opening a browser.")

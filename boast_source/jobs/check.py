@@ -120,7 +120,7 @@ def _reach(destination: str, dataset: str) -> str:
     file = warehouse.file_of(pipeline)
     if file and not file.exists():
         return f"{warehouse.place(pipeline)}: the first load makes the file"
-    with warehouse.held(pipeline, patience=PATIENCE):
+    with warehouse.connected(pipeline, patience=PATIENCE):
         return f"{warehouse.place(pipeline)} answers"
 
 

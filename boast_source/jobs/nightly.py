@@ -213,5 +213,5 @@ def _foreseen(stage: str, error: Exception) -> BoastError:
 
 def _wants_push(job: Job[Night], found_push: PushSettings) -> bool:
     patience, note = job.settings.lock_timeout, job.progress.note
-    with warehouse.held(job.pipeline, patience=patience, on_wait=note) as held:
-        return held is not None and is_there(held, found_push.pending_table)
+    with warehouse.connected(job.pipeline, patience=patience, on_wait=note) as client:
+        return client is not None and is_there(client, found_push.pending_table)

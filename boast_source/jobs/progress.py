@@ -26,8 +26,9 @@ class Progress:
         """Hear that a stage of a run is over, what it counted, and how long it took."""
         log.info("%s done in %.1f s, run %s: %s", name, seconds, run_id, facts)
 
-    def live(self, title: str) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002 -- nobody watches a log
+    def live(self, title: str) -> contextlib.AbstractContextManager[None]:
         """Enclose the long part, in which `page` and `counts` are called."""
+        log.debug("%s", title)
         return contextlib.nullcontext()
 
     def page(self, report: ListReport, page: Page) -> None:

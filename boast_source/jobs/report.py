@@ -49,11 +49,11 @@ def report_job(
     with recording(job, destination, dataset):
         found = job.settings
         patience = found.lock_timeout
-        with warehouse.held(job.pipeline, patience=patience, on_wait=progress.note, creates=False) as held:
-            if held is None:
+        with warehouse.connected(job.pipeline, patience=patience, on_wait=progress.note, creates=False) as client:
+            if client is None:
                 raise ConfigurationError(
                     "The report is made of SQL views, and this destination has none",
                     hint="Load into a SQL destination, for example duckdb or postgres, and report from there.",
                 )
-            job.result.place = make_report(held, found, place or found.report_path or "boast_report.html")
+            job.result.place = make_report(client, found, place or found.report_path or "boast_report.html")
     return job.result

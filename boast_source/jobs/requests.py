@@ -41,8 +41,8 @@ def requests_job(
     """
     found = settings()
     pipeline = pipeline_for(destination, dataset)
-    with lock(pipeline), warehouse.held(pipeline, patience=found.lock_timeout, creates=False) as held:
-        ledger = Ledger(held) if held else None
+    with lock(pipeline), warehouse.connected(pipeline, patience=found.lock_timeout, creates=False) as client:
+        ledger = Ledger(client) if client else None
         if ledger is None or not ledger.exists():
             raise ConfigurationError(
                 "There is no ledger", hint="It comes with the first push: `boast push --new-ledger`."

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import orjson
 import pyarrow as pa
-from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from boast_source.shapes import EXTRA, Kind, Shape, to_json
 from boast_source.warehouse.arrow import quote
+from boast_source.warehouse.dialect import snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from boast_source.listing.index import Scratch
 
@@ -105,8 +105,8 @@ def columns_of(
     same name with `__v_text`, as dlt does, so that a change of type drops nothing. `longest`: how many characters the
     warehouse allows in a name; longer ones are shortened.
     """
-    columns = [Column(name, kind, quote(name)) for name, kind in shape.columns.items()]
-    naming = NamingConvention(longest - len(_ROOM)) if longest else NamingConvention()
+    columns = [Column(name, _kept(kind, stored_kinds.get(name)), quote(name)) for name, kind in shape.columns.items()]
+    naming = snake_case(longest - len(_ROOM) if longest else None)
     columns += _extra_columns(scratch, shape, stored_kinds, naming)
     strict = [column for column in columns if column.kind not in {"text", "json"}]
     if strict:
@@ -125,8 +125,13 @@ def columns_of(
     return columns
 
 
+def _kept(kind: Kind, stored: Kind | None) -> Kind:
+    """A documented field that an earlier version stored as something narrower than text keeps that column."""
+    return stored if stored and kind == "text" and stored not in {"text", "json"} else kind
+
+
 def _extra_columns(
-    scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind], naming: NamingConvention
+    scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind], naming: Callable[[str], str]
 ) -> list[Column]:
     listed = f"{shape.name}__listed"
     keys = scratch.rows(
@@ -141,7 +146,7 @@ def _extra_columns(
                 f"select distinct json_type({EXTRA}, {pointer}) from {listed} where {EXTRA} is not null"
             )
         } - {None, "NULL"}
-        name = _free_name(naming.normalize_identifier(key.strip() or "_"), {*shape.columns, *_RESERVED, *columns})
+        name = _free_name(naming(key.strip() or "_"), {*shape.columns, *_RESERVED, *columns})
         kind = stored_kinds.get(name) or _kind_of(types)
         if kind:
             extract = "->" if kind == "json" else "->>"
@@ -187,7 +192,7 @@ def keeps_history(shape: Shape) -> bool:
 def typed_rows(columns: list[Column], there: Collection[str], table: str) -> str:
     """SQL: the columns of a row in their kinds, null for those that are not there."""
     values = (
-        f"{_as_kind(quote(name), kind) if name in there else 'null'} as {quote(name)}"
+        f"{_as_kind(quote(name), kind) if name in there else f'null::{SQL_TYPES[kind]}'} as {quote(name)}"
         for name, kind in kinds_of(columns).items()
     )
     return f"select {', '.join(values)} from {table}"

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import dlt
-    from dlt.destinations.sql_client import SqlClientBase
 
     from boast_source.api import BoastClient, Page
     from boast_source.shapes import Record, Shape
+    from boast_source.warehouse import SqlClient
 
 log = logging.getLogger("boast_source")
 
@@ -61,14 +61,14 @@ def load(
     Raises BoastError: what failed as a whole; a single failing account is in its report instead.
     """
     _known(resources)
-    with warehouse.held(pipeline, patience=patience, on_wait=on_note) as held:
+    with warehouse.connected(pipeline, patience=patience, on_wait=on_note) as held:
         warehouse.lock_accounts(held, options.account_ids)
         loaded = load_held(held, pipeline, client, options, resources=resources, on_page=on_page, on_note=on_note)
         create_views(held, time_zone, on_note)
         return loaded
 
 
-def create_views(held: SqlClientBase[Any] | None, time_zone: str, on_note: Callable[[str], None]) -> None:
+def create_views(held: SqlClient | None, time_zone: str, on_note: Callable[[str], None]) -> None:
     """The views over what was loaded; a destination that refuses them does not fail the load."""
     if held is None:
         return
@@ -81,7 +81,7 @@ def create_views(held: SqlClientBase[Any] | None, time_zone: str, on_note: Calla
 
 
 def load_held(
-    held: SqlClientBase[Any] | None,
+    held: SqlClient | None,
     pipeline: dlt.Pipeline,
     client: BoastClient,
     options: Options,
@@ -145,7 +145,7 @@ def make_tables(
 
     Raises BoastError when the warehouse cannot be written.
     """
-    with warehouse.held(pipeline, patience=patience, on_wait=on_note) as held, _hushed():
+    with warehouse.connected(pipeline, patience=patience, on_wait=on_note) as held, _hushed():
         _make_dropped(pipeline, on_note)
         _finish_pending(pipeline, on_note)
         listing = Listing(client, Options(account_ids=()), answers={})

@@ -20,7 +20,7 @@ from boast_source.warehouse.dialect import translated
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from dlt.destinations.sql_client import SqlClientBase
+    from boast_source.warehouse import SqlClient
 
 # The tables that a view cannot do without (of those of EMPTY, an empty one does); a view stands below those it reads.
 NEEDS = {
@@ -41,7 +41,7 @@ EMPTY = {
 
 
 def create(
-    client: SqlClientBase[Any],
+    client: SqlClient,
     names: Sequence[str] = tuple(NEEDS),
     *,
     time_zone: str,
@@ -77,7 +77,7 @@ def create(
     return made
 
 
-def drop(client: SqlClientBase[Any]) -> None:
+def drop(client: SqlClient) -> None:
     """Drop the views, where a view keeps its tables from being dropped; `create` makes them again.
 
     Raises DestinationError when the destination refuses, as Postgres does when somebody's own view reads one of ours.
@@ -88,20 +88,20 @@ def drop(client: SqlClientBase[Any]) -> None:
                 client.execute_sql(f"drop view if exists {client.make_qualified_table_name(name)}")
 
 
-def statement(client: SqlClientBase[Any], name: str, there: Collection[str], time_zone: str) -> str:
+def statement(client: SqlClient, name: str, there: Collection[str], time_zone: str) -> str:
     """The `create or replace view` of a view, in the destination's dialect. `there`: the tables that exist."""
     view = client.make_qualified_table_name(name)
     return f"create or replace view {view} as\n{_for(client, written(name, there, time_zone), there)}"
 
 
-def ask(client: SqlClientBase[Any], sql: str) -> list[dict[str, Any]]:
+def ask(client: SqlClient, sql: str) -> list[dict[str, Any]]:
     """The rows of a query in DuckDB's dialect over tables and views of the dataset, by their bare names."""
     with client.execute_query(_for(client, sql, relations())) as cursor:
         names = [str(name).lower() for name in cursor.columns_schema]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _for(client: SqlClientBase[Any], sql: str, there: Collection[str]) -> str:
+def _for(client: SqlClient, sql: str, there: Collection[str]) -> str:
     """A query in the destination's dialect, with the names of the dataset."""
 
     def qualified(table: str) -> str:

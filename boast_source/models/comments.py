@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from boast_source import warehouse
 from boast_source.errors import DestinationError
 from boast_source.models.schema import relations
 
 if TYPE_CHECKING:
-    from dlt.destinations.sql_client import SqlClientBase
+    from boast_source.warehouse import SqlClient
 
 log = logging.getLogger("boast_source")
 
@@ -30,7 +30,7 @@ CATALOG = {
 }
 
 
-def comment(client: SqlClientBase[Any]) -> None:
+def comment(client: SqlClient) -> None:
     """Give tables, views and columns their comments, where these differ; a destination that refuses stays without."""
     catalog = CATALOG.get(str(client.capabilities.sqlglot_dialect))
     if catalog is None:
@@ -48,7 +48,7 @@ def comment(client: SqlClientBase[Any]) -> None:
         log.info("tables and views have no comments: %s", error.message)
 
 
-def _statement(client: SqlClientBase[Any], table: str, column: str | None, said: str | None) -> str | None:
+def _statement(client: SqlClient, table: str, column: str | None, said: str | None) -> str | None:
     relation = relations().get(table)
     if relation is None or (column and column not in relation.columns):
         return None

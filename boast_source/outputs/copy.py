@@ -21,15 +21,16 @@ from boast_source.warehouse.arrow import quote
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dlt.destinations.sql_client import SqlClientBase
     from duckdb import DuckDBPyConnection
+
+    from boast_source.warehouse import SqlClient
 
 _COPY = "published_copy"
 _MEMORY = "1GB"  # for DuckDB; what does not fit spills beside the file
 _STAGING = "_staging"  # how dlt ends the names of the schemas that it loads through
 
 
-def publish(client: SqlClientBase[Any], place: str, on_note: Callable[[str], None]) -> Path:
+def publish(client: SqlClient, place: str, on_note: Callable[[str], None]) -> Path:
     """Replace the copy at `place` by one of what the file holds now; returns its path. dlt's staging is left out.
 
     A view that the copy cannot have, since it reads another file, is left out and said.
@@ -60,7 +61,7 @@ def publish(client: SqlClientBase[Any], place: str, on_note: Callable[[str], Non
     return final
 
 
-def _checked(client: SqlClientBase[Any], place: str) -> Path:
+def _checked(client: SqlClient, place: str) -> Path:
     path = local_path(place)
     if path is None:
         raise ConfigurationError(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-from dlt.destinations.sql_client import SqlClientBase
+from typing import TYPE_CHECKING
 
 from boast_source import warehouse
 from boast_source.errors import BoastError
 from boast_source.outputs.copy import publish
+from boast_source.warehouse import SqlClient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("boast_source")
 
 
-Part = Callable[[SqlClientBase[Any]], object]
+Part = Callable[[SqlClient], object]
 
 
 def outputs(
@@ -52,7 +51,7 @@ def outputs(
         on_note("no report and no copy for dashboards: this run could not verify what it loaded; the last ones stay")
         return []
     try:
-        with warehouse.held(pipeline, patience=found.lock_timeout, on_wait=on_note) as held:
+        with warehouse.connected(pipeline, patience=found.lock_timeout, on_wait=on_note) as held:
             if held is None:
                 return []  # files: they have no views to report from, and their readers do not lock them
             return [error for name, part in parts.items() if (error := _tried(name, part, held, on_made))]
@@ -60,9 +59,7 @@ def outputs(
         return [error]
 
 
-def _tried(
-    name: str, part: Part, held: SqlClientBase[Any], on_made: Callable[[str, float, str], None]
-) -> BoastError | None:
+def _tried(name: str, part: Part, held: SqlClient, on_made: Callable[[str, float, str], None]) -> BoastError | None:
     began = time.monotonic()
     try:
         place = part(held)
@@ -76,7 +73,7 @@ def _tried(
     return None
 
 
-def make_report(held: SqlClientBase[Any], found: Settings, place: str) -> str:
+def make_report(held: SqlClient, found: Settings, place: str) -> str:
     """Read the figures, write the page; returns where it is.
 
     Raises BoastError, also when the page is written but lacks what a view could not show.
@@ -97,7 +94,7 @@ def is_good(loaded: Loaded) -> bool:
     return not loaded.enrollments or (bool(sure) and "failed" not in sure)
 
 
-def _published(held: SqlClientBase[Any], place: str, on_note: Callable[[str], None]) -> Path | None:
+def _published(held: SqlClient, place: str, on_note: Callable[[str], None]) -> Path | None:
     if warehouse.is_file(held):
         return publish(held, place, on_note)
     on_note("no copy for dashboards: publish_path is for DuckDB files; let them read this warehouse itself")

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
-    from dlt.destinations.sql_client import SqlClientBase
+
+    from boast_source.warehouse import SqlClient
 
 TABLE = "push_ledger"
 BATCH = 100  # events of one insert
@@ -63,7 +64,7 @@ COLUMNS = tuple(field.name for field in fields(Event))
 class Ledger:
     """The ledger behind an open SQL client, whose connection is the sender's for the whole run."""
 
-    def __init__(self, client: SqlClientBase[Any]) -> None:
+    def __init__(self, client: SqlClient) -> None:
         self.client = client
         self.name = client.make_qualified_table_name(TABLE)
 

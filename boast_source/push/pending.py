@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from boast_source import warehouse
 from boast_source.errors import ConfigurationError
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pyarrow as pa
-    from dlt.destinations.sql_client import SqlClientBase
+
+    from boast_source.warehouse import SqlClient
 
 REQUIRED = ("contact_id", "sequence_id")
 OPTIONAL = ("request_id", "account_id", "action", "enrollment_id", "requested_at")
@@ -24,13 +25,13 @@ _DDL = """create table {name} (
 )"""
 
 
-def is_there(client: SqlClientBase[Any], table: str) -> bool:
+def is_there(client: SqlClient, table: str) -> bool:
     """Whether there is a table or view of that name; nobody has to push."""
     with warehouse.explained():
         return bool(warehouse.columns_in(client, _qualified(client, table)))
 
 
-def _qualified(client: SqlClientBase[Any], table: str) -> str:
+def _qualified(client: SqlClient, table: str) -> str:
     parts = [part.strip().strip('"') for part in table.split(".")]
     if len(parts) == 1:
         return client.make_qualified_table_name(parts[0])
@@ -43,7 +44,7 @@ class Pending:
     Raises ConfigurationError, with the DDL that would make it right, when it or one of its columns is missing.
     """
 
-    def __init__(self, client: SqlClientBase[Any], table: str) -> None:
+    def __init__(self, client: SqlClient, table: str) -> None:
         self._client = client
         self._name = _qualified(client, table)
         with warehouse.explained():

@@ -61,7 +61,7 @@ def push(
     Raises ConfigurationError (no pending table, no ledger, a warehouse that cannot exclude a second sender),
     LockedError, DestinationError. An ApiError of the listing is in the result, which then counts what was left.
     """
-    with warehouse.held(pipeline, patience=patience, on_wait=on_note) as held:
+    with warehouse.connected(pipeline, patience=patience, on_wait=on_note) as held:
         if held is None:
             raise ConfigurationError(
                 "Requests cannot be pushed from files: the ledger needs a SQL warehouse",

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import dlt
-    from dlt.destinations.sql_client import SqlClientBase
+
+    from boast_source.warehouse import SqlClient
 
 HEALTH = (
     *("last_success_at", "hours_since_success", "verified", "listed", "stored", "missing"),
@@ -89,18 +90,18 @@ def status(pipeline: dlt.Pipeline, *, max_age: float | None, patience: float, on
     file = warehouse.file_of(pipeline)
     if file and not file.exists():  # nothing was ever loaded here, and looking makes no file
         return Status(None, where=where, max_age=max_age)
-    with warehouse.held(pipeline, patience=patience, on_wait=on_wait) as held:
-        if held is None:
+    with warehouse.connected(pipeline, patience=patience, on_wait=on_wait) as client:
+        if client is None:
             raise DestinationError(
                 "The status is read by SQL, and this destination has none", hint="Look at the table runs itself."
             )
         with warehouse.explained():
-            health = _rows(held, "pipeline_health", HEALTH)
-            last = _rows(held, "runs", RUNS, "order by finished_at desc limit 5")
+            health = _rows(client, "pipeline_health", HEALTH)
+            last = _rows(client, "runs", RUNS, "order by finished_at desc limit 5")
             counts = {
-                name: held.execute_sql(f"select count(*) from {held.make_qualified_table_name(name)}")
+                name: client.execute_sql(f"select count(*) from {client.make_qualified_table_name(name)}")
                 for name in (*SHAPES, "sequence_enrollments_history", "push_ledger")
-                if warehouse.columns_in(held, held.make_qualified_table_name(name))
+                if warehouse.columns_in(client, client.make_qualified_table_name(name))
             }
     rows = {name: int(counted[0][0]) for name, counted in counts.items() if counted}
     return Status(health[0] if health else None, where, last, rows, max_age)
@@ -122,7 +123,7 @@ def waiting(pipeline: dlt.Pipeline) -> Waiting | None:
     return Waiting(**counts, newest=max(times).isoformat() if times else "")
 
 
-def _rows(client: SqlClientBase[Any], table: str, columns: tuple[str, ...], more: str = "") -> list[dict[str, Any]]:
+def _rows(client: SqlClient, table: str, columns: tuple[str, ...], more: str = "") -> list[dict[str, Any]]:
     name = client.make_qualified_table_name(table)
     if not warehouse.columns_in(client, name):
         return []

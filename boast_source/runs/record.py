@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from filelock import FileLock
 
-from boast_source.warehouse import delta
+from boast_source.warehouse import client_of, columns_in, delta, is_there, migrating
 from boast_source.warehouse.arrow import quote
-from boast_source.warehouse.base import client_of, columns_in, is_there, migrating
 from boast_source.warehouse.dialect import translated
 from boast_source.warehouse.pipeline import PIPELINE, state_folder
 
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import dlt
-    from dlt.destinations.sql_client import SqlClientBase
+
+    from boast_source.warehouse import SqlClient
 
 log = logging.getLogger("boast_source")
 
@@ -210,7 +210,7 @@ def _insert(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> None:
                 client.execute_sql(f"insert into {name} ({names}) values ({marks})", *[row.get(c) for c in _TYPES])
 
 
-def ensure_table(client: SqlClientBase[Any]) -> str:
+def ensure_table(client: SqlClient) -> str:
     """Make the table `runs`, or the columns that an older version did not have; returns its qualified name."""
     name = client.make_qualified_table_name("runs")
     runs = ".".join(map(quote, client.make_qualified_table_name_path("runs", quote=False)))

@@ -11,7 +11,7 @@ import logging
 import shutil
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from boast_source import runs, warehouse
 from boast_source.warehouse import delta
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import dlt
-    from dlt.destinations.sql_client import SqlClientBase
 
     from boast_source.config import Settings
+    from boast_source.warehouse import SqlClient
 
 log = logging.getLogger("boast_source")
 
@@ -59,7 +59,7 @@ def forget_unfinished(working: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def forget_runs(client: SqlClientBase[Any], keep: timedelta) -> None:
+def forget_runs(client: SqlClient, keep: timedelta) -> None:
     """Delete the rows of runs that began longer ago than this, those apart that others rest on."""
     name = client.make_qualified_table_name("runs")
     if not warehouse.columns_in(client, name):

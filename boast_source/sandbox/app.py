@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 import orjson
 from aiohttp import web
 
-from boast_source.sandbox.data import identify, number_of
+from boast_source.sandbox.changes import mutate
+from boast_source.sandbox.data import number_of
 from boast_source.sandbox.faults import Faults, broken
 from boast_source.sandbox.oauth import CLIENT_ID, LIMITED_TOKEN, Tokens
 from boast_source.sandbox.world import Refused, World
@@ -35,6 +36,11 @@ class Counters:
     writes: Counter[str] = field(default_factory=Counter)
     at_once: int = 0
     most_at_once: int = 0
+
+    def clear(self) -> None:
+        for counter in (self.requests, self.arrived, self.writes):
+            counter.clear()
+        self.most_at_once = 0
 
 
 class Api:
@@ -196,13 +202,9 @@ class Api:
         if self.drift and self._pages % int(self.drift.get("every_pages", 1)) == 0:
             times = self.drift.get("times")
             if times is None or times > 0:
-                self.world.mutate(self.drift)
+                mutate(self.world, self.drift)
             if times is not None:
                 self.drift["times"] = times - 1
-
-
-def account_id(options: SandboxOptions, n: int) -> str:
-    return identify(options.seed, "account", n)
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

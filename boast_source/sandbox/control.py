@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aiohttp import web
 
+from boast_source.sandbox.changes import mutate
 from boast_source.sandbox.data import identify, stamp
 from boast_source.sandbox.faults import Rule
 from boast_source.sandbox.world import Refused
@@ -28,96 +29,88 @@ if TYPE_CHECKING:
     from boast_source.sandbox.app import Api
 
 
-def routes(api: Api, info: dict[str, Any]) -> list[web.RouteDef]:  # noqa: C901 -- a flat list of handlers
-    """The control of one server."""
+class Control:
+    """The control of one server. `info` is what a client needs."""
 
-    async def send_info(_: web.Request) -> web.Response:
-        return web.json_response(info)
+    def __init__(self, api: Api, info: dict[str, Any]) -> None:
+        self._api, self._info = api, info
 
-    async def truth(request: web.Request) -> web.StreamResponse:
-        answer = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        await answer.prepare(request)
-        lines: list[bytes] = []
-        for record in list(api.world.truth()):
-            lines.append(orjson.dumps(record))
-            if len(lines) >= 1000:
-                await answer.write(b"\n".join(lines) + b"\n")
-                lines = []
-        await answer.write(b"\n".join(lines))
-        await answer.write_eof()
-        return answer
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/_sandbox/info", self.info),
+            web.get("/_sandbox/truth", self.truth),
+            web.get("/_sandbox/transitions", self.transitions),
+            web.get("/_sandbox/counters", self.counters),
+            web.delete("/_sandbox/counters", self.counters),
+            web.post("/_sandbox/faults", self.faults),
+            web.delete("/_sandbox/faults", self.faults),
+            web.post("/_sandbox/mutate", self.mutate),
+            web.post("/_sandbox/drift", self.drift),
+            web.post("/_sandbox/advance", self.advance),
+            web.post("/_sandbox/tokens", self.tokens),
+        ]
 
-    async def transitions(_: web.Request) -> web.Response:
-        seed = api.options.seed
+    async def info(self, _: web.Request) -> web.Response:
+        return web.json_response(self._info)
+
+    async def truth(self, _: web.Request) -> web.Response:
+        lines = b"\n".join(map(orjson.dumps, self._api.world.truth()))
+        return web.Response(body=lines, content_type="application/x-ndjson")
+
+    async def transitions(self, _: web.Request) -> web.Response:
+        seed = self._api.options.seed
+        happened = self._api.world.transitions
         return web.json_response(
-            [
-                {"id": identify(seed, "enrollment", n), "at": stamp(at), "status": status}
-                for n, at, status in api.world.transitions
-            ]
+            [{"id": identify(seed, "enrollment", n), "at": stamp(at), "status": status} for n, at, status in happened]
         )
 
-    async def counters(request: web.Request) -> web.Response:
+    async def counters(self, request: web.Request) -> web.Response:
+        counters, tokens = self._api.counters, self._api.tokens
         if request.method == "DELETE":
-            api.counters.requests.clear()
-            api.counters.arrived.clear()
-            api.counters.writes.clear()
-            api.counters.most_at_once = 0
-            api.tokens.refreshes = 0
+            counters.clear()
+            tokens.refreshes = 0
         return web.json_response(
             {
-                "arrived": api.counters.arrived,
-                "requests": api.counters.requests,
-                "writes": api.counters.writes,
-                "token_requests": api.tokens.refreshes,
-                "most_at_once": api.counters.most_at_once,
-                "duplicates": api.world.duplicates(),
+                "arrived": counters.arrived,
+                "requests": counters.requests,
+                "writes": counters.writes,
+                "most_at_once": counters.most_at_once,
+                "token_requests": tokens.refreshes,
+                "duplicates": self._api.world.duplicates(),
             }
         )
 
-    async def faults(request: web.Request) -> web.Response:
+    async def faults(self, request: web.Request) -> web.Response:
+        rules = self._api.faults.rules
         if request.method == "DELETE":
-            api.faults.rules.clear()
-        else:
-            given = await request.json()
-            try:
-                api.faults.rules += [Rule.of(rule) for rule in (given if isinstance(given, list) else [given])]
-            except (TypeError, ValueError) as error:
-                return web.json_response({"error": str(error)}, status=400)
-        return web.json_response({"rules": len(api.faults.rules)})
-
-    async def mutate(request: web.Request) -> web.Response:
+            rules.clear()
+            return web.json_response({"rules": 0})
+        given = await request.json()
         try:
-            return web.json_response(api.world.mutate(await request.json()))
+            rules += [Rule.of(rule) for rule in (given if isinstance(given, list) else [given])]
+        except (TypeError, ValueError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response({"rules": len(rules)})
+
+    async def mutate(self, request: web.Request) -> web.Response:
+        try:
+            return web.json_response(mutate(self._api.world, await request.json()))
         except Refused as refused:
             return web.json_response({"error": str(refused)}, status=refused.status)
 
-    async def drift(request: web.Request) -> web.Response:
-        api.drift = await request.json()
-        return web.json_response(api.drift)
+    async def drift(self, request: web.Request) -> web.Response:
+        self._api.drift = await request.json()
+        return web.json_response(self._api.drift)
 
-    async def advance(request: web.Request) -> web.Response:
+    async def advance(self, request: web.Request) -> web.Response:
         given = await request.json()
-        happened = api.world.advance(float(given.get("seconds", 0)), given.get("events"))
+        happened = self._api.world.advance(float(given.get("seconds", 0)), given.get("events"))
         return web.json_response({"happened": happened})
 
-    async def tokens(request: web.Request) -> web.Response:
+    async def tokens(self, request: web.Request) -> web.Response:
         given = await request.json()
         if given.get("expire"):
-            api.tokens.expire_access()
+            self._api.tokens.expire_access()
         if given.get("revoke"):
-            api.tokens.revoke_all(refresh_too=given["revoke"] == "refresh too")
+            self._api.tokens.revoke_all(refresh_too=given["revoke"] == "refresh too")
         return web.json_response({})
-
-    return [
-        web.get("/_sandbox/info", send_info),
-        web.get("/_sandbox/truth", truth),
-        web.get("/_sandbox/transitions", transitions),
-        web.get("/_sandbox/counters", counters),
-        web.delete("/_sandbox/counters", counters),
-        web.post("/_sandbox/faults", faults),
-        web.delete("/_sandbox/faults", faults),
-        web.post("/_sandbox/mutate", mutate),
-        web.post("/_sandbox/drift", drift),
-        web.post("/_sandbox/advance", advance),
-        web.post("/_sandbox/tokens", tokens),
-    ]

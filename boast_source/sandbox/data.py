@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 Place = Callable[[int], int]  # the number of an account's n-th record among those of all accounts
@@ -16,16 +17,17 @@ Place = Callable[[int], int]  # the number of an account's n-th record among tho
 ACTIVE, COMPLETED, REMOVED = 0, 1, 2
 STATUSES = ("active", "completed", "removed")
 DAY = 86_400_000_000  # microseconds
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _SEQUENCES = [
     f"{kind} {moment}"
     for moment in ("after purchase", "after onboarding", "at renewal", "after support", "on anniversary", "after event")
     for kind in ("Video testimonial", "Star rating", "Case study", "Short quote")
 ]
-_FIRST = (
-    "Ada Ben Chloe Dev Elif Femi Grace Hugo Ines Jan Kofi Lena Mei Nils Olga Priya Quinn Rosa Sam Tariq".split()  # noqa: SIM905
-)
-_LAST = "Abbott Baker Costa Diaz Evans Fischer Garcia Haas Ito Jensen Khan Lopez Meyer Novak Okafor".split()  # noqa: SIM905
+_FIRST = ["Ada", "Ben", "Chloe", "Dev", "Elif", "Femi", "Grace", "Hugo", "Ines", "Jan"]
+_FIRST += ["Kofi", "Lena", "Mei", "Nils", "Olga", "Priya", "Quinn", "Rosa", "Sam", "Tariq"]
+_LAST = ["Abbott", "Baker", "Costa", "Diaz", "Evans", "Fischer", "Garcia", "Haas"]
+_LAST += ["Ito", "Jensen", "Khan", "Lopez", "Meyer", "Novak", "Okafor"]
 _ORGANIZATIONS = ["Acorn", "Bluebird", "Cobalt", "Dune", "Ember", "Fable", "Grove", "Harbor", "Indigo", "Juniper"]
 _TITLES = ["Owner", "Head of Marketing", "Engineer", "Office Manager", "Designer", None]
 _ZONES = ["America/New_York", "America/Chicago", "Europe/Berlin", "Asia/Singapore", "Australia/Sydney"]
@@ -60,25 +62,8 @@ def sequences_count() -> int:
 
 def stamp(microseconds: int) -> str:
     """ISO 8601 with milliseconds and Z; what is finer is cut off, as the API does."""
-    days, rest = divmod(microseconds, DAY)
-    seconds, fraction = divmod(rest, 1_000_000)
-    year, month, day = _civil(days)
-    return (
-        f"{year:04}-{month:02}-{day:02}T{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-        f".{fraction // 1000:03}Z"
-    )
-
-
-def _civil(days: int) -> tuple[int, int, int]:
-    """Days since 1970 to a date of the Gregorian calendar."""
-    days += 719_468
-    era, day_of_era = divmod(days, 146_097)
-    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
-    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    month = (5 * day_of_year + 2) // 153
-    day = day_of_year - (153 * month + 2) // 5 + 1
-    month = month + 3 if month < 10 else month - 9
-    return year_of_era + era * 400 + (month <= 2), month, day
+    moment = _EPOCH + timedelta(microseconds=microseconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def account(seed: int, n: int, born: int) -> dict[str, Any]:

@@ -115,38 +115,41 @@ class Faults:
         return answer
 
 
-async def _mishap(rule: Rule, request: web.Request, handler: Any) -> web.StreamResponse:  # noqa: C901, PLR0912 -- a list
-    given, kind = rule.parameters, rule.kind
+async def _mishap(rule: Rule, request: web.Request, handler: Any) -> web.StreamResponse:
+    """What becomes of a request that met a rule: held or not, carried out or not, then dropped or answered."""
+    kind, seconds = rule.kind, rule.parameters.get("seconds")
     await request.read()  # the whole request has arrived, whatever happens next
     if kind in {"hold", "hold_then_act"}:
-        await asyncio.sleep(given.get("seconds", 1.0))
-    if kind in {"error_after_write", "drop_after_write", "cut_body", "hold_then_act", "trickle"}:
-        answer: web.StreamResponse = await handler(request)
+        await asyncio.sleep(1.0 if seconds is None else seconds)
+    acts = kind in {"error_after_write", "drop_after_write", "cut_body", "hold_then_act", "trickle"}
+    answer: web.StreamResponse = await handler(request) if acts else web.Response()
     if kind == "drop_after_write":
-        await asyncio.sleep(given.get("seconds", 0.0))
-    if kind in {"drop", "hold", "drop_after_write"}:
-        if request.transport:
-            request.transport.abort()
-        return web.Response(status=500)
-    if kind == "hold_then_act":
-        return answer
+        await asyncio.sleep(seconds or 0.0)
+    if kind in {"drop", "hold", "drop_after_write"} and request.transport:
+        request.transport.abort()
+    if kind in {"cut_body", "trickle"}:
+        return await _in_pieces(request, answer, None if kind == "cut_body" else seconds or 0.1)
+    return _mistaken(kind, rule.parameters) or answer
+
+
+def _mistaken(kind: str, given: dict[str, Any]) -> web.Response | None:
+    """The answer that a mishap has of its own."""
+    headers = _retry_after(given.get("retry_after"))
     if kind in {"error_before_write", "error_after_write"}:
         return broken(500, "internal_error", "Something went wrong")
     if kind == "not_json":
         return web.Response(text="<html><body>Sign in to continue</body></html>", content_type="text/html")
     if kind == "wrong_shape":
         return web.json_response({"data": given.get("data", "not what you expect")})
-    if kind in {"cut_body", "trickle"}:
-        return await _in_pieces(request, answer, None if kind == "cut_body" else given.get("seconds", 0.1))
-    headers = _retry_after(given.get("retry_after"))
     if kind == "rate_limit":
         return broken(429, "rate_limited", "Too many requests", headers)
+    if kind != "status":
+        return None
     status, body = int(given.get("status", 503)), given.get("body", "errors")
-    if body == "none":
-        return web.Response(status=status, headers=headers)
-    if body == "html":
-        return web.Response(status=status, headers=headers, text="<html>Bad gateway</html>", content_type="text/html")
-    return broken(status, "unavailable", "Try again later", headers)
+    if body == "errors":
+        return broken(status, "unavailable", "Try again later", headers)
+    text = "<html>Bad gateway</html>" if body == "html" else None
+    return web.Response(status=status, headers=headers, text=text, content_type="text/html" if text else None)
 
 
 async def _in_pieces(request: web.Request, whole: web.StreamResponse, pause: float | None) -> web.StreamResponse:

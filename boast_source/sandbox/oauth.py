@@ -12,9 +12,9 @@ from hashlib import blake2b
 from typing import Any
 
 CLIENT_ID = "sandbox-client"
-CLIENT_SECRET = "sandbox-client-secret"  # noqa: S105 -- of the sandbox
-STATIC_TOKEN = "sandbox-access-token"  # noqa: S105
-LIMITED_TOKEN = "sandbox-limited-token"  # noqa: S105 -- sees the first account only
+CLIENT_SECRET = "sandbox-client-secret"
+STATIC_TOKEN = "sandbox-access-token"
+LIMITED_TOKEN = "sandbox-limited-token"  # sees the first account only
 FIRST_REFRESH = "sandbox-refresh-token"
 
 

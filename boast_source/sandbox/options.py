@@ -1,14 +1,16 @@
-"""What a sandbox can be told when it starts."""
+"""What a sandbox can be told when it starts: for Python a dataclass, for the command line its options."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Literal
+from typing import Any, Literal
 
 Order = Literal["created_asc", "created_desc", "updated_asc", "updated_desc"]
-PastEnd = Literal["empty", "404", "last"]
-Revoke = Literal["on_use", "at_once"]
+
+
+def _option(default: Any, told: str) -> Any:
+    return field(default=default, metadata={"help": told})
 
 
 @dataclass(frozen=True)
@@ -18,21 +20,23 @@ class SandboxOptions:
     Sizes are counts, times are seconds. Equal `seed`, counts and `now` give equal data.
     """
 
-    port: int = 0
-    enrollments: int = 500
-    seed: int = 1
-    accounts: int = 1
-    now: datetime = datetime(2026, 6, 1, tzinfo=timezone.utc)  # the sandbox's clock when it starts
-    page_size: int = 20
-    order: Order = "created_asc"
-    past_end: PastEnd = "empty"
-    meta: bool = True  # False: no pagination, every list is one answer
-    items_of_page: bool = False  # `items` is the number of rows of this page instead of the page size
-    on_duplicate: Literal["create", "refuse"] = "create"  # POST for a pair that is active already
-    on_inactive: Literal["refuse", "unchanged"] = "refuse"  # DELETE of an enrollment that is not active
-    unknown_status: int = 422  # POST for an unknown contact or sequence
-    bare_401: bool = False  # a 401 without a body
-    token_lifetime: float = 7200.0
-    revoke: Revoke = "on_use"  # when a refresh ends the old tokens: at the new one's first use, or at once
-    live: float = 0.0  # sandbox seconds per real second; 0: time stands still
-    latency: float = 0.0  # per request
+    port: int = _option(0, "Port on 127.0.0.1; 0 takes a free one.")
+    enrollments: int = _option(500, "How many enrollments there are at the start.")
+    seed: int = _option(1, "Equal seeds give equal data.")
+    accounts: int = _option(1, "How many accounts they are spread over.")
+    now: datetime = _option(datetime(2026, 6, 1, tzinfo=timezone.utc), "The sandbox's clock at start.")
+    page_size: int = _option(20, "Records per page.")
+    order: Order = _option("created_asc", "Order of the enrollments.")
+    past_end: Literal["empty", "404", "last"] = _option("empty", "What a page past the last one is.")
+    meta: bool = _option(default=True, told="With pagination, or every list as one answer.")
+    items_of_page: bool = _option(default=False, told="meta's `items` is the number of rows of the page.")
+    on_duplicate: Literal["create", "refuse"] = _option("create", "POST for a pair that is active already.")
+    on_inactive: Literal["refuse", "unchanged"] = _option("refuse", "DELETE of an enrollment that is not active.")
+    unknown_status: Literal[400, 404, 422] = _option(422, "Status of a POST for an unknown contact or sequence.")
+    bare_401: bool = _option(default=False, told="A 401 has no body.")
+    token_lifetime: float = _option(7200.0, "Seconds until an access token expires.")
+    revoke: Literal["on_use", "at_once"] = _option(
+        "on_use", "When a refresh ends the old tokens: at the new one's first use, or at once."
+    )
+    live: float = _option(0.0, "Sandbox seconds per real second; 86400 is a day a second.")
+    latency: float = _option(0.0, "Seconds that every request takes.")

@@ -13,8 +13,9 @@ from urllib.request import Request, urlopen
 
 from aiohttp import web
 
-from boast_source.sandbox import control, oauth
-from boast_source.sandbox.app import Api, account_id
+from boast_source.sandbox import oauth
+from boast_source.sandbox.app import Api
+from boast_source.sandbox.control import Control
 from boast_source.sandbox.faults import Rule
 
 if TYPE_CHECKING:
@@ -48,80 +49,76 @@ class Sandbox:
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the remote control, for example `control("POST", "faults", {"kind": "drop", "times": 1})`."""
         data = None if body is None else json.dumps(body).encode()
-        request = Request(f"{self.info['control_url']}/{path}", data=data, method=method)  # noqa: S310 -- loopback
-        with urlopen(request) as answer:  # noqa: S310
-            return json.load(answer)
+        return json.loads(self._called(method, path, data))
 
     def truth(self) -> dict[str, dict[str, Any]]:
         """Every listed enrollment by id."""
-        with urlopen(f"{self.info['control_url']}/truth") as answer:  # noqa: S310
-            return {record["id"]: record for record in map(json.loads, answer.read().splitlines())}
+        return {record["id"]: record for record in map(json.loads, self._called("GET", "truth").splitlines())}
+
+    def _called(self, method: str, path: str, data: bytes | None = None) -> bytes:
+        with urlopen(Request(f"{self.info['control_url']}/{path}", data=data, method=method)) as answer:
+            return bytes(answer.read())
 
 
 def serve(options: SandboxOptions, rules: list[dict[str, Any]], announce: Callable[[dict[str, Any]], None]) -> None:
     """Serve until SIGINT or SIGTERM, with fault `rules`; `announce` gets the info once clients can connect.
 
-    Raises ValueError for a rule that does not exist, OSError for a port that is taken.
+    Raises ValueError for a rule that does not exist, OSError or OverflowError for a port that cannot be used.
     """
-
-    def announced(info: dict[str, Any], api: Api) -> None:
-        api.faults.rules += [Rule.of(rule) for rule in rules]
-        announce(info)
-
-    asyncio.run(_serve(options, announced, None))
+    faults = [Rule.of(rule) for rule in rules]
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # a client may send one as soon as it knows of the server
+    with running(options) as sandbox:
+        sandbox.api.faults.rules += faults
+        announce(sandbox.info)
+        signal.sigwait(ends)
 
 
 @contextlib.contextmanager
 def running(options: SandboxOptions) -> Iterator[Sandbox]:
-    """A sandbox in a thread, for as long as the block runs."""
-    ready = threading.Event()
-    held: list[Sandbox] = []
-    failed: list[BaseException] = []
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
+    """A sandbox in a thread, for as long as the block runs. Raises OSError or OverflowError for an unusable port."""
+    ready, stop = threading.Event(), asyncio.Event()
+    held: list[tuple[asyncio.AbstractEventLoop, Sandbox]] = []
+    failed: list[Exception] = []
 
-    def announced(info: dict[str, Any], api: Api) -> None:
-        held.append(Sandbox(info, api))
+    def announce(sandbox: Sandbox) -> None:
+        held.append((asyncio.get_running_loop(), sandbox))
         ready.set()
 
     def run() -> None:
         try:
-            loop.run_until_complete(_serve(options, announced, stop))
-        except BaseException as error:  # noqa: BLE001 -- told to the thread that waits
+            asyncio.run(_serve(options, announce, stop))
+        except (OSError, OverflowError) as error:
             failed.append(error)
         finally:
             ready.set()
-            loop.close()
 
     thread = threading.Thread(target=run, name="boast-sandbox", daemon=True)
     thread.start()
     ready.wait()
     if failed:
         raise failed[0]
+    loop, sandbox = held[0]
     try:
-        yield held[0]
+        yield sandbox
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join()
 
 
-async def _serve(
-    options: SandboxOptions, announce: Callable[[dict[str, Any], Api], None], stop: asyncio.Event | None
-) -> None:
+async def _serve(options: SandboxOptions, announce: Callable[[Sandbox], None], stop: asyncio.Event) -> None:
     api = Api(options)
     info: dict[str, Any] = {}
     app = web.Application(middlewares=[api.middleware], client_max_size=2**20)
-    app.add_routes([*api.routes(), *control.routes(api, info)])
+    app.add_routes([*api.routes(), *Control(api, info).routes()])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     living = None
-    stop = stop or _stopped()  # before the announcement: a client may end the server as soon as it knows of it
     try:
         await web.TCPSite(runner, HOST, options.port).start()
-        info |= _info(options, runner.addresses[0][1])
-        announce(info, api)
-        if options.live:
-            living = asyncio.create_task(_live(api))
+        info |= _info(api, runner.addresses[0][1])
+        announce(Sandbox(info, api))
+        living = asyncio.create_task(_live(api)) if options.live else None
         await stop.wait()
     finally:
         if living:
@@ -135,15 +132,7 @@ async def _live(api: Api) -> None:
         api.world.happen(TICK * api.options.live)
 
 
-def _stopped() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    return stop
-
-
-def _info(options: SandboxOptions, port: int) -> dict[str, Any]:
+def _info(api: Api, port: int) -> dict[str, Any]:
     root = f"http://{HOST}:{port}"
     return {
         "base_url": f"{root}/v1",
@@ -155,9 +144,9 @@ def _info(options: SandboxOptions, port: int) -> dict[str, Any]:
         "client_id": oauth.CLIENT_ID,
         "client_secret": oauth.CLIENT_SECRET,
         "refresh_token": oauth.FIRST_REFRESH,
-        "account_ids": [account_id(options, n) for n in range(options.accounts)],
-        "enrollments": options.enrollments,
-        "seed": options.seed,
+        "account_ids": [account["id"] for account in api.world.accounts()],
+        "enrollments": api.options.enrollments,
+        "seed": api.options.seed,
         "env": {
             "SOURCES__BOAST__BASE_URL": f"{root}/v1",
             "SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN": oauth.STATIC_TOKEN,

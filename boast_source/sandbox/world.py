@@ -21,7 +21,7 @@ YEARS = 4
 SKIP = object()  # in an edit: the field is left out of the record
 
 
-class Refused(Exception):  # noqa: N818 -- an answer of the API, not a failure of ours
+class Refused(Exception):
     """The API's answer to a request it does not accept."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
@@ -44,12 +44,11 @@ class World:
         self.contact, self.sequence = array("I"), array("H")
         self.status, self.responded = array("B"), array("B")
         self.created, self.updated = array("q"), array("q")
-        self.account_of = array("H")
         self.edits: dict[int, dict[str, Any]] = {}
         self.vanished: set[int] = set()
         self.transitions: list[tuple[int, int, str]] = []  # (n, microseconds, status) since the start
-        self.created_order = [array("I") for _ in range(options.accounts)]
-        self.updated_order = [array("I") for _ in range(options.accounts)]
+        self._order_by = self.created if options.order.startswith("created") else self.updated
+        self.listed = [array("I") for _ in range(options.accounts)]  # in that order, and then by number
         self.responses = [array("I") for _ in range(options.accounts)]
         self._generate()
 
@@ -73,11 +72,11 @@ class World:
             events = int(expected) + (self.rng.random() < expected % 1)
         for _ in range(events):
             if self.rng.random() < 0.4 or not self._progress():
-                self.create(*self._random_pair())
+                self.create(*self.random_pair())
         return events
 
     def _progress(self) -> bool:
-        n = self._random(lambda n: self.status[n] == ACTIVE)
+        n = self.random_listed(lambda n: self.status[n] == ACTIVE)
         if n is None:
             return False
         done, responds, removed, _ = data.performance(self.options.seed, self.sequence[n])
@@ -94,7 +93,7 @@ class World:
 
     def length(self, account: int, noun: str) -> int:
         if noun == "sequence_enrollments":
-            return len(self.created_order[account])
+            return len(self.listed[account])
         if noun == "responses":
             return len(self.responses[account])
         if noun == "contacts":
@@ -105,11 +104,8 @@ class World:
         """Records `start` to `stop` of a list in its order."""
         stop = min(stop, self.length(account, noun))
         if noun == "sequence_enrollments":
-            field, _, direction = self.options.order.partition("_")
-            order = (self.created_order if field == "created" else self.updated_order)[account]
-            last = len(order) - 1
-            places = (last - at for at in range(start, stop)) if direction == "desc" else range(start, stop)
-            return [self.enrollment(order[at]) for at in places]
+            listed, backwards = self.listed[account], self.options.order.endswith("desc")
+            return [self.enrollment(listed[-1 - at if backwards else at]) for at in range(start, stop)]
         return [self._record(account, noun, at) for at in range(start, stop)]
 
     def _record(self, account: int, noun: str, at: int) -> dict[str, Any]:
@@ -125,12 +121,15 @@ class World:
     def _place_in(self, account: int) -> data.Place:
         return lambda n: n * self.options.accounts + account
 
+    def account_of(self, n: int) -> int:
+        return self.contact[n] % self.options.accounts
+
     def enrollment(self, n: int) -> dict[str, Any]:
         seed = self.options.seed
         record = {
             "id": identify(seed, "enrollment", n),
             "contact_id": identify(seed, "contact", self.contact[n]),
-            "sequence_id": identify(seed, "sequence", self._place_in(self.account_of[n])(self.sequence[n])),
+            "sequence_id": identify(seed, "sequence", self._place_in(self.account_of(n))(self.sequence[n])),
             "response_id": identify(seed, "response", n) if self.responded[n] else None,
             "status": STATUSES[self.status[n]],
             "created_at": stamp(self.created[n]),
@@ -144,7 +143,7 @@ class World:
     def find(self, account: int, identifier: str) -> int | None:
         """The number of an enrollment that the account lists."""
         n = number_of(self.options.seed, "enrollment", identifier)
-        if n is None or n >= len(self.created) or n in self.vanished or self.account_of[n] != account:
+        if n is None or n >= len(self.created) or n in self.vanished or self.account_of(n) != account:
             return None
         return n
 
@@ -162,7 +161,7 @@ class World:
             raise Refused(unknown, "invalid_sequence", "Sequence must exist")
         if self.options.on_duplicate == "refuse" and any(
             self.contact[n] == contact and self.sequence[n] == sequence and self.status[n] == ACTIVE
-            for n in self.created_order[account]
+            for n in self.listed[account]
         ):
             raise Refused(422, "already_enrolled", "Contact is already enrolled in this sequence")
         return self.create(contact, sequence)
@@ -181,9 +180,7 @@ class World:
     def create(self, contact: int, sequence: int, at: int | None = None) -> int:
         n, moment = len(self.created), self.now() if at is None else at
         self._append(contact, sequence, ACTIVE, moment, moment)
-        account = self.account_of[n]
-        self._insert(self.created_order[account], self.created, n)
-        self._insert(self.updated_order[account], self.updated, n)
+        self._put_in(n)
         self.transitions.append((n, moment, "active"))
         return n
 
@@ -193,74 +190,49 @@ class World:
             self.touch(n)
         self.transitions.append((n, self.updated[n], STATUSES[status]))
 
-    def touch(self, n: int, at: int | None = None) -> None:
-        order = self.updated_order[self.account_of[n]]
+    def touch(self, n: int) -> None:
         listed = n not in self.vanished
         if listed:
-            order.pop(self._place(order, self.updated, n))
-        self.updated[n] = self.now() if at is None else at
+            self._take_out(n)
+        self.updated[n] = self.now()
         if listed:
-            self._insert(order, self.updated, n)
+            self._put_in(n)
 
     def respond(self, n: int) -> None:
         if not self.responded[n]:
             self.responded[n] = 1
-            self.responses[self.account_of[n]].append(n)
+            self.responses[self.account_of(n)].append(n)
 
     def vanish(self, n: int) -> None:
-        if n in self.vanished:
-            return
-        account = self.account_of[n]
-        for order, column in ((self.created_order[account], self.created), (self.updated_order[account], self.updated)):
-            order.pop(self._place(order, column, n))
-        self.vanished.add(n)
+        if n not in self.vanished:
+            self._take_out(n)
+            self.vanished.add(n)
 
     def restore(self, n: int) -> None:
-        if n not in self.vanished:
-            return
-        self.vanished.discard(n)
-        account = self.account_of[n]
-        self._insert(self.created_order[account], self.created, n)
-        self._insert(self.updated_order[account], self.updated, n)
+        if n in self.vanished:
+            self._put_in(n)
+            self.vanished.discard(n)
 
-    def random_listed(self) -> int | None:
-        return self._random(lambda n: n not in self.vanished)
+    def random_listed(self, fits: Callable[[int], bool]) -> int | None:
+        """A listed enrollment that `fits`, None if none is found soon."""
+        for _ in range(500 if len(self.created) else 0):
+            n = self.rng.randrange(len(self.created))
+            if n not in self.vanished and fits(n):
+                return n
+        return None
 
-    def mutate(self, plan: dict[str, Any]) -> dict[str, list[str]]:
-        """Carry out a plan of changes (see control.py); returns the ids per kind of change."""
-        done: dict[str, list[int]] = {"updated": [], "created": [], "deleted": [], "restored": []}
-        for _ in range(int(plan.get("update", 0))):
-            done["updated"] += self._change_one(touch=bool(plan.get("touch", True)), unlike=done["updated"])
-        late = plan.get("updated_at")
-        for _ in range(int(plan.get("insert", 0))):
-            done["created"].append(
-                self.create(*self._random_pair(), at=None if late is None else int(late * 1_000_000))
-            )
-        chosen = [self._known(key) for key in plan.get("delete_ids", ())]
-        for _ in range(int(plan.get("delete", 0))):
-            n = self._random(lambda n: n not in self.vanished and n not in done["created"])
-            chosen += [n] if n is not None and n not in chosen else []
-        for n in chosen:
-            self.vanish(n)
-        done["deleted"] = chosen
-        done["restored"] = [self._known(key) for key in plan.get("restore_ids", ())]
-        for n in done["restored"]:
-            self.restore(n)
-        for edit in plan.get("edits", ()):
-            n = self._known(edit["id"])
-            fields = edit.get("set", {}) | dict.fromkeys(edit.get("drop", ()), SKIP)
-            self.edits[n] = self.edits.get(n, {}) | fields
-            if edit.get("touch"):
-                self.touch(n)
-            done["updated"].append(n)
-        return {kind: [identify(self.options.seed, "enrollment", n) for n in numbers] for kind, numbers in done.items()}
+    def random_pair(self) -> tuple[int, int]:
+        """A contact and a sequence, by number."""
+        return self.rng.randrange(self.contacts_count), self.rng.randrange(data.sequences_count())
+
+    # What tests compare with
 
     def truth(self) -> Iterator[dict[str, Any]]:
         """Every listed enrollment with its account, by creation."""
-        for account, order in enumerate(self.created_order):
-            key = identify(self.options.seed, "account", account)
-            for n in order:
-                yield self.enrollment(n) | {"account_id": key}
+        accounts = [record["id"] for record in self.accounts()]
+        for account, listed in enumerate(self.listed):
+            for n in sorted(listed, key=lambda n: (self.created[n], n)):
+                yield self.enrollment(n) | {"account_id": accounts[account]}
 
     def duplicates(self) -> list[dict[str, Any]]:
         """(contact, sequence) pairs enrolled more than once since the start."""
@@ -295,10 +267,8 @@ class World:
             self._append(contact, sequence, status, created, changed)
             if status == COMPLETED and rng.random() < responds:
                 self.respond(n)
-        for account in range(options.accounts):
-            mine = [n for n in range(count) if self.account_of[n] == account]
-            self.created_order[account] = array("I", mine)  # generated in the order of creation
-            self.updated_order[account] = array("I", sorted(mine, key=self.updated.__getitem__))
+        for n in sorted(range(count), key=self._order_by.__getitem__):
+            self.listed[self.account_of(n)].append(n)
 
     def _append(self, contact: int, sequence: int, status: int, created: int, updated: int) -> None:
         self.contact.append(contact)
@@ -307,34 +277,17 @@ class World:
         self.responded.append(0)
         self.created.append(created)
         self.updated.append(updated)
-        self.account_of.append(contact % self.options.accounts)
 
-    @staticmethod
-    def _place(order: array[int], column: array[int], n: int) -> int:
-        return bisect_left(order, (column[n], n), key=lambda m: (column[m], m))
+    def _put_in(self, n: int) -> None:
+        self.listed[self.account_of(n)].insert(self._place(n), n)
 
-    def _insert(self, order: array[int], column: array[int], n: int) -> None:
-        order.insert(self._place(order, column, n), n)
+    def _take_out(self, n: int) -> None:
+        self.listed[self.account_of(n)].pop(self._place(n))
 
-    def _random(self, fits: Callable[[int], bool]) -> int | None:
-        for _ in range(500):
-            n = self.rng.randrange(len(self.created)) if len(self.created) else 0
-            if len(self.created) and n not in self.vanished and fits(n):
-                return n
-        return None
+    def _place(self, n: int) -> int:
+        """Where an enrollment stands, or is to stand, in its account's list."""
 
-    def _random_pair(self) -> tuple[int, int]:
-        return self.rng.randrange(self.contacts_count), self.rng.randrange(data.sequences_count())
+        def key(m: int) -> tuple[int, int]:
+            return self._order_by[m], m
 
-    def _change_one(self, *, touch: bool, unlike: list[int]) -> list[int]:
-        n = self._random(lambda n: n not in unlike)
-        if n is None:
-            return []
-        self.change(n, (self.status[n] + 1) % len(STATUSES), touch=touch)
-        return [n]
-
-    def _known(self, identifier: str) -> int:
-        n = number_of(self.options.seed, "enrollment", identifier)
-        if n is None or n >= len(self.created):
-            raise Refused(404, "not_found", f"no enrollment {identifier}")
-        return n
+        return bisect_left(self.listed[self.account_of(n)], key(n), key=key)

@@ -6,7 +6,6 @@ Source: `pipeline.sql_client()` of dlt. A destination without SQL is "not readab
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,28 +17,30 @@ from dlt.common.destination.exceptions import (
     DestinationUndefinedEntity,
     SqlClientNotAvailable,
 )
-from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
+from dlt.destinations.sql_client import SqlClientBase
 from dlt.pipeline.exceptions import PipelineConfigMissing
 
-from boast_source.errors import ConfigurationError, DestinationError, LockedError
+from boast_source.errors import DestinationError
 from boast_source.warehouse import delta
 from boast_source.warehouse.arrow import CHUNK, give_back, reader_of
 from boast_source.warehouse.dialect import text_literal
+from boast_source.warehouse.errors import explain, explained, is_lock, is_of_destination, unconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     import dlt
-    from dlt.destinations.sql_client import SqlClientBase
 
     from boast_source.shapes import Kind
+
+SqlClient = SqlClientBase[Any]
 
 FEW = 1000  # ids that a query may name
 TO_WRITE, TO_READ = "128MB", "64MB"  # of memory for DuckDB as destination (see `modest`)
 
-# what `held` keeps open per pipeline, for `client_of`: dlt resolves its configuration anew for every client. DuckDB's
-# alone: on other connections whoever streams rows would be in the way.
-_held: dict[int, SqlClientBase[Any]] = {}
+# what `connected` keeps open per pipeline, for `client_of`: dlt resolves its configuration anew for every client.
+# DuckDB's alone: on other connections whoever streams rows would be in the way.
+_open: dict[int, SqlClient] = {}
 
 _KINDS: dict[str, Kind] = {
     "text": "text",
@@ -52,7 +53,7 @@ _KINDS: dict[str, Kind] = {
 
 
 @contextlib.contextmanager
-def client_of(pipeline: dlt.Pipeline) -> Iterator[SqlClientBase[Any] | None]:
+def client_of(pipeline: dlt.Pipeline) -> Iterator[SqlClient | None]:
     """A SQL client, or None where the destination has none, or only one over views of files.
 
     Raises ConfigurationError when the destination's settings are missing or cannot be read.
@@ -60,7 +61,7 @@ def client_of(pipeline: dlt.Pipeline) -> Iterator[SqlClientBase[Any] | None]:
     if delta.is_lake(pipeline):
         yield None
         return
-    if client := _held.get(id(pipeline)):
+    if client := _open.get(id(pipeline)):
         yield client
         return
     try:
@@ -72,22 +73,6 @@ def client_of(pipeline: dlt.Pipeline) -> Iterator[SqlClientBase[Any] | None]:
         raise unconfigured(pipeline, error) from None
     with client:
         yield client
-
-
-def unconfigured(pipeline: dlt.Pipeline, error: BaseException) -> ConfigurationError:
-    """The destination's settings are missing or cannot be read; `error` is what dlt said of it."""
-    name = pipeline.destination.destination_name if pipeline.destination else "?"
-    if delta.is_lake(pipeline):
-        return ConfigurationError(
-            "The destination filesystem has no bucket_url",
-            hint="Set destination.filesystem.bucket_url in .dlt/config.toml or DESTINATION__FILESYSTEM__BUCKET_URL, for"
-            " example file:///data/lake or s3://bucket/lake.",
-        )
-    return ConfigurationError(
-        f"The settings of the destination {name} are missing or cannot be read ({type(error).__name__})",
-        hint=f"Set destination.{name}.credentials in .dlt/secrets.toml or DESTINATION__{name.upper()}__CREDENTIALS,"
-        " for example postgresql://user:password@host:5432/database, with special characters percent-encoded.",
-    )
 
 
 def read(
@@ -135,7 +120,7 @@ def read(
         yield from batches(client, sql, wanted)
 
 
-def batches(client: SqlClientBase[Any], sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+def batches(client: SqlClient, sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
     """The rows of a query, whose columns have these names, on the fastest road that the destination has."""
     if isinstance(client.native_connection, duckdb.DuckDBPyConnection):
         with client.native_connection.cursor() as cursor:  # an open result occupies its connection
@@ -143,7 +128,7 @@ def batches(client: SqlClientBase[Any], sql: str, columns: Sequence[str]) -> Ite
                 yield pa.Table.from_batches([batch])
         return
     if is_postgres(client):
-        from boast_source.warehouse import postgres  # noqa: PLC0415 -- needs the extra
+        from boast_source.warehouse import postgres
 
         yield from postgres.copied(client, sql, columns)
         return
@@ -151,12 +136,12 @@ def batches(client: SqlClientBase[Any], sql: str, columns: Sequence[str]) -> Ite
         yield from cursor.iter_arrow(CHUNK)
 
 
-def is_postgres(client: SqlClientBase[Any]) -> bool:
+def is_postgres(client: SqlClient) -> bool:
     """Postgres itself, not what only speaks its protocol (Redshift)."""
     return client.capabilities.sqlglot_dialect == "postgres"
 
 
-def is_file(client: SqlClientBase[Any]) -> bool:
+def is_file(client: SqlClient) -> bool:
     """A DuckDB file, which has one writer; MotherDuck speaks the same dialect and has many."""
     return type(client).__name__ == "DuckDbSqlClient"
 
@@ -188,7 +173,7 @@ def kinds_of(columns: dict[str, Any]) -> dict[str, Kind]:
     return {name: _KINDS[kind] for name, kind in types.items() if kind in _KINDS}
 
 
-def columns_in(client: SqlClientBase[Any], name: str) -> list[str]:
+def columns_in(client: SqlClient, name: str) -> list[str]:
     """The columns of a table or view, whose name is qualified; none when there is no such thing."""
     try:
         with client.execute_query(f"select * from {name} where 1 = 0") as cursor:
@@ -223,13 +208,13 @@ def is_there(pipeline: dlt.Pipeline) -> bool:
 
 
 @contextlib.contextmanager
-def held(
+def connected(
     pipeline: dlt.Pipeline,
     *,
     patience: float,
     on_wait: Callable[[str], None] | None = None,
     creates: bool = True,
-) -> Iterator[SqlClientBase[Any] | None]:
+) -> Iterator[SqlClient | None]:
     """Keep the destination's connection open for the whole run, so that no reader of a DuckDB file gets in between.
 
     A file that another process has open is waited for, `patience` seconds at most. `creates` False: only read, so that
@@ -250,10 +235,10 @@ def held(
             try:
                 client = stack.enter_context(client_of(pipeline))
             except Exception as error:
-                if not _is_of_destination(error):
+                if not is_of_destination(error):
                     raise
                 reason = explain(error)
-                if not _is_lock(error) or time.monotonic() >= end:
+                if not is_lock(error) or time.monotonic() >= end:
                     raise reason from None
                 if on_wait and not told:
                     on_wait(f"{reason.message}; waiting up to {patience:.0f} s")
@@ -261,14 +246,14 @@ def held(
                 time.sleep(0.2)
                 continue
             if client and isinstance(client.native_connection, duckdb.DuckDBPyConnection):
-                _held[id(pipeline)] = client
-                stack.callback(_held.pop, id(pipeline), None)
+                _open[id(pipeline)] = client
+                stack.callback(_open.pop, id(pipeline), None)
             yield client
             return
 
 
 @contextlib.contextmanager
-def modest(client: SqlClientBase[Any] | None) -> Iterator[Callable[[str | None], None]]:
+def modest(client: SqlClient | None) -> Iterator[Callable[[str | None], None]]:
     """Yields what bounds how much DuckDB as destination keeps in memory (`TO_WRITE`, `TO_READ`; None: its own bound).
 
     Its own bound is 80 % of the machine; one that the user has set stays. What does not fit spills into `<file>.tmp`.
@@ -295,111 +280,3 @@ def modest(client: SqlClientBase[Any] | None) -> Iterator[Callable[[str | None],
     finally:
         with contextlib.suppress(duckdb.Error):  # a connection that failed has nothing to give back
             bound(None)
-
-
-@contextlib.contextmanager
-def migrating(client: SqlClientBase[Any]) -> Iterator[None]:
-    """On Postgres, one process at a time creates or alters tables: two that create the same table fail."""
-    if not is_postgres(client):
-        yield
-        return
-    from boast_source.warehouse import postgres  # noqa: PLC0415 -- needs the extra
-
-    with postgres.migrating(client):
-        yield
-
-
-def lock_accounts(client: SqlClientBase[Any] | None, accounts: Sequence[str] | None) -> None:
-    """On Postgres, exclude every other run over one of these accounts (None: all), wherever it runs.
-
-    The lock lives as long as the client's connection. A DuckDB file is its own lock; other warehouses have none, so
-    there the lock of the machine (runs.lock) must do.
-
-    Raises LockedError when another run holds one of them.
-    """
-    if client is None or not is_postgres(client):
-        return
-    from boast_source.warehouse import postgres  # noqa: PLC0415 -- needs the extra
-
-    with explained():
-        taken = postgres.taken_account(client, accounts)
-    if taken:
-        raise LockedError(
-            f"Another run loads {taken} into the dataset {client.dataset_name}",
-            hint="Wait until it ends; a scheduler may simply skip this run.",
-        )
-
-
-def lock_sender(client: SqlClientBase[Any], *, single_sender: bool) -> None:
-    """Exclude every other push into the dataset, for as long as the client's connection lives.
-
-    A DuckDB file has one writer. Postgres has a lock. Elsewhere the user must say that there is only one sender.
-
-    Raises ConfigurationError when nothing excludes a second sender, LockedError when there is one.
-    """
-    if client.capabilities.sqlglot_dialect == "duckdb" and is_file(client):
-        return
-    if not is_postgres(client):
-        if not single_sender:
-            raise ConfigurationError(
-                "This warehouse cannot exclude a second push at the same time, and two would enroll people twice",
-                hint="Make sure that only one push runs at a time, on one machine, then set"
-                " sources.boast.push.single_sender = true.",
-            )
-        return
-    from boast_source.warehouse import postgres  # noqa: PLC0415 -- needs the extra
-
-    with explained():
-        alone = postgres.is_only_sender(client)
-    if not alone:
-        raise LockedError(
-            f"Another push is running into the dataset {client.dataset_name}",
-            hint="Wait until it ends; a scheduler may simply skip this run.",
-        )
-
-
-@contextlib.contextmanager
-def explained() -> Iterator[None]:
-    """Whatever the destination raises inside becomes a DestinationError."""
-    try:
-        yield
-    except Exception as error:
-        if not _is_of_destination(error):
-            raise
-        raise explain(error) from None
-
-
-def _is_of_destination(error: BaseException) -> bool:
-    """Whether dlt or a driver raised it; what PEP 249 calls DatabaseError has no common class."""
-    if isinstance(error, (DestinationConnectionError, DatabaseException, duckdb.Error)):
-        return True
-    return any(base.__name__ == "DatabaseError" for base in type(error).__mro__)
-
-
-def explain(error: BaseException) -> DestinationError:
-    """A destination's error in one line, with the next step."""
-    text = " ".join(str(error).split())
-    if _is_lock(error):
-        holder = re.search(r"\(PID (\d+)\)", text)
-        program = re.search(r"lock is held in (\S+)", text)
-        who = f"process {holder[1]}" if holder else "another process"
-        name = f" ({program[1].rsplit('/', 1)[-1]})" if program else ""
-        return DestinationError(
-            f"The DuckDB file is locked by {who}{name}",
-            hint="Close the program that has the file open (a dashboard, a SQL shell), or let it read the published"
-            " copy (publish_path) instead; then run again.",
-        )
-    return DestinationError(
-        f"The destination does not answer as it should: {_first_sentence(text)}",
-        hint="Check its credentials and that it can be reached: `boast check`.",
-    )
-
-
-def _is_lock(error: BaseException) -> bool:
-    return "Could not set lock on file" in str(error)
-
-
-def _first_sentence(text: str) -> str:
-    """The start of a driver's message, without dlt's words around it and connection strings' secrets."""
-    text = text.rpartition("The actual reason given is:")[2].strip()
-    return re.sub(r"[^\s\"'@]*@", "***@", text)[:300]

@@ -78,7 +78,7 @@ def _data_type(kind: pa.DataType) -> str | None:
 
 def append(pipeline: dlt.Pipeline, table: str, rows: pa.Table) -> None:
     """Add rows to a table of ours, made if it is not there."""
-    from deltalake import write_deltalake  # noqa: PLC0415 -- needs the extra
+    from deltalake import write_deltalake
 
     address, options = _address(pipeline, table)
     write_deltalake(address, rows, mode="append", schema_mode="merge", storage_options=options)
@@ -102,7 +102,7 @@ def tidy(
 
 
 def _table(pipeline: dlt.Pipeline, table: str) -> DeltaTable | None:
-    from deltalake import DeltaTable  # noqa: PLC0415 -- needs the extra
+    from deltalake import DeltaTable
 
     address, options = _address(pipeline, table)
     if not DeltaTable.is_deltatable(address, storage_options=options):

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import sqlglot
+from dlt.common.normalizers.naming.snake_case import NamingConvention
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @functools.lru_cache(maxsize=64)  # a night asks for the views twice, and they take a quarter of a second
@@ -31,3 +36,8 @@ def text_literal(value: str, dialect: str | None) -> str:
 def text_type(dialect: str | None) -> str:
     """The type of texts of any length."""
     return str(exp.DataType.build("text").sql(dialect=dialect))
+
+
+def snake_case(longest: int | None) -> Callable[[str], str]:
+    """Return dlt's way to make a column's name of a field's, at most `longest` characters long (None: any length)."""
+    return (NamingConvention(longest) if longest else NamingConvention()).normalize_identifier

@@ -18,6 +18,7 @@ from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
 from pyarrow import parquet as pq
 
 from boast_source.shapes import HISTORY, SHAPES
+from boast_source.warehouse.capabilities import Remembering
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ _STRATEGIES = ("upsert", "insert-only", "delete-insert")
 _turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
-class duckdb(dlt_duckdb):  # noqa: N801 -- dlt's destinations are spelled like functions
+class duckdb(Remembering, dlt_duckdb):
     """The destination `duckdb`: the same settings, file and tables as dlt's own, without a staging dataset."""
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:

@@ -49,7 +49,7 @@ def pipeline_for(destination: str, dataset: str, accounts: Sequence[str] = ()) -
         ) from error
     if is_lake(pipeline):
         try:
-            import deltalake  # noqa: F401, PLC0415 -- needs the extra
+            import deltalake  # noqa: F401 -- is it installed?
         except ImportError:
             raise ConfigurationError(
                 "Plain files cannot merge: every change would be one more row. On a filesystem the tables are Delta"
@@ -79,7 +79,7 @@ def destination_for(name: str, accounts: Sequence[str] | None = None) -> Any:
     own = {key: value for key, value in own.items() if key in found.spec.get_resolvable_fields()}
     kind = found.destination_type
     if kind == "dlt.destinations.postgres":
-        from boast_source.warehouse.postgres import postgres  # noqa: PLC0415 -- needs the extra
+        from boast_source.warehouse.postgres import postgres
 
         return postgres(**found.config_params, **found.caps_params, **own)
     if kind == "dlt.destinations.duckdb":

@@ -26,6 +26,7 @@ from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.destinations.sql_jobs import SqlMergeFollowupJob
 
 from boast_source.shapes import VIEWS
+from boast_source.warehouse.capabilities import Remembering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +41,7 @@ BLOCK = 2**20  # bytes of CSV per batch read
 ADVISORY = "boast-source"  # the name space of the advisory locks
 
 
-class postgres(dlt_postgres):  # noqa: N801 -- dlt's destinations are spelled like functions
+class postgres(Remembering, dlt_postgres):
     """The destination `postgres`: the same settings, credentials and tables as dlt's own."""
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:

@@ -38,5 +38,5 @@ def place(request, tmp_path, monkeypatch):
     if request.param == "postgres":
         for name, value in request.getfixturevalue("postgres").env.items():
             monkeypatch.setenv(name, value)
-    with warehouse.held(pipeline_for(request.param, "boast_data"), patience=5) as client:
+    with warehouse.connected(pipeline_for(request.param, "boast_data"), patience=5) as client:
         yield Dataset(client)

@@ -1,4 +1,4 @@
-"""The wheel alone, in an empty environment; the README's words; the locks."""
+"""The wheel alone, in an empty environment; the README's commands and Python; the locks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import re
 import subprocess
 import sys
 
-import duckdb
+import pytest
 
 from tests.support.wheel import ROOT, environment
 from tests.support.workplace import stored
 
-PENDING = "create table boast_data.pending_enrollments (contact_id text, sequence_id text)"
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 
 
@@ -55,25 +54,13 @@ def test_the_locks_name_versions_and_hashes_and_no_address():
         assert 5 < len(pinned) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE))
 
 
-def test_the_readme_shows_the_two_commands_and_every_setting():
-    readme = (ROOT / "README.md").read_text()
-    assert "make demo" in readme
-    assert "make test" in readme
-    for key in (
-        "base_url",
-        "account_ids",
-        "max_concurrency",
-        "max_requests_per_second",
-        "request_timeout",
-        "lock_timeout",
-    ):
-        assert f"`sources.boast.{key}`" in readme
-
-
-def test_the_readmes_python_runs(sandbox, workplace):
+@pytest.mark.parametrize("page", ["README.md", "docs/reference.md"])
+def test_the_python_of_a_page_runs(page, sandbox, workplace):
     server = sandbox(enrollments=30)
     workplace.use(server)
-    for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
         script = block.replace(
             'BoastClient("your token")', f'BoastClient("{server.access_token}", base_url="{server.base_url}")'
         )
@@ -86,23 +73,22 @@ def test_the_readmes_python_runs(sandbox, workplace):
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        assert "active" in done.stdout
+        assert "active" in done.stdout or "enrollments.html" in done.stdout, block
 
 
 def test_the_readmes_commands_run(sandbox, workplace):
-    """All but the first, which installs: `python -m benchmarks.newcomer` does that to the letter, and times it."""
+    """All but those that install: `python -m benchmarks.newcomer` does that to the letter, and times it."""
     server = sandbox(enrollments=30)
     workplace.use(server)
-    for statement in ("create schema boast_data", PENDING):
-        with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
-            connection.execute(statement)
-    block = re.search(r"## Use it\n\n```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
-    install, export, *commands = [line.split("#")[0].split() for line in block.splitlines()]
-    assert install[:2] == ["pip", "install"]
+    part = (ROOT / "README.md").read_text().split("## Use it with your account")[1].split("\n## ")[0]
+    install, use = re.findall(r"```console\n(.*?)```", part, re.DOTALL)
+    assert install.splitlines()[-1] == 'pip install ".[all]"'
+    export, *commands = [line.split("#")[0].split() for line in use.splitlines()]
     assert export == ["export", "SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN=..."]
     assert export[1].split("=")[0] in workplace.env
-    assert [program for program, *_ in commands] == ["boast"] * 5
+    assert [program for program, *_ in commands] == ["boast"] * 4
     for _, *arguments in commands:
         done = workplace.boast(*arguments)
         assert done.code == 0, (arguments, done.err)
     assert stored(workplace) == server.truth()
+    assert (workplace.folder / "boast_report.html").exists()

@@ -157,7 +157,7 @@ class Month:
             f'#!/bin/sh\n{sys.executable} -c "import sys, urllib.request as u; u.urlopen(sys.argv[1]).read()" "$1"\n'
         )
         browser.chmod(0o755)
-        done = finish(self.workplace.start("login", "--timeout", "60", BROWSER=str(browser)))
+        done = finish(self.workplace.start("login", "--port", "0", "--timeout", "60", BROWSER=str(browser)))
         self.logs.append(done.err)  # where it says which address to open; the address itself is no secret
         assert done.code == 0, done.err
 

@@ -87,7 +87,7 @@ def test_login_keeps_tokens_that_the_next_load_uses(sandbox, workplace):
     browser = workplace.folder / "browser.sh"
     browser.write_text('#!/bin/sh\npython3 -c "import sys, urllib.request as u; u.urlopen(sys.argv[1]).read()" "$1"\n')
     browser.chmod(0o755)
-    done = workplace.boast("login", "--timeout", "20", BROWSER=str(browser))
+    done = workplace.boast("login", "--port", "0", "--timeout", "20", BROWSER=str(browser))
     assert done.code == 0, done.err
     assert (workplace.folder / "tokens.json").stat().st_mode & 0o777 == 0o600
     assert workplace.boast("load").code == 0

@@ -198,7 +198,7 @@ def place():
         dataset_name="swift",
         pipelines_dir=folder,
     )
-    with warehouse.held(pipeline, patience=1) as client:
+    with warehouse.connected(pipeline, patience=1) as client:
         client.create_dataset()
         Swift.pipeline, Swift.connection = _Prompt(pipeline), client.native_connection
         yield

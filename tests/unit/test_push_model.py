@@ -68,7 +68,7 @@ class Push(RuleBasedStateMachine):
         names = "id text, account_id text, contact_id text, sequence_id text, status text"
         names += ", created_at timestamptz, missing_since timestamptz"
         self.sql(f"create table boast_data.sequence_enrollments ({names})")
-        with warehouse.held(self.pipeline, patience=1) as held:
+        with warehouse.connected(self.pipeline, patience=1) as held:
             Ledger(held).create()
 
     def teardown(self):
@@ -124,7 +124,7 @@ class Push(RuleBasedStateMachine):
         event = self.newest()[key]
         if action != "drop":
             self.said[event["contact_id"], event["sequence_id"]] += 1
-        with warehouse.held(self.pipeline, patience=1) as held:
+        with warehouse.connected(self.pipeline, patience=1) as held:
             decide_on(Ledger(held), action, [key], "person")
 
     @rule(

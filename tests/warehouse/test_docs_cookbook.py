@@ -29,12 +29,12 @@ def demonstrated(request, sandbox, workplace, monkeypatch):
     monkeypatch.chdir(workplace.folder)
     assert workplace.boast("load", "--destination", request.param).code == 0
     pipeline = pipeline_for(request.param, "boast_data")
-    with warehouse.held(pipeline, patience=5) as client:
+    with warehouse.connected(pipeline, patience=5) as client:
         client.execute_sql(PENDING)
     server.control("POST", "advance", {"seconds": DAYS * 86_400})
     done = workplace.boast("nightly", "--new-ledger", "--destination", request.param)
     assert done.code == 0, done.err
-    with warehouse.held(pipeline, patience=5) as client:
+    with warehouse.connected(pipeline, patience=5) as client:
         client.execute_sql("use boast_data" if request.param == "duckdb" else "set search_path to boast_data")
         yield client
 

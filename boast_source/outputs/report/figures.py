@@ -15,7 +15,7 @@ from boast_source.errors import DestinationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dlt.destinations.sql_client import SqlClientBase
+    from boast_source.warehouse import SqlClient
 
 ENOUGH = 20  # enrollments that a sequence needs before its rate is compared with another's
 POINTS = 130  # at most, along a time axis
@@ -76,7 +76,7 @@ class Figures:
         return len({row["account_id"] for row in self.sequences})
 
 
-def read(client: SqlClientBase[Any], time_zone: str) -> Figures:
+def read(client: SqlClient, time_zone: str) -> Figures:
     """Make the views and read them. Days beyond the year 9999 are in no chart over time.
 
     Raises DestinationError when nothing was loaded yet, or when the warehouse has no views.
@@ -156,7 +156,7 @@ def _in_calendar(day: Any) -> date | None:
     return day if isinstance(day, date) else None
 
 
-def _rows(client: SqlClientBase[Any], sql: str) -> list[Row]:
+def _rows(client: SqlClient, sql: str) -> list[Row]:
     return [{name: _plain(value) for name, value in row.items()} for row in models.ask(client, sql)]
 
 

@@ -1,0 +1,81 @@
+"""What a warehouse's errors mean, in one line and without what they hold of anybody's data."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING
+
+import duckdb
+from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
+
+from boast_source.errors import ConfigurationError, DestinationError
+from boast_source.warehouse.delta import is_lake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import dlt
+
+
+def unconfigured(pipeline: dlt.Pipeline, error: BaseException) -> ConfigurationError:
+    """The destination's settings are missing or cannot be read; `error` is what dlt said of it."""
+    name = pipeline.destination.destination_name if pipeline.destination else "?"
+    if is_lake(pipeline):
+        return ConfigurationError(
+            "The destination filesystem has no bucket_url",
+            hint="Set destination.filesystem.bucket_url in .dlt/config.toml or DESTINATION__FILESYSTEM__BUCKET_URL, for"
+            " example file:///data/lake or s3://bucket/lake.",
+        )
+    return ConfigurationError(
+        f"The settings of the destination {name} are missing or cannot be read ({type(error).__name__})",
+        hint=f"Set destination.{name}.credentials in .dlt/secrets.toml or DESTINATION__{name.upper()}__CREDENTIALS,"
+        " for example postgresql://user:password@host:5432/database, with special characters percent-encoded.",
+    )
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Whatever the destination raises inside becomes a DestinationError."""
+    try:
+        yield
+    except Exception as error:
+        if not is_of_destination(error):
+            raise
+        raise explain(error) from None
+
+
+def is_of_destination(error: BaseException) -> bool:
+    """Whether dlt or a driver raised it; what PEP 249 calls DatabaseError has no common class."""
+    if isinstance(error, (DestinationConnectionError, DatabaseException, duckdb.Error)):
+        return True
+    return any(base.__name__ == "DatabaseError" for base in type(error).__mro__)
+
+
+def explain(error: BaseException) -> DestinationError:
+    """A destination's error in one line, with the next step."""
+    text = " ".join(str(error).split())
+    if is_lock(error):
+        holder = re.search(r"\(PID (\d+)\)", text)
+        program = re.search(r"lock is held in (\S+)", text)
+        who = f"process {holder[1]}" if holder else "another process"
+        name = f" ({program[1].rsplit('/', 1)[-1]})" if program else ""
+        return DestinationError(
+            f"The DuckDB file is locked by {who}{name}",
+            hint="Close the program that has the file open (a dashboard, a SQL shell), or let it read the published"
+            " copy (publish_path) instead; then run again.",
+        )
+    return DestinationError(
+        f"The destination does not answer as it should: {_first_sentence(text)}",
+        hint="Check its credentials and that it can be reached: `boast check`.",
+    )
+
+
+def is_lock(error: BaseException) -> bool:
+    return "Could not set lock on file" in str(error)
+
+
+def _first_sentence(text: str) -> str:
+    """The start of a driver's message, without dlt's words around it and connection strings' secrets."""
+    text = text.rpartition("The actual reason given is:")[2].strip()
+    return re.sub(r"[^\s\"'@]*@", "***@", text)[:300]

@@ -1,0 +1,130 @@
+"""What README and docs name is there: links, commands, options, settings, exit codes, messages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+import tomlkit
+
+import boast_source
+from boast_source import runs
+from boast_source.commands.main import boast
+from boast_source.config import Settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+SETTINGS = {**vars(Settings()), "webhook_url": None}
+
+
+def text(page: Path | str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page, language):
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```", text(page), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text(page), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def rows(page, heading):
+    """The cells of the tables of one section."""
+    section = re.split(rf"^#+ {heading}$", text(page), flags=re.MULTILINE)[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|") and not line.startswith(("|-", "|--"))]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]+))?\)", text(page)):
+        if target.startswith(("http://", "https://")):
+            continue
+        there = (page.parent / target).resolve() if target else page
+        if there.is_relative_to(ROOT / "boast_source"):  # may be installed elsewhere
+            there = Path(boast_source.__file__).parent / there.relative_to(ROOT / "boast_source")
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), (target, anchor)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_setting_that_is_named_exists_with_this_default(page):
+    for block in blocks(page, "toml"):
+        for section in tomlkit.parse(block).get("sources", {}).values():
+            assert set(section) <= {*SETTINGS, "credentials"}
+            assert set(section.get("credentials", ())) <= {
+                *("access_token", "client_id", "client_secret", "refresh_token", "token_url", "token_store"),
+            }
+    for name, default in re.findall(r"^\| `sources\.boast\.(\w+)` \| `?([^|`]+)`? \|", text(page), re.MULTILINE):
+        assert default.strip() == {None: "none"}.get(SETTINGS[name], str(SETTINGS[name])), name
+    for name in re.findall(r"`sources\.boast\.(\w+)`", text(page)):
+        assert name in SETTINGS, name
+
+
+def test_the_reference_lists_every_setting():
+    documented = set(re.findall(r"^\| `sources\.boast\.(\w+)` \|", text("docs/reference.md"), re.MULTILINE))
+    assert documented == set(SETTINGS)
+
+
+def test_the_reference_lists_every_command_and_every_option_of_what_works_on_the_warehouse():
+    documented = {
+        found[1] for row in rows("docs/reference.md", "Commands") if (found := re.match(r"`boast (\w+)`", row[0]))
+    }
+    assert documented == set(boast.commands)
+    said = {
+        option: set(re.findall(r"`(\w+)`", row[1]))
+        for row in rows("docs/reference.md", "Commands")
+        for option in re.findall(r"`(--[a-z-]+)", row[0])
+    }
+    shared = {"--json", "--debug", "--destination", "--dataset", "--help", "--version"}
+    for name in ("check", "load", "prepare", "push", "nightly", "report", "status"):
+        options = {
+            o for p in boast.commands[name].params if isinstance(p, click.Option) for o in p.opts if o[:2] == "--"
+        }
+        assert shared - {"--help", "--version"} <= options
+        assert {option for option, commands in said.items() if name in commands} == options - shared, name
+    assert {option for option, commands in said.items() if not commands} == shared - {"--help", "--version"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_is_shown_exists_with_its_options(page):
+    shown = [line for language in ("console", "sh") for block in blocks(page, language) for line in block.splitlines()]
+    shown += re.findall(r"`(boast [^`]+)`", text(page))
+    for line in shown:
+        for words in re.findall(r"\bboast ([a-z][^|#>`]*)", line):
+            command, *rest = words.split()
+            assert command in boast.commands, line
+            options = {o for p in known(boast.commands[command], rest) for o in (*p.opts, *p.secondary_opts)}
+            for option in re.findall(r"(?<= )--[a-z-]+", " " + " ".join(rest)):
+                assert option in options or option in {"--version", "--help"}, line
+
+
+def known(command, rest):
+    """The parameters of a command and, in a group, of what follows it."""
+    inner = command.commands.get(rest[0]) if isinstance(command, click.Group) and rest else None
+    return [*command.params, *(inner.params if inner else ())]
+
+
+def test_the_reference_lists_every_exit_code():
+    codes = {int(row[0]) for row in rows("docs/reference.md", "Exit codes") if row[0].isdigit()}
+    assert codes == set(runs.STATUS)
+    section = text("docs/reference.md").split("## Exit codes")[1].split("\n## ")[0]
+    assert set(re.findall(r"`(\w+)`", section.split("With `--json`")[1])) - {"status"} == set(runs.STATUS.values())
+
+
+def test_every_message_that_is_explained_is_one_that_the_program_says():
+    sources = "\n".join(p.read_text(encoding="utf-8") for p in Path(boast_source.__file__).parent.rglob("*.py"))
+    said = re.sub(r'"\s*\n\s*f?"', "", sources).lower()
+    cells = re.findall(r"^\| (.*?) \|", text("docs/troubleshoot.md"), flags=re.MULTILINE)
+    messages = [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
+    quoted = [m for m in messages if " " in m and not m.startswith(("boast ", "HTTP ", "Run "))]
+    assert len(quoted) > 25
+    assert [m for m in quoted if m.lower() not in said] == []
