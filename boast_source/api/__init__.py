@@ -9,8 +9,7 @@ from boast_source.api.credentials import (
     OAuthCredentials,
     resolve_credentials,
 )
-from boast_source.api.retry import RetryPolicy
-from boast_source.api.tally import Tally
+from boast_source.api.pace import RetryPolicy, Tally
 
 __all__ = [
     "AccessTokenCredentials",

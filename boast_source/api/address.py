@@ -8,7 +8,8 @@ from urllib.parse import quote, urlsplit
 from boast_source.config import DEFAULT_BASE_URL
 from boast_source.errors import ConfigurationError
 
-DEFAULT_TOKEN_URL = "https://app.boast.io/oauth/token"  # noqa: S105 (an address, no secret)
+OAUTH_URL = "https://app.boast.io/oauth"
+DEFAULT_TOKEN_URL = f"{OAUTH_URL}/token"
 
 
 def checked_url(url: str, key: str) -> str:

@@ -1,4 +1,4 @@
-"""What the API answers: the envelope, the pagination, the errors body. Pure functions over bytes.
+"""What the API answers: the envelope, the pagination, the errors body, and lists page after page.
 
 Source: "Answers" and "Pagination" of the API.
 """
@@ -13,15 +13,26 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from boast_source.api.masking import masked
+from boast_source.errors import NotFoundError, PagingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 _NOT_SIMPLE = {float, dict, list}
 _LONGEST = 20  # characters of an integer of 64 bits
 _DEEPEST = 200  # levels; orjson writes 254
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
+_REPEATS = 3  # equal pages in a row: rows that move can make two equal, hardly more
+
+LONGEST = 200  # characters of a detail that are kept
+_LOOKED_AT = 2000  # a bound on the work; the rest is dropped
+_SHORTEST_SECRET = 6  # shorter ones are a sandbox's, and would black out innocent words
+
+_PERSONAL = re.compile(
+    r"(?P<id>\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b)"
+    r"|(?P<email>[^\s@<>\"'(),;:=\[\]]+(?:@|%40)[^\s@<>\"'(),;:\[\]]+)"
+    r"|(?P<phone>\+?\(?\d(?:[\s().\-/]{0,3}\d){5,})"
+)
 
 
 class BadAnswerError(Exception):
@@ -100,6 +111,55 @@ def error_of(body: bytes, secrets: Iterable[str | None] = ()) -> ErrorBody:
         code=masked(code, secrets, longest=60) if isinstance(code, str) else None,
         detail=masked(detail, secrets) if isinstance(detail, str) else None,
     )
+
+
+def all_records(fetch: Callable[[int], Page], path: str) -> Iterator[dict[str, Any]]:
+    """Every record of a list, through `fetch(number)`. A row that moves between pages may come twice or not at all.
+
+    Raises PagingError when pages repeat or `pages` runs away, and what `fetch` raises.
+    """
+    page = fetch(1)
+    bound = (page.pages or 0) * 2 + 100 if page.pages is not None else None
+    seen: set[int] = set()
+    repeats = 0
+    while True:
+        yield from page.records
+        content = hash(orjson.dumps(page.records))
+        repeats = repeats + 1 if content in seen else 0
+        seen.add(content)
+        if not page.paginated or not page.records or (page.pages is not None and page.number >= page.pages):
+            return
+        if page.pages is None and repeats:
+            return  # past the end the last page comes again
+        if repeats >= _REPEATS or (bound is not None and page.number >= bound):
+            raise PagingError(
+                f"GET {path}: the list does not end, page {page.number} of {page.pages}",
+                hint="The API's paging is broken for this list; try again later or ask Boast",
+                method="GET",
+                path=path,
+            )
+        try:
+            page = fetch(page.number + 1)
+        except NotFoundError:
+            return  # the list became shorter
+
+
+def masked(text: str, secrets: Iterable[str | None] = (), *, longest: int = LONGEST) -> str:
+    """One line of at most `longest` characters: no e-mail address, no long run of digits, none of `secrets`."""
+    for secret in secrets:
+        if secret and len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, "[secret]")
+    if len(text) > _LOOKED_AT:
+        text = text[:_LOOKED_AT].rpartition(" ")[0]  # half an address would not be recognised as one
+    text = _PERSONAL.sub(_replacement, " ".join(text.split()))
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return printable if len(printable) <= longest else printable[: longest - 1] + "…"
+
+
+def _replacement(match: re.Match[str]) -> str:
+    if match["id"]:
+        return match["id"]
+    return "[e-mail]" if match["email"] else "[number]"
 
 
 def _envelope(body: bytes) -> dict[str, Any]:

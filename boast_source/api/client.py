@@ -15,20 +15,22 @@ import orjson
 
 from boast_source.api import failures
 from boast_source.api.address import checked_url, path_of
-from boast_source.api.answers import BadAnswerError, Page, page_of, record_of
-from boast_source.api.auth import StaticToken
-from boast_source.api.credentials import (
-    AccessTokenCredentials,
-    BoastCredentials,
-    OAuthCredentials,
-    resolve_credentials,
-)
+from boast_source.api.answers import BadAnswerError, Page, all_records, page_of, record_of
+from boast_source.api.credentials import BoastCredentials, resolve_credentials
 from boast_source.api.failures import Call
-from boast_source.api.pace import LONGEST_PAUSE, ClosedError, LateError, Pace, retry_after
-from boast_source.api.paging import all_records
+from boast_source.api.oauth import auth_of
+from boast_source.api.pace import (
+    LONGEST_PAUSE,
+    AgainError,
+    ClosedError,
+    LateError,
+    Pace,
+    RetryPolicy,
+    Tally,
+    persist,
+    retry_after,
+)
 from boast_source.api.reader import Response, TransportFailure
-from boast_source.api.retry import AgainError, RetryPolicy, persist
-from boast_source.api.tally import Tally
 from boast_source.api.transport import Transport
 from boast_source.config import DEFAULT_BASE_URL, settings
 from boast_source.errors import ConfigurationError
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from boast_source.api import records
-    from boast_source.api.auth import Auth
     from boast_source.config import Settings
 
 T = TypeVar("T")
@@ -68,7 +69,7 @@ class BoastClient:
         _check(max_concurrency, max_requests_per_second, request_timeout)
         self.base_url = checked_url(base_url, "sources.boast.base_url")
         self._retries = retries or RetryPolicy()
-        self._auth = _auth(credentials, request_timeout, self._retries.first_wait)
+        self._auth = auth_of(credentials, request_timeout=request_timeout, first_wait=self._retries.first_wait)
         self._transport = Transport(self.base_url, timeout=request_timeout, connections=max_concurrency)
         self._pace = Pace(
             max_concurrency,
@@ -299,20 +300,6 @@ def _written(response: Response, call: Call, expected: dict[str, str]) -> dict[s
         if field in expected and value.strip().lower() != expected[field].strip().lower():
             raise failures.of_bad_answer(f"its record has another `{field}` than asked for", response, call)
     return record
-
-
-def _auth(credentials: BoastCredentials | str, request_timeout: float, first_wait: float) -> Auth:
-    if isinstance(credentials, str):
-        return StaticToken(credentials)
-    if isinstance(credentials, AccessTokenCredentials):
-        return StaticToken(credentials.access_token or "")
-    if isinstance(credentials, OAuthCredentials):
-        from boast_source.api.oauth import OAuth  # noqa: PLC0415 (a fixed token needs none of it)
-
-        return OAuth(credentials, request_timeout=request_timeout, first_wait=first_wait)
-    raise ConfigurationError(
-        "These are no credentials", hint="Pass an access token, AccessTokenCredentials or OAuthCredentials"
-    )
 
 
 def _check(max_concurrency: int, max_requests_per_second: float | None, request_timeout: float) -> None:

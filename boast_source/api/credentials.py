@@ -5,7 +5,7 @@ Keys `sources.boast.credentials.*`, from the environment, `.dlt/config.toml` or 
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any
 
 import dlt
 from dlt import TSecretStrValue
@@ -72,7 +72,7 @@ class OAuthCredentials(_Spec):
     __str__ = __repr__
 
 
-BoastCredentials = Union[AccessTokenCredentials, OAuthCredentials]  # noqa: UP007 (dlt resolves a typing.Union)
+BoastCredentials = AccessTokenCredentials | OAuthCredentials
 
 
 @with_config(sections=SECTIONS)
@@ -99,6 +99,14 @@ def resolve_oauth_credentials() -> OAuthCredentials:
         return _oauth()
     except KeyError:
         raise _missing() from None
+
+
+def usable(secret: str, key: str) -> str:
+    """`secret` without surrounding blanks. Raises ConfigurationError, without showing it, if no header can hold it."""
+    secret = secret.strip()
+    if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise ConfigurationError(f"{key} is empty or not a token", hint="Copy the token again, without quotes")
+    return secret
 
 
 def _missing() -> ConfigurationError:

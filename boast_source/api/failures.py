@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from boast_source.api.answers import error_of
-from boast_source.api.tally import Tally
+from boast_source.api.pace import Tally
 from boast_source.errors import (
     ApiError,
     AuthenticationError,

@@ -16,8 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
+from boast_source.api.answers import masked
 from boast_source.api.credentials import OAuthCredentials, resolve_oauth_credentials
-from boast_source.api.masking import masked
 from boast_source.api.token_endpoint import InvalidGrantError, TokenEndpoint
 from boast_source.api.token_store import TokenStore
 from boast_source.errors import AuthenticationError, ConfigurationError

@@ -1,6 +1,6 @@
-"""OAuth tokens that renew themselves, for any number of threads and processes.
+"""The token that a client sends: a fixed one, or OAuth's, which renews itself for any number of threads and processes.
 
-The rule: one refresh at a time, under the store's lock, after reading the store again; the new pair is durable
+OAuth's rule: one refresh at a time, under the store's lock, after reading the store again; the new pair is durable
 before its first use. Each refresh spends the old refresh token, at once or when the new access token is first used.
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-from boast_source.api.auth import Renewal
+from boast_source.api.credentials import AccessTokenCredentials, OAuthCredentials, usable
 from boast_source.api.failures import LOG_IN_AGAIN
 from boast_source.api.pace import ClosedError
 from boast_source.api.token_endpoint import InvalidGrantError, TokenEndpoint
@@ -19,13 +20,68 @@ from boast_source.api.token_store import Tokens, TokenStore, fingerprint
 from boast_source.errors import AuthenticationError, ConfigurationError, UnavailableError
 
 if TYPE_CHECKING:
-    from boast_source.api.credentials import OAuthCredentials
+    from boast_source.api.credentials import BoastCredentials
 
 log = logging.getLogger("boast_source.api")
 
 ATTEMPTS = 4  # of one refresh whose answer is lost: servers that spend the token on first use answer again
 _TURNS = 4  # refresh tokens tried in one renewal: the stored one, what others stored meanwhile, the seed
 _QUIET = 10.0  # seconds before a renewal ahead of time is tried again after it failed
+
+
+def auth_of(credentials: BoastCredentials | str, *, request_timeout: float, first_wait: float) -> Auth:
+    """Return the way to log in with these credentials; a string is an access token. Raises ConfigurationError."""
+    if isinstance(credentials, OAuthCredentials):
+        return OAuth(credentials, request_timeout=request_timeout, first_wait=first_wait)
+    if isinstance(credentials, AccessTokenCredentials):
+        credentials = credentials.access_token or ""
+    if not isinstance(credentials, str):
+        raise ConfigurationError(
+            "These are no credentials", hint="Pass an access token, AccessTokenCredentials or OAuthCredentials"
+        )
+    return StaticToken(credentials)
+
+
+@dataclass(frozen=True, repr=False)
+class Renewal:
+    """A token to go on with; `fresh` when this call fetched it, False when somebody else had."""
+
+    token: str
+    fresh: bool
+
+
+class Auth(Protocol):
+    """Safe for any number of threads."""
+
+    def token(self) -> str:
+        """The token to send. Raises AuthenticationError, UnavailableError, ConfigurationError."""
+        ...
+
+    def renew(self, failed: str, *, fresh: bool = False) -> Renewal | None:
+        """Another token than `failed`, which was answered 401; None when there is no other.
+
+        `fresh`: the failed token had only just been fetched, so that fetching once more would not help.
+        Raises like `token`.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class StaticToken:
+    """A fixed bearer token: what fails stays failed."""
+
+    def __init__(self, token: str) -> None:
+        self._token = usable(token, "sources.boast.credentials.access_token")
+
+    def token(self) -> str:
+        return self._token
+
+    def renew(self, failed: str, *, fresh: bool = False) -> None:
+        """There is no other."""
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class OAuth:

@@ -1,4 +1,4 @@
-"""One pace for all threads of a client: they slow down together and recover together."""
+"""One pace for all threads of a client: they slow down together, and each repeats what may pass, within bounds."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ import re
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from boast_source.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from boast_source.errors import ApiError
+
+T = TypeVar("T")
 
 LONGEST_PAUSE = 300.0  # seconds that a server may ask for; more ends the request
 _SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
@@ -114,7 +121,7 @@ class Pace:
                 self._streak += 1
             if not wait:
                 longest = min(self._longest_wait, self._first_wait * 2.0 ** min(self._streak - 1, 30))
-                wait = longest * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, not cryptography)
+                wait = longest * random.uniform(0.5, 1.0)
             self._resume_at = max(self._resume_at, time.monotonic() + wait)
 
     def sleep(self, seconds: float) -> None:
@@ -131,6 +138,78 @@ class Pace:
         with self._change:
             self._closed = True
             self._change.notify_all()
+
+
+class Tally:
+    """Requests sent (retries among them), retries, and pages read; counted from any number of threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.requests = 0
+        self.retries = 0
+        self.pages = 0
+
+    def add(self, *, requests: int = 0, retries: int = 0, pages: int = 0) -> None:
+        with self._lock:
+            self.requests += requests
+            self.retries += retries
+            self.pages += pages
+
+    def __repr__(self) -> str:
+        return f"Tally(requests={self.requests}, retries={self.retries}, pages={self.pages})"
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How long a request is tried: `attempts` in all; waits from `first_wait` doubling to `longest_wait`; all
+    within `total`. Times in seconds.
+    """
+
+    attempts: int = 6
+    first_wait: float = 0.5
+    longest_wait: float = 30.0
+    total: float = 900.0
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or min(self.first_wait, self.longest_wait, self.total) < 0:
+            raise ConfigurationError("The retry policy is not usable", hint="attempts >= 1, times >= 0 seconds")
+
+
+class AgainError(Exception):
+    """An attempt failed with `error` in a way that may pass. After a `pause` of everybody it waits no more."""
+
+    def __init__(self, error: ApiError, *, pause: bool = False) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.pause = pause
+
+
+def persist(attempt: Callable[[], T], policy: RetryPolicy, pace: Pace) -> T:
+    """Repeat `attempt` while it raises AgainError; then raise its error.
+
+    A 429 is no attempt while other requests get through: in a busy listing one of many is unlucky often, and that
+    ends with `policy.total`, not with the sixth time.
+    """
+    started = time.monotonic()
+    passed = pace.passed
+    failures = counted = 0
+    while True:
+        try:
+            return attempt()
+        except AgainError as again:
+            others, passed = pace.passed > passed, pace.passed
+            failures += 1
+            counted += not (again.pause and others)
+            if counted >= policy.attempts or time.monotonic() - started > policy.total:
+                raise again.error from None
+            wait = 0.0 if again.pause else _backoff(failures, policy)
+        pace.sleep(wait)
+
+
+def _backoff(failures: int, policy: RetryPolicy) -> float:
+    doubled = policy.first_wait * 2.0 ** min(failures - 1, 30)
+    jitter = random.uniform(0, policy.first_wait / 2)
+    return min(policy.longest_wait, doubled) + jitter
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

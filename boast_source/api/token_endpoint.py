@@ -12,9 +12,9 @@ from urllib.parse import urlencode, urlsplit
 import orjson
 
 from boast_source.api.address import checked_url
-from boast_source.api.auth import usable
+from boast_source.api.answers import masked
+from boast_source.api.credentials import usable
 from boast_source.api.failures import LOG_IN_AGAIN, Call, of_failure
-from boast_source.api.masking import masked
 from boast_source.api.pace import retry_after
 from boast_source.api.reader import Response, TransportFailure
 from boast_source.api.token_store import Tokens, fingerprint

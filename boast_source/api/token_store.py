@@ -94,30 +94,27 @@ class TokenStore:
 
         Raises LockedError after LOCK_TIMEOUT.
         """
+        held = FileLock(self._lock_path, timeout=LOCK_TIMEOUT, mode=0o600)
         try:
-            _make_private(self._lock_path.parent)
-            held = FileLock(self._lock_path, timeout=LOCK_TIMEOUT, mode=0o600)
-            held.acquire()
-        except Timeout:
-            raise LockedError(
-                f"Another process has held {self._lock_path} for {LOCK_TIMEOUT:.0f} s",
-                hint="See what hangs there and end it; the lock ends with its process",
-            ) from None
-        except (OSError, NotImplementedError) as error:
-            raise self._unusable("locked", error) from None
-        try:
+            with self._told("locked"), suppress(Timeout):
+                _make_private(self._lock_path.parent)
+                held.acquire()
+            if not held.is_locked:
+                raise LockedError(
+                    f"Another process has held {self._lock_path} for {LOCK_TIMEOUT:.0f} s",
+                    hint="See what hangs there and end it; the lock ends with its process",
+                )
             yield
         finally:
             held.release()
 
     def read(self) -> Tokens | None:
         """The stored tokens; None when nothing is stored yet."""
-        try:
+        body: bytes | None = None
+        with self._told("read"), suppress(FileNotFoundError):
             body = self._path.read_bytes() if self._path else self._read_remote()
-        except FileNotFoundError:
+        if body is None:
             return None
-        except Exception as error:  # noqa: BLE001 (file systems raise what they like)
-            raise self._unusable("read", error) from None
         try:
             return _tokens(orjson.loads(body))
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
@@ -128,24 +125,20 @@ class TokenStore:
     def probe(self) -> None:
         """Fail before a refresh token is spent, not after: check that a local file can be written."""
         if self._path:
-            try:
+            with self._told("written"):
                 self._write_aside(self._path, b" " * 4096)
                 self._aside(self._path).unlink()
-            except OSError as error:
-                raise self._unusable("written", error) from None
 
     def write(self, tokens: Tokens) -> None:
         """Replace the document, atomically and durably. To be called under `lock`."""
         body = orjson.dumps({"version": 1, **asdict(tokens)}, option=orjson.OPT_INDENT_2)
-        try:
+        with self._told("written"):
             if self._path:
                 self._write_aside(self._path, body)
                 self._aside(self._path).replace(self._path)
                 _sync_folder(self._path.parent)
             else:
                 self._write_remote(body)
-        except Exception as error:  # noqa: BLE001 (file systems raise what they like)
-            raise self._unusable("written", error) from None
 
     @staticmethod
     def _aside(path: Path) -> Path:
@@ -170,31 +163,40 @@ class TokenStore:
 
     def _write_remote(self, body: bytes) -> None:
         system, path = fsspec.core.url_to_fs(self._url)
-        folder = system._parent(path)  # noqa: SLF001 (fsspec offers no public one)
         with suppress(Exception):  # object stores have no folders
-            system.makedirs(folder, exist_ok=True)
+            system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        moved = False
         if self._by_move:
             system.pipe_file(path + ".new", body)
-            try:
+            with suppress(Exception):  # some cannot move onto what is there
                 system.mv(path + ".new", path)
-            except Exception:  # noqa: BLE001 (some cannot move onto what is there)
-                system.pipe_file(path, body)
-                system.rm_file(path + ".new")
-        else:
+                moved = True
+        if not moved:
             system.pipe_file(path, body)
+            if self._by_move:
+                system.rm_file(path + ".new")
         system.invalidate_cache()
         if bytes(system.cat_file(path)) != body:
             raise OSError("it does not hold what was written")
 
-    def _unusable(self, what: str, error: Exception) -> ConfigurationError:
-        """Names the kind of error only: the text may hold the URL's own credentials."""
-        if isinstance(error, ImportError):
-            return self._error("needs a package that is not installed", "Install the fsspec driver, for example s3fs")
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        return self._error(
-            f"cannot be {what} ({reason})",
-            "Check its permissions and free space, or set sources.boast.credentials.token_store",
-        )
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Raise ConfigurationError for whatever a file system raises.
+
+        It names the kind of error only: the text may hold the URL's own credentials.
+        """
+        try:
+            yield
+        except ImportError:
+            raise self._error(
+                "needs a package that is not installed", "Install the fsspec driver, for example s3fs"
+            ) from None
+        except Exception as error:  # noqa: BLE001 (file systems raise what they like)
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+            raise self._error(
+                f"cannot be {what} ({reason})",
+                "Check its permissions and free space, or set sources.boast.credentials.token_store",
+            ) from None
 
     def _error(self, what: str, hint: str) -> ConfigurationError:
         return ConfigurationError(f"The token store {getattr(self, 'where', '')} {what}", hint=hint)

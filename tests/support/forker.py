@@ -11,7 +11,6 @@ import sys
 import time
 from contextlib import contextmanager
 
-import boast_source.api.oauth  # noqa: F401 (imported lazily otherwise, in every child)
 from boast_source.api import BoastClient, OAuthCredentials, RetryPolicy
 
 

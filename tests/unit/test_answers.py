@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boast_source.api.answers import BadAnswerError, Page, error_of, page_of, record_of
-from boast_source.api.masking import LONGEST, masked
+from boast_source.api.answers import LONGEST, BadAnswerError, Page, error_of, masked, page_of, record_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(),
