@@ -1,1 +1,1 @@
-"""TODO"""
+"""The dlt source, and a load over it."""

@@ -1,4 +1,4 @@
-"""What a run leaves: its record, its lock, the health they add up to, what is told of it, what is forgotten."""
+"""Runs: records, the lock, health, notifications, retention."""
 
 from boast_source.runs.record import (
     ATTENTION,

@@ -1,4 +1,4 @@
-"""`boast status`: in a few lines whether all is well, what is old, what waits for a person. Reads only."""
+"""The pipeline's health, for `boast status` and notifications: freshness, last runs, what needs attention."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RUNS = ("run_id", "command", "started_at", "finished_at", "status", "exit_code",
 
 @dataclass(frozen=True)
 class Waiting:
-    """Requests that wait for a person, and when the newest of them began to (ISO 8601, UTC; empty: none)."""
+    """Requests that need attention. `newest`: since when the newest of them does (ISO 8601, UTC; empty: none)."""
 
     held: int = 0
     refused: int = 0
@@ -58,7 +58,7 @@ class Status:
 
     @property
     def age(self) -> float | None:
-        """Seconds since the last good listing of the enrollments."""
+        """Seconds since the last good run."""
         last = self.health["last_success_at"] if self.health else None
         return None if last is None else (datetime.now(timezone.utc) - last).total_seconds()
 
@@ -71,7 +71,7 @@ class Status:
         return FAILED if self.stale else DONE
 
     def as_json(self) -> dict[str, Any]:
-        """What `boast status --json` prints."""
+        """Return what `boast status --json` prints."""
         return {
             "status": "stale" if self.stale else "ok",
             "warehouse": self.where,
@@ -82,7 +82,7 @@ class Status:
 
 
 def status(pipeline: dlt.Pipeline, *, max_age: float | None, patience: float, on_wait: Callable[[str], None]) -> Status:
-    """Read it from the warehouse. `max_age`, `patience` in seconds.
+    """Read the status from the warehouse. `max_age`, `patience` in seconds.
 
     Raises DestinationError when the warehouse cannot be read or has no SQL.
     """
@@ -108,7 +108,7 @@ def status(pipeline: dlt.Pipeline, *, max_age: float | None, patience: float, on
 
 
 def waiting(pipeline: dlt.Pipeline) -> Waiting | None:
-    """What waits for a person by now; None where nobody can look. Raises what the destination raises."""
+    """Return the requests that need attention; None without SQL. Raises what the destination raises."""
     with warehouse.client_of(pipeline) as client:
         if client is None:
             return None
@@ -133,7 +133,7 @@ def _rows(client: SqlClient, table: str, columns: tuple[str, ...], more: str = "
 
 
 def _plain(value: Any) -> Any:
-    """Times with their zone, numbers that JSON knows."""
+    """Give times their zone, and make decimals floats."""
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
     return float(value) if hasattr(value, "as_tuple") else value

@@ -1,4 +1,4 @@
-"""One run per pipeline at a time, also where two machines share the pipeline's folder."""
+"""The pipeline's lock: one run at a time, also where two machines share the pipeline's folder."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
 
     import dlt
 
-BEAT, SILENCE = 20.0, 300.0  # seconds between two signs of life; without one for so long, another machine's run is dead
+HEARTBEAT, SILENCE = 20.0, 300.0  # seconds between heartbeats; a run on another machine is dead after such a silence
 
 
 @contextlib.contextmanager
 def lock(
-    pipeline: dlt.Pipeline, *, run_id: str = "", command: str = "", beat: float = BEAT
+    pipeline: dlt.Pipeline, *, run_id: str = "", command: str = "", beat: float = HEARTBEAT
 ) -> Iterator[dict[str, Any]]:
-    """Hold the pipeline's lock. The operating system frees that of a process that dies, but not every shared folder
-    carries it to other machines: there a run shows a sign of life every `beat` seconds, and one that shows none for
-    SILENCE is taken over.
+    """Hold the pipeline's lock for the length of the block.
 
-    Yields what a run that died while it held the lock left: its `run_id` and `command`, and `since` and `until`
-    (ISO 8601), between which it lived; nothing if none did.
+    The operating system frees the lock of a process that dies. Not every shared folder carries such locks to other
+    machines, so a run also updates a file every `beat` seconds; another machine's run is taken over after SILENCE.
+
+    Yields the traces of a run that died with the lock: `run_id`, `command`, and `since` and `until` (ISO 8601), its
+    first and last heartbeat; an empty dictionary if none did.
 
     Raises LockedError that names the holder.
     """
@@ -81,7 +82,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _check_elsewhere(path: Path, note: Path) -> None:
-    """Refuse while a run of another machine shows signs of life, by the clock of the file system alone."""
+    """Raise LockedError while a run on another machine sends heartbeats, by the file system's clock alone."""
     known = _known(note)
     if not known or known.get("host") == socket.gethostname():
         return
@@ -102,7 +103,7 @@ def _showing_life(note: Path, beat: float) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 os.utime(note)
 
-    thread = threading.Thread(target=show, name="boast-life", daemon=True)
+    thread = threading.Thread(target=show, name="boast-heartbeat", daemon=True)
     thread.start()
     try:
         yield

@@ -1,7 +1,7 @@
-"""News to a webhook (Slack's form, `{"text": ...}`): what failed, what waits for a person, what is well again.
+"""Notifications to a webhook (Slack's form, `{"text": ...}`): failures, pending actions, recovery.
 
-Each is told once and not every night. What people know stands in the column `told` of `runs`, so that machines that
-forget everything know it too. A webhook that cannot be reached never changes how a run ends: the next run tells it.
+Each is sent once, not every night. What was sent is kept in the column `told` of `runs`, so that a machine without a
+disk knows it too. A webhook that cannot be reached never changes how a run ends; the next run tries again.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _FAILED = "!"  # before the hash of a trouble that failed the run
 
 @dataclass(frozen=True)
 class Known:
-    """What people were told. `exit_code`: of the last run; `about`: hashes of the troubles told since all was well;
-    `newest`: when the newest request that they know of began to wait (ISO 8601); `waits`: whether any does.
+    """What was notified so far. `exit_code`: of the last run; `about`: hashes of the failures since the last success;
+    `newest`: since when the newest known pending request needs attention (ISO 8601); `waits`: whether any does.
     """
 
     exit_code: int = runs.DONE
@@ -48,9 +48,9 @@ class Known:
 
 
 def tell(pipeline: dlt.Pipeline | None, run: Run, waiting: Waiting | None, on_note: Callable[[str], None]) -> None:
-    """Send what is news in a finished run that is not recorded yet, and note in it what people know by now.
+    """Notify of what is new in a finished run, before it is recorded, and keep in `run.told` what was sent.
 
-    `waiting` None: nobody could look.
+    `waiting`: the requests that need attention; None: they could not be read.
     """
     try:
         url = address()
@@ -72,7 +72,7 @@ def tell(pipeline: dlt.Pipeline | None, run: Run, waiting: Waiting | None, on_no
 
 
 def tell_death(pipeline: dlt.Pipeline, left: dict[str, str], on_note: Callable[[str], None]) -> None:
-    """Tell people of a run that died, as the lock has it, when the next one begins."""
+    """Notify of a run that died (see lock.py) when the next one begins."""
     try:
         if url := address():
             when = f"{left['since'][:16].replace('T', ' ')} UTC"
@@ -83,7 +83,7 @@ def tell_death(pipeline: dlt.Pipeline, left: dict[str, str], on_note: Callable[[
 
 
 def news(before: Known, run: Run, waiting: Waiting | None) -> tuple[Known, str | None]:
-    """What people know after this run, and what to tell them, None if nothing."""
+    """Return what has been notified after this run, and the text to send, None if nothing is new."""
     code = run.exit_code or runs.DONE
     newest = max(before.newest, waiting.newest if waiting else "")
     waits = bool(waiting.total) if waiting else before.waits
@@ -108,7 +108,7 @@ def news(before: Known, run: Run, waiting: Waiting | None) -> tuple[Known, str |
 
 
 def address() -> str | None:
-    """Where the news go. Raises ConfigurationError, which never shows it: it is a secret."""
+    """Return the webhook's address, a secret; None: none is set. Raises ConfigurationError without the address."""
     url = (webhook_url() or "").strip()
     try:
         parts = urlsplit(url)
@@ -123,7 +123,7 @@ def address() -> str | None:
 
 
 def send(url: str, text: str) -> None:
-    """POST it once. Raises BoastError, which never shows the address."""
+    """POST the text once. Raises BoastError without the address."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # as Slack asks for
     transport = Transport(url, timeout=TIMEOUT)
     try:
@@ -139,7 +139,7 @@ def send(url: str, text: str) -> None:
 
 
 def _known(pipeline: dlt.Pipeline | None, run: Run) -> Known:
-    """What people know already; nothing if the warehouse is away and this machine remembers nothing."""
+    """Return what was notified before; nothing if neither the warehouse nor this machine knows."""
     try:
         told = runs.told_before(pipeline, run.started_at)
         known = orjson.loads(told or "{}")
@@ -150,14 +150,14 @@ def _known(pipeline: dlt.Pipeline | None, run: Run) -> Known:
 
 
 def _stuck(kept: list[dict[str, object]], run: Run) -> str | None:
-    """One night that finds another run alive is no news; the second in a row is."""
+    """Return a text for the second night in a row that was locked out; one alone is not worth a notification."""
     ended = [row.get("exit_code") for row in kept if row.get("command") == run.command]
     in_a_row = next((n for n, code in enumerate(reversed(ended)) if code != runs.LOCKED), len(ended))
     return f"did not run, the second time in a row: {run.error}" if in_a_row == 1 else None
 
 
 def _gist(text: str) -> str:
-    """The same for two errors that differ only in ids and numbers."""
+    """Hash an error so that two that differ only in ids and numbers are equal."""
     plain = re.sub(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\d+", "#", text.lower())
     return hashlib.sha256(plain.encode()).hexdigest()[:12]
 

@@ -1,4 +1,4 @@
-"""A run's record in the table `runs`, and its exit code."""
+"""Run records: one row of the table `runs` each, and the exit codes of the contract."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def now() -> datetime:
 
 @dataclass
 class Run:
-    """One row of `runs`. Counts are null where the command does not count them; times are UTC.
+    """One row of `runs`. Times are UTC; a count is None where the command does not count it.
 
-    `told`: what people know of the pipeline's state since this run told them (see notify.py). `account_ids`: those that
-    the run was given, with commas between; None: all.
+    `told`: the state of the pipeline as the last notification described it, JSON (notify.py). `account_ids`: the
+    accounts the run was given, comma-separated; None: all.
     """
 
     command: str
@@ -93,31 +93,33 @@ class Run:
 
 
 def save(pipeline: dlt.Pipeline | None, run: Run) -> None:
-    """Write the run's row in the warehouse, anew if it is there.
+    """Insert or replace the run's row in the warehouse.
 
-    What cannot reach it is kept beside the pipeline and recorded next time. A run that found another alive, or no
-    usable configuration (`pipeline` None), is only kept, and one that failed makes no dataset for its record.
+    A record that cannot be written is kept in a file beside the pipeline, and the next run into the same dataset writes
+    it. That holds for a run that was locked out or had no usable configuration (`pipeline` None), and for a failed run
+    where there is no dataset yet: a record never creates one.
     """
     try:
         with _keeping(pipeline) as path:
             rows = [row for row in _rows_in(path) if row.get("run_id") != run.run_id]
-            rows.append(_as_row(run))
-            if pipeline is not None and run.exit_code != LOCKED and _inserted(pipeline, rows, run):
-                path.unlink(missing_ok=True)
-            else:
-                _write(path, rows)
-    except OSError as error:  # a full disk, say: the run itself is over, and its own message matters more
+            rows.append(_as_row(run) | ({"dataset": pipeline.dataset_name} if pipeline else {}))
+            if pipeline is not None and run.exit_code != LOCKED:
+                mine = [row for row in rows if row.get("dataset") in {None, pipeline.dataset_name}]
+                if _inserted(pipeline, mine, run):
+                    rows = [row for row in rows if row not in mine]
+            _write(path, rows)
+    except OSError as error:  # a full disk, say: the run is over, and its own message matters more
         log.warning("the run could not be recorded: %s", error.strerror)
 
 
 def keep_died(pipeline: dlt.Pipeline, left: dict[str, Any]) -> bool:
-    """Keep a record of a run that died and left only this in the lock (lock.py); the run that found it records both.
+    """Keep a record of a run that died, made from what it left in the lock (lock.py); the caller's run writes both.
 
-    Returns whether that is news: not if it was found before by a run that then died too.
+    Returns False if there was none, or if a run that then died itself had found it before.
     """
     if not left.get("run_id"):
         return False
-    error = "It ended without a word: killed, or the machine went down. What it left undone is done by the next run."
+    error = "It ended without a word: killed, or the machine went down. The next run does what it left undone."
     began, ended = (datetime.fromisoformat(left[name]) for name in ("since", "until"))
     died = Run(left["command"], left["run_id"], began, ended, "failed", error=error)
     with contextlib.suppress(OSError), _keeping(pipeline) as path:
@@ -128,14 +130,14 @@ def keep_died(pipeline: dlt.Pipeline, left: dict[str, Any]) -> bool:
 
 
 def kept(pipeline: dlt.Pipeline | None) -> list[dict[str, Any]]:
-    """The records that did not reach the warehouse yet, oldest first."""
+    """Return the records that are not in the warehouse yet, oldest first."""
     with contextlib.suppress(OSError), _keeping(pipeline) as path:
         return _rows_in(path)
     return []
 
 
 def told_before(pipeline: dlt.Pipeline | None, moment: datetime) -> str | None:
-    """What the last nightly run that told people something left in `told`, before `moment`; None if none did.
+    """Return `told` of the last run before `moment` that sent a notification; None if there is none.
 
     Raises what the destination raises.
     """
@@ -158,7 +160,7 @@ def told_before(pipeline: dlt.Pipeline | None, moment: datetime) -> str | None:
 
 @contextlib.contextmanager
 def _keeping(pipeline: dlt.Pipeline | None) -> Iterator[Path]:
-    """The file of records that did not reach the warehouse, for one process at a time."""
+    """Lock the file of records that are not in the warehouse yet."""
     folder = Path(pipeline.pipelines_dir) if pipeline else state_folder()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{pipeline.pipeline_name if pipeline else PIPELINE}.runs.jsonl"
@@ -172,11 +174,14 @@ def _as_row(run: Run) -> dict[str, Any]:
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
     path.write_text("".join(json.dumps(row) + "\n" for row in rows[-MOST_KEPT:]))
 
 
 def _rows_in(path: Path) -> list[dict[str, Any]]:
-    """What a power cut left of a line is no record."""
+    """Return the records of the file, without lines that a power cut left incomplete."""
     rows = []
     for line in path.read_text().splitlines() if path.exists() else ():
         with contextlib.suppress(ValueError):
@@ -211,7 +216,7 @@ def _insert(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> None:
 
 
 def ensure_table(client: SqlClient) -> str:
-    """Make the table `runs`, or the columns that an older version did not have; returns its qualified name."""
+    """Create the table `runs`, or add the columns that an older version lacks; returns its qualified name."""
     name = client.make_qualified_table_name("runs")
     runs = ".".join(map(quote, client.make_qualified_table_name_path("runs", quote=False)))
 
@@ -229,5 +234,5 @@ def ensure_table(client: SqlClient) -> str:
 
 
 def _schema() -> pa.Schema:
-    """The columns of `runs` for Delta tables; times arrive as ISO 8601 text."""
+    """Return the schema of `runs` for Delta tables, whose times are ISO 8601 text."""
     return pa.schema([(c, pa.int64() if kind == "bigint" else pa.string()) for c, kind in _TYPES.items()])

@@ -1,8 +1,8 @@
-"""What would grow for ever on a machine that keeps its disk: dlt's packages that are loaded or were never finished, and
-old rows of `runs`, and of Delta tables the files that no version needs.
+"""Retention: dlt's loaded and unfinished packages, old rows of `runs`, files that no version of a Delta table needs.
 
-The ledger and the history are never touched. Of `runs` the rows that others rest on stay whatever their age: the newest
-that sent something (push/ledger.py tells a lost ledger by it) and the newest good listing (the view `pipeline_health`).
+The ledger and the history are never touched. Some rows of `runs` stay whatever their age, since others rest on them:
+the newest run that sent something (push/ledger.py detects a lost ledger by it), the newest good run (`good_runs`) and
+the newest notification.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger("boast_source")
 
 
 def tidy(pipeline: dlt.Pipeline, found: Settings) -> None:
-    """Forget what is older than the settings say. What cannot be done now is done by a later run."""
+    """Apply the retention settings. A failure is logged and left to a later run."""
     forget_packages(Path(pipeline.working_dir), found.keep_packages)
     forget_unfinished(Path(pipeline.working_dir))
     kept = timedelta(seconds=found.keep_runs_seconds)
@@ -45,14 +45,15 @@ def tidy(pipeline: dlt.Pipeline, found: Settings) -> None:
 
 
 def forget_packages(working: Path, keep: int) -> None:
-    """Remove all but the newest packages that dlt has loaded; what waits to be loaded lies elsewhere."""
+    """Remove all but the newest loaded packages; pending ones are in another folder."""
     for package in sorted(_folders(working / "load" / "loaded"), key=_moment)[:-keep]:
         shutil.rmtree(package, ignore_errors=True)
 
 
 def forget_unfinished(working: Path) -> None:
-    """Remove what a run that was killed left of packages it had not finished: dlt never looks at them again, and they
-    hold people's data. Only for a run that has the lock and is done; complete packages lie elsewhere.
+    """Remove the incomplete packages of killed runs: dlt never looks at them again, and they hold personal data.
+
+    Call it with the lock held and the run's own work done.
     """
     left = [*_folders(working / "load" / "new"), *(f for f in _folders(working / "normalize") if f.name != "extracted")]
     for folder in left:
@@ -60,7 +61,7 @@ def forget_unfinished(working: Path) -> None:
 
 
 def forget_runs(client: SqlClient, keep: timedelta) -> None:
-    """Delete the rows of runs that began longer ago than this, those apart that others rest on."""
+    """Delete the rows of runs that began longer ago than `keep`, except those that others rest on."""
     name = client.make_qualified_table_name("runs")
     if not warehouse.columns_in(client, name):
         return
@@ -78,9 +79,9 @@ def forget_runs(client: SqlClient, keep: timedelta) -> None:
 
 
 def _now(ends: Sequence[datetime]) -> datetime:
-    """Now, and no later than when the run before this one ended: a clock that runs ahead once makes nothing old.
+    """Return now, or the end of the run before this one if that is earlier: a clock that once ran ahead ages nothing.
 
-    `ends`: when runs ended, the last two at least.
+    `ends`: end times of runs, at least the last two.
     """
     aware = sorted(end if end.tzinfo else end.replace(tzinfo=timezone.utc) for end in ends)
     return min([runs.now(), *aware[-2:-1]])
@@ -91,7 +92,7 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _moment(package: Path) -> float:
-    """Dlt names a package after the second in which it was made."""
+    """Return the creation time of a package, which dlt uses as its name."""
     try:
         return float(package.name)
     except ValueError:

@@ -132,3 +132,16 @@ def test_jobs_return_what_they_did_and_print_nothing(place, capfd):
     made = report_job(place=str(place / "report.html"))
     assert made.as_json() == {"run_id": made.run_id, "status": "ok", "report": str(place / "report.html")}
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_record_of_another_dataset_waits_for_that_dataset(place, monkeypatch):
+    """Two datasets of one folder keep their records apart."""
+    load_job()
+    refused(push_job, "duckdb", "other_data")
+    load_job()
+    assert [row["command"] for row in recorded(place)] == ["load", "load"]
+    load_job("duckdb", "other_data")
+    with duckdb.connect(str(place / "boast.duckdb"), read_only=True) as connection:
+        rows = connection.sql("select command from other_data.runs order by started_at").fetchall()
+    assert rows == [("push",), ("load",)]
+    assert kept(place) == []
