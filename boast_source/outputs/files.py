@@ -1,21 +1,29 @@
-"""Writing the report where it is wanted: a local file, replaced atomically, or any fsspec URL."""
+"""The places of outputs, as users name them: a local path, written atomically, or any fsspec URL."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import fsspec
 
 from boast_source.errors import ConfigurationError, DestinationError
-from boast_source.outputs.places import local_path
+
+
+def local_path(place: str) -> Path | None:
+    """Return the path that a place names, `file:` URLs decoded; None for any other URL."""
+    if place.startswith("file:"):
+        return Path(url2pathname(urlsplit(place).path)).resolve()
+    return None if "://" in place else Path(place).expanduser().resolve()
 
 
 def write(text: str, place: str) -> str:
-    """Write it; returns where to, as a person would open it.
+    """Write the text as UTF-8; returns where to, as a person would open it.
 
-    Raises ConfigurationError for a place that cannot be, DestinationError when it cannot be written.
+    Raises ConfigurationError for a place that cannot be used, DestinationError when it cannot be written.
     """
     path = local_path(place)
     if path is None:
@@ -24,7 +32,7 @@ def write(text: str, place: str) -> str:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        put_in_place(partial, path)
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink()
@@ -33,6 +41,23 @@ def write(text: str, place: str) -> str:
             hint="Free space or permissions there, or choose another place with --output or sources.boast.report_path.",
         ) from None
     return str(path)
+
+
+def put_in_place(partial: Path, final: Path) -> None:
+    """Let a finished file on the same file system take a place in one step; on POSIX durable when it returns."""
+    _sync(partial)
+    partial.replace(final)
+    _sync(final.parent)
+
+
+def _sync(path: Path) -> None:
+    if os.name != "posix":
+        return
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def _upload(text: str, url: str) -> str:

@@ -9,8 +9,7 @@ import sys
 
 import pytest
 
-from boast_source.outputs.files import write
-from boast_source.outputs.places import local_path
+from boast_source.outputs.files import local_path, write
 from tests.support.workplace import AS_A_USER
 
 

@@ -133,7 +133,8 @@ def test_the_copy_has_every_table_and_view_with_the_same_rows_and_no_staging(pub
     assert ("boast_data", "enrollment_cohorts") in mine
     assert ("marts", "a") in mine
     for schema, name in mine:
-        query = f'select * from {schema}."{name.replace(chr(34), chr(34) * 2)}" order by all'
+        columns = "* exclude (finished_at)" if name == "runs" else "*"  # the copy is made before the run is over
+        query = f'select {columns} from {schema}."{name.replace(chr(34), chr(34) * 2)}" order by all'
         if name != "pipeline_health":  # the hours since then
             assert ask(copy, query) == ask(workplace.folder / "boast.duckdb", query)
     assert ask(copy, "select comment from duckdb_tables() where table_name like 'odd%'") == [("it's ours",)]
@@ -230,7 +231,7 @@ def test_a_place_that_cannot_be_is_said_after_the_load_is_done(published, place,
     before = copy.read_bytes()
     server.control("POST", "mutate", {"insert": 2})
     done = workplace.boast("load", "--json", SOURCES__BOAST__PUBLISH_PATH=place)
-    assert (done.code, says in done.err, done.json["status"]) == (code, True, "failed")
+    assert (done.code, says in done.json["error"], done.json["status"]) == (code, True, "failed"), done.err
     assert done.json["accounts"][0]["loaded"] == 2
     assert workplace.sql("select exit_code from boast_data.runs order by finished_at desc limit 1") == [(code,)]
     assert copy.read_bytes() == before
