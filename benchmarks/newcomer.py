@@ -56,10 +56,9 @@ def main() -> int:
         try:
             assert api.stdout
             env |= json.loads(api.stdout.readline())["env"]
-            step("python -m venv .venv", [base, "-m", "venv", ".venv"], home, env, began)
+            step("python3 -m venv", [base, "-m", "venv", home / ".venv"], home, env, began)
             own = home / ".venv" / "bin"
-            install = [own / "pip", "install", "-q", f"boast-source @ git+file://localhost{ROOT}"]
-            step("pip install from git", install, home, env, began)
+            step('pip install ".[all]"', [own / "pip", "install", "-q", ".[all]"], clone, env, began)
             boast = own / "boast"
             step("boast check", [boast, "check"], home, env, began)
             step("boast load: the first real load", [boast, "load"], home, env, began)

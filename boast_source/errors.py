@@ -1,7 +1,7 @@
 """The errors of the connector, sorted by what the caller should do.
 
-BoastError                      something a person can read in one line, with the next step
-├── ConfigurationError          a setting is missing or wrong: mend it (exit code 2)
+BoastError                      one line for a reader: what happened, then the next step
+├── ConfigurationError          a setting is missing or wrong: fix it (exit code 2)
 ├── LockedError                 another run holds the lock: wait for it (exit code 4)
 ├── StoppedError                a signal stopped it before it was done: the next run does the rest (exit code 3)
 ├── DestinationError            the warehouse cannot be reached, read or written: look there

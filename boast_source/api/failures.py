@@ -132,7 +132,7 @@ def _clear(status: int, call: Call, *, given: bool) -> tuple[type[ApiError], str
             if call.path == "/accounts":
                 return NotFoundError, "Check the path of sources.boast.base_url: the API's own ends with /v1"
             return NotFoundError, "Check the ids and sources.boast.account_ids; the record may be gone"
-        return RefusedError, "The request itself is wrong: mend it before sending it again"
+        return RefusedError, "The request itself is wrong: fix it before sending it again"
     if 300 <= status < 400:
         return UnavailableError, (
             "Redirects are not followed, so that the token goes nowhere else:"

@@ -10,7 +10,9 @@ from boast_source.commands.options import Common, common
 @click.command()
 @common
 def check(given: Common) -> None:
-    """Check configuration, token, accounts, the list and the destination, each with ok or what to do.
+    """Check the configuration, token, lists and destination.
+
+    Reports each check as ok or tells you how to fix it.
 
     \b
     Examples:

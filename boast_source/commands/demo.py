@@ -33,18 +33,20 @@ DAYS = 7  # that pass between the two loads
     default="boast-demo",
     show_default=True,
     type=click.Path(file_okay=False),
-    help="Where the demo keeps its DuckDB file and state.",
+    help="Folder of the demo's DuckDB file and state.",
 )
 @click.option(
     "--enrollments",
     type=click.IntRange(min=0),
     default=2000,
     show_default=True,
-    help="How many enrollments the sandbox holds.",
+    help="Enrollments in the sandbox.",
 )
 @telling
 def demo(folder: str, enrollments: int, *, as_json: bool) -> None:
-    """Sandbox, load, a night with a push and a first query, in a folder of its own. Needs no account.
+    """Try everything on a local sandbox; needs no account.
+
+    Loads from the sandbox into DuckDB, runs a night with a push, answers a first query and writes the report.
 
     \b
     Example:

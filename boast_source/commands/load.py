@@ -26,7 +26,7 @@ _STAMP = [
     "accounts",
     multiple=True,
     metavar="ID",
-    help="Load this account only; repeatable. Default: sources.boast.account_ids, else all.",
+    help="Load this account only; repeatable. Default: sources.boast.account_ids, else all accounts.",
 )
 @click.option(
     "--resources",
@@ -34,21 +34,19 @@ _STAMP = [
     metavar="A,B",
     help="Load only these: sequence_enrollments,accounts,contacts,forms,responses,sequences.",
 )
-@click.option("--prove", is_flag=True, help="Read the list again until two passes in a row agree.")
+@click.option("--prove", is_flag=True, help="Read each list until two passes in a row agree.")
 @click.option(
     "--since",
     type=click.DateTime(_STAMP),
     metavar="MOMENT",
-    help="Only records with updated_at at or after this moment (UTC unless it says otherwise).",
+    help="Only records updated at or after this moment; UTC by default.",
 )
-@click.option(
-    "--until", type=click.DateTime(_STAMP), metavar="MOMENT", help="Only records with updated_at before this moment."
-)
-@click.option("--full-refresh", is_flag=True, help="Read and write all again; drops nothing.")
+@click.option("--until", type=click.DateTime(_STAMP), metavar="MOMENT", help="Only records updated before this moment.")
+@click.option("--full-refresh", is_flag=True, help="Write every row again; drops nothing.")
 @click.option(
     "--accept-missing",
     is_flag=True,
-    help="Mark vanished enrollments as missing even if they are suspiciously many.",
+    help="Mark vanished enrollments as missing even if suspiciously many are gone.",
 )
 def load(
     given: Common,
@@ -61,12 +59,14 @@ def load(
     full_refresh: bool,
     accept_missing: bool,
 ) -> None:
-    """List everything, load what is new or changed, and verify that the warehouse holds what was listed.
+    """Load what is new or changed, and verify the result.
+
+    Reads every list in full, compares it with the warehouse and writes the difference.
 
     \b
     Examples:
       boast load
-      boast load --prove                             two passes that agree: verified "exact"
+      boast load --prove                             verified "exact": two passes agree
       boast load --account 7a2f1f8c-... --resources sequence_enrollments
       boast load --since 2026-01-01 --until 2026-02-01
     """
@@ -92,7 +92,9 @@ def load(
 @click.command()
 @common
 def prepare(given: Common) -> None:
-    """Make and migrate all tables and views, and print the account ids: before one `load --account` each, side by side.
+    """Create and migrate all tables and views; print the account ids.
+
+    Run it once before loading accounts in parallel.
 
     \b
     Examples:

@@ -12,20 +12,21 @@ from boast_source.commands.options import print_json, telling
     "--port",
     default=8765,
     show_default=True,
-    help="Port of the redirect URI, http://127.0.0.1:PORT/callback; 0 takes a free one.",
+    help="Port of the redirect URI; 0 takes a free one.",
 )
 @click.option("--timeout", default=300, show_default=True, help="Seconds to wait for the browser.")
 @click.option("--no-browser", is_flag=True, help="Print the address instead of opening a browser.")
 @telling
 def login(port: int, timeout: int, *, no_browser: bool, as_json: bool) -> None:
-    """Log in with OAuth in the browser and keep the tokens in the token store.
+    """Log in with OAuth; the tokens go to the token store.
 
-    Needs sources.boast.credentials.client_id and .client_secret.
+    Needs sources.boast.credentials.client_id and .client_secret. Register http://127.0.0.1:8765/callback as redirect
+    URI of the OAuth application.
 
     \b
     Examples:
       boast login
-      boast login --port 8123 --no-browser
+      boast login --no-browser      print the address; on a server, forward the port with ssh -L
     """
     import webbrowser
 

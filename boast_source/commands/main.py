@@ -42,24 +42,25 @@ class Group(click.Group):
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="boast-source", prog_name="boast")
 def boast() -> None:
-    """Load Boast sequence enrollments into a warehouse, incrementally and verifiably.
+    """Load Boast sequence enrollments into a warehouse, and enroll contacts from a table.
 
     \b
     First steps:
-      boast demo                      try everything on the embedded sandbox, no account needed
-      boast check                     is everything configured? each point with ok or what to do
-      boast load                      load what is new or changed, and verify it
-      boast load --json | jq .        the same for a script
-      boast nightly                   load, push, views, report, copy for dashboards: for a scheduler
-      boast status                    is all well?
-      boast push --dry-run            what would be enrolled from the table of pending enrollments
+      boast demo              try everything on a local sandbox, no account needed
+      boast check             check the configuration and tell how to fix it
+      boast load              load what is new or changed, and verify it
+      boast nightly           load, push, report: the command to schedule
+      boast status            freshness, last run, pending actions
+      boast push --dry-run    preview what would be sent
 
     \b
-    Configuration comes from the environment, .dlt/config.toml and .dlt/secrets.toml, for example:
+    Settings come from the environment, .dlt/config.toml and .dlt/secrets.toml, for example:
       export SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN=...
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done but something waits for a person,
-    4 another run holds the lock.
+    \b
+    Exit codes:
+      0 done, 1 failed, 2 wrong usage or configuration, 3 done but needs attention,
+      4 another run holds the lock
     """
 
 

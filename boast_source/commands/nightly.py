@@ -9,9 +9,11 @@ from boast_source.commands.options import Common, common
 
 @click.command()
 @common
-@click.option("--new-ledger", is_flag=True, help="Start a push ledger where there is none: for the first night.")
+@click.option("--new-ledger", is_flag=True, help="First run only: confirm that you are starting a new ledger.")
 def nightly(given: Common, *, new_ledger: bool) -> None:
-    """Everything a night needs, for a scheduler: load, push, views, report, copy for dashboards.
+    """Load, push and report: the command to schedule.
+
+    A failing stage does not stop the others.
 
     \b
     Examples:
@@ -20,7 +22,7 @@ def nightly(given: Common, *, new_ledger: bool) -> None:
       SOURCES__BOAST__LOG_FORMAT=json boast nightly                        JSON lines on stderr
 
     \b
-    sources.boast.webhook_url: who is told, once, what failed, what waits for a person and what is well again.
+    sources.boast.webhook_url is notified on failure, on pending actions and on recovery.
     """
     from boast_source.commands import render
     from boast_source.commands.terminal import Terminal

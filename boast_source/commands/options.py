@@ -1,4 +1,4 @@
-"""The options that commands share, and what every command does before its own work."""
+"""Options that commands share, and the set-up of logs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
             default="boast_data",
             show_default=True,
             metavar="NAME",
-            help="Dataset (schema) to load into.",
+            help="Dataset (schema) in the destination.",
         ),
         click.option(
             "--destination",
@@ -87,7 +87,12 @@ def telling(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(**own)
 
     run = click.option("--debug", is_flag=True, help="Show tracebacks and all logs.")(run)
-    return click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout.")(run)
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print exactly one JSON document on stdout.",
+    )(run)
 
 
 def print_json(document: dict[str, Any]) -> None:

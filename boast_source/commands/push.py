@@ -32,7 +32,9 @@ def push(
     dry_run: bool,
     new_ledger: bool,
 ) -> None:
-    """Enroll and remove whom the pending table asks for, each request at most once.
+    """Enroll and remove contacts listed in the pending table.
+
+    Each request is sent at most once.
 
     Lists the enrollments first, settles what earlier runs left open, then sends what is new.
 

@@ -1,4 +1,4 @@
-"""What people see of a result: summaries, status, checks."""
+"""Print results: summaries, status, checks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "exact": "two passes in a row agree, and the warehouse equals them",
-    "covered": "nothing moved while it was read, and the warehouse holds all of it",
-    "moving": "the list kept changing, or counts more than it lists; the warehouse holds all that was seen",
-    "failed": "the warehouse does not hold what was seen, or too much is gone",
+    "covered": "nothing moved during the listing, and the warehouse equals it",
+    "moving": "the list changed while it was read, or its count exceeds its rows; the warehouse has all that was seen",
+    "failed": "the warehouse does not hold what was seen, or suspiciously many rows are gone",
 }
 _COLOURS = {"exact": "green", "covered": "green", "moving": "yellow", "failed": "red", "None": "dim"}
 
@@ -60,15 +60,20 @@ def night(result: Night) -> None:
 
 
 def status(found: Status) -> None:
-    """In five lines: is all well, what is old, what waits."""
+    """Print freshness, counts, the last run and pending actions."""
     console = stdout()
     health = found.health
     if health is None or found.age is None:
         console.print(f"No load has succeeded yet in {found.where}: run `boast load`.", style="red")
     else:
         hours = found.age / 3600
-        stale = f" STALE: older than {found.max_age / 3600:.0f} h." if found.stale and found.max_age else ""
-        console.print(f"Fresh as of {hours:.1f} hours ago, verified: {health['verified']}.{stale}")
+        judged = "" if found.max_age is None else "Fresh. "
+        if found.stale and found.max_age is not None:
+            judged = f"Stale: older than {found.max_age / 3600:g} h. "
+        console.print(
+            f"{judged}Last verified load: {hours:.1f} hours ago ({health['verified']}).",
+            style="red" if found.stale else None,
+        )
         console.print(
             f"Enrollments: {health['listed']:,} listed, {health['stored']:,} stored, {health['missing']:,} missing."
         )
@@ -82,14 +87,14 @@ def status(found: Status) -> None:
         )
         if health["waiting"]:
             console.print(
-                f"Waiting for a person: {health['held']} held, {health['refused']} refused,"
+                f"Needs attention: {health['held']} held, {health['refused']} refused,"
                 f" {health['unknown']} unknown; see `boast requests list`.",
                 style="yellow",
             )
         elif wrong:
-            console.print("No request waits for a person; what the last run says does.")
+            console.print("No request needs attention, but the last run does.")
         else:
-            console.print("Nothing waits for a person.")
+            console.print("Nothing needs attention.")
     if found.rows:
         console.print("Rows: " + ", ".join(f"{name} {count:,}" for name, count in found.rows.items()) + ".")
 

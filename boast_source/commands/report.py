@@ -15,9 +15,10 @@ from boast_source.commands.options import Common, common
     help="Path or fsspec URL. Default: sources.boast.report_path, else boast_report.html.",
 )
 def report(given: Common, output: str | None) -> None:
-    """Write the report: one HTML file that opens anywhere, without a network and without anybody's personal data.
+    """Write the HTML report.
 
-    Charts need the extra: pip install "boast-source[report]"; without it there are the tables.
+    A single file that works offline and contains no personal data. Charts need the extra "report"; without it the
+    report has tables only.
 
     \b
     Examples:

@@ -9,14 +9,14 @@ from boast_source.commands.options import Common, common
 
 @click.command()
 @common
-@click.option("--max-age", metavar="AGE", help="Exit with 1 when the last good load is older, for example 26h.")
+@click.option("--max-age", metavar="AGE", help="Exit with 1 if the last verified load is older, for example 26h.")
 def status(given: Common, max_age: str | None) -> None:
-    """Tell in five lines whether all is well, what is old and what waits for a person.
+    """Show freshness, the last run, row counts and pending actions.
 
     \b
     Examples:
       boast status
-      boast status --max-age 26h      a health check: exits with 1 when the data is stale
+      boast status --max-age 26h      a health check: exits with 1 if the data is stale
     """
     from boast_source.commands import render
     from boast_source.commands.terminal import note

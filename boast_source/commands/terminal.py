@@ -1,4 +1,4 @@
-"""What people see while a command works: progress on a terminal, notes, stages. Colours only on a terminal.
+"""Show progress while a command works: bars and colours on a terminal only, notes and stages on stderr.
 
 With JSON logs, notes and stages are log lines (logs.py).
 """

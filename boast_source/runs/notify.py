@@ -90,20 +90,20 @@ def news(before: Known, run: Run, waiting: Waiting | None) -> tuple[Known, str |
     fails = code in FAILING
     recovered = before.exit_code in FAILING and not fails
     cleared = code == runs.DONE and not waits and (before.waits or before.exit_code == runs.ATTENTION)
-    # what failed may fail again after a recovery, and is told again then; what needs a person goes on needing one
+    # what failed may fail again after a recovery, and is told again then; what needs attention goes on needing it
     about = () if code == runs.DONE else tuple(one for one in before.about if fails or not one.startswith(_FAILED))
     lines = []
     if recovered or cleared:
         again = "well again" if code == runs.DONE else "runs again"
-        still = f" As before, {waiting} wait for a person." if waits and newest == before.newest else ""
+        still = f" As before, {waiting} need attention." if waits and newest == before.newest else ""
         lines.append(f"{again}, {run.listed or 0:,} enrollments listed, verified: {run.verified}.{still}")
     trouble = _gist(run.error or run.status) if code != runs.DONE and (run.error or fails) else None
     trouble = _FAILED + trouble if trouble and fails else trouble
     if trouble and trouble not in about:
         about = (*about, trouble)
-        lines.append(f"{'failed' if fails else 'needs a person'}: {run.error or 'see its log'}")
+        lines.append(f"{'failed' if fails else 'needs attention'}: {run.error or 'see its log'}")
     if waits and newest > before.newest:
-        lines.append(f"waiting for a person: {waiting}; see `boast requests list`.")
+        lines.append(f"requests need attention: {waiting}; see `boast requests list`.")
     return Known(code, about, newest, waits), "\n".join(lines) or None
 
 

@@ -45,7 +45,7 @@ def _option(option: Field[Any], hint: Any) -> Callable[..., Callable[..., None]]
 @_options
 @click.option("--fault", "faults", multiple=True, metavar="JSON", help="A fault from the start; repeatable.")
 def sandbox(faults: tuple[str, ...], now: datetime, unknown_status: str, **given: Any) -> None:
-    """Serve the embedded Boast API on loopback, until Ctrl-C.
+    """Serve a local Boast API with generated data, until Ctrl-C.
 
     Prints one JSON line with what a client needs: addresses, tokens, account ids, environment variables.
 

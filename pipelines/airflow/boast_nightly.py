@@ -26,7 +26,7 @@ AT_ONCE = 4  # accounts that load side by side
 PUSH = False  # True once you have run `boast push --new-ledger` by hand
 ENROLLMENTS = Asset("boast_sequence_enrollments")  # schedule other DAGs on it: @dag(schedule=[Asset("...")])
 
-WRONG_USAGE, WAITS_FOR_A_PERSON = 2, 3  # exit codes
+WRONG_USAGE, NEEDS_ATTENTION = 2, 3  # exit codes
 
 
 def boast(*arguments: str, final: tuple[int, ...] = (WRONG_USAGE,)) -> Any:
@@ -72,7 +72,7 @@ def boast_nightly() -> None:
     @task(trigger_rule="all_done")
     def push() -> None:
         """Send what is asked for, also when an account could not be loaded: a push lists what it needs itself."""
-        boast("push", final=(WRONG_USAGE, WAITS_FOR_A_PERSON))
+        boast("push", final=(WRONG_USAGE, NEEDS_ATTENTION))
 
     told = loaded(load.expand(account=prepare()))
     if PUSH:

@@ -28,7 +28,7 @@ ENROLLMENTS = dg.AssetKey(["boast_data", "sequence_enrollments"])
 ACCOUNTS = dg.DynamicPartitionsDefinition(name="boast_accounts")
 AGAIN = dg.RetryPolicy(max_retries=3, delay=RETRY_AFTER, backoff=dg.Backoff.EXPONENTIAL)
 
-STALE, WRONG_USAGE, WAITS_FOR_A_PERSON = 1, 2, 3  # exit codes
+STALE, WRONG_USAGE, NEEDS_ATTENTION = 1, 2, 3  # exit codes
 
 
 def boast(*arguments: str, final: tuple[int, ...] = (WRONG_USAGE,), also: tuple[int, ...] = ()) -> Any:
@@ -62,7 +62,7 @@ def boast(*arguments: str, final: tuple[int, ...] = (WRONG_USAGE,), also: tuple[
 )
 def boast_tables(context: dg.AssetExecutionContext) -> Iterator[Any]:
     """Load one account and verify it."""
-    report = boast("load", "--account", context.partition_key, also=(WAITS_FOR_A_PERSON,))["accounts"][0]
+    report = boast("load", "--account", context.partition_key, also=(NEEDS_ATTENTION,))["accounts"][0]
     told = {name: report[name] for name in ("listed", "loaded", "missing", "pages", "requests", "verified")}
     if report["error"] is None:
         for table in TABLES:
@@ -93,7 +93,7 @@ fresh_job = dg.define_asset_job("boast_fresh", selection=dg.AssetSelection.check
 @dg.asset(key=["boast_data", "push_ledger"], group_name="boast", deps=[ENROLLMENTS], retry_policy=AGAIN)
 def push_ledger() -> dg.MaterializeResult:
     """Send what is asked for. Run `boast push --new-ledger` once by hand before."""
-    told = boast("push", final=(WRONG_USAGE, WAITS_FOR_A_PERSON))
+    told = boast("push", final=(WRONG_USAGE, NEEDS_ATTENTION))
     return dg.MaterializeResult(metadata={name: told[name] for name in ("queried", "enrolled", "removed", "deferred")})
 
 

@@ -75,7 +75,7 @@ def test_what_waits_for_a_person_makes_the_exit_code_3_and_the_status_tells(nigh
     assert done.code == 3
     told = workplace.boast("status")
     assert told.code == 0
-    assert "Fresh as of 0.0 hours ago, verified: exact." in told.out
+    assert "Last verified load: 0.0 hours ago (exact)." in told.out
     assert "60 listed, 62 stored" in told.out
     assert "0 held, 0 refused, 1 unknown" in told.out
     assert "nightly, attention (exit code 3)" in told.out
@@ -133,4 +133,4 @@ def test_fresh_is_what_was_listed_and_verified_whatever_else_failed(night):
     assert workplace.boast("nightly").code == 3  # an empty list is believed by nobody
     stale = workplace.boast("status", "--max-age", "26h")
     assert stale.code == 1
-    assert "STALE" in stale.out
+    assert "Stale: older than " in stale.out

@@ -78,7 +78,7 @@ def test_what_waits_for_a_person_is_told_once_and_what_comes_new_once_more(night
     ask(1)
     assert workplace.boast("nightly").code == 3
     (text,) = hook.news()
-    assert "waiting for a person: 0 held, 1 refused, 0 unknown; see `boast requests list`." in text
+    assert "requests need attention: 0 held, 1 refused, 0 unknown; see `boast requests list`." in text
     assert workplace.boast("nightly").code == 0  # it waits still, and that is known
     assert hook.news() == []
     ask(1)
@@ -97,7 +97,7 @@ def test_an_account_that_fails_is_told_once_with_what_to_do(night, hook):
     server.control("POST", "faults", {"kind": "status", "status": 403, "path": "/forms"})
     assert workplace.boast("nightly").code == 3
     (text,) = hook.news()
-    assert "needs a person: account " in text
+    assert "needs attention: account " in text
     assert "forms: GET" in text
     assert workplace.boast("nightly").code == 3
     assert hook.news() == []
@@ -275,13 +275,13 @@ def test_more_than_may_be_sent_is_told_once_and_status_says_it_in_five_lines(nig
     few = {"SOURCES__BOAST__PUSH__MAX_SENDS": "2"}
     assert workplace.boast("nightly", **few).code == 3
     (text,) = hook.news()
-    assert "needs a person: 3 requests are ready" in text
+    assert "needs attention: 3 requests are ready" in text
     assert "boast push --max-sends 3" in text
     assert workplace.boast("nightly", **few).code == 3
     assert hook.news() == []
     told = workplace.boast("status").out
     assert "boast push --max-sends 3" in told
-    assert "Nothing waits" not in told
+    assert "Nothing needs" not in told
     assert len(told.splitlines()) == 5
     assert workplace.boast("nightly").code == 0
     (text,) = hook.news()
@@ -299,7 +299,7 @@ def test_who_was_enrolled_twice_is_told_once(night, hook):
     server.control("POST", "mutate", {"edits": [edit]})
     assert workplace.boast("nightly").code == 3
     (text,) = hook.news()
-    assert "needs a person: 1 requests enrolled somebody more than once" in text
+    assert "needs attention: 1 requests enrolled somebody more than once" in text
     assert "more than once" in workplace.boast("status").out
     assert workplace.boast("nightly").code == 0
     (text,) = hook.news()
@@ -329,10 +329,10 @@ def test_what_waits_is_told_once_also_when_an_outage_comes_between():
         (0, None, Waiting()),
         (0, None, Waiting()),
     )
-    assert first == "waiting for a person: 0 held, 1 refused, 0 unknown; see `boast requests list`."
+    assert first == "requests need attention: 0 held, 1 refused, 0 unknown; see `boast requests list`."
     assert outage == "failed: GET: refused"
     assert back.startswith("well again")
-    assert back.endswith("As before, 0 held, 1 refused, 0 unknown wait for a person.")
+    assert back.endswith("As before, 0 held, 1 refused, 0 unknown need attention.")
     assert still == ""
     assert dropped.startswith("well again")
     assert after == ""
@@ -342,7 +342,7 @@ def test_a_failure_that_alternates_with_what_needs_a_person_is_no_recovery():
     nights = [(1, "A fails", None), (3, "account b", Waiting())]
     texts = told(*nights, *nights, (0, None, Waiting()), (0, None, Waiting()))
     assert texts[0] == texts[2] == "failed: A fails"
-    assert texts[1] == "runs again, 1 enrollments listed, verified: covered.\nneeds a person: account b"
+    assert texts[1] == "runs again, 1 enrollments listed, verified: covered.\nneeds attention: account b"
     assert texts[3] == "runs again, 1 enrollments listed, verified: covered."
     assert texts[4].startswith("well again")
     assert texts[5] == ""

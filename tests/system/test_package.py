@@ -82,7 +82,7 @@ def test_the_readmes_commands_run(sandbox, workplace):
     workplace.use(server)
     part = (ROOT / "README.md").read_text().split("## Use it with your account")[1].split("\n## ")[0]
     install, use = re.findall(r"```console\n(.*?)```", part, re.DOTALL)
-    assert install.splitlines()[-1] == 'pip install ".[all]"'
+    assert 'pip install ".[all]"' in install.splitlines()
     export, *commands = [line.split("#")[0].split() for line in use.splitlines()]
     assert export == ["export", "SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN=..."]
     assert export[1].split("=")[0] in workplace.env

@@ -113,6 +113,13 @@ def known(command, rest):
     return [*command.params, *(inner.params if inner else ())]
 
 
+def test_no_line_of_the_help_is_cut():
+    with click.Context(boast, terminal_width=80) as context:
+        shown = boast.get_help(context).split("Commands:")[1].strip().splitlines()
+    assert len(shown) == len(boast.commands)
+    assert [line for line in shown if line.endswith("...")] == []
+
+
 def test_the_reference_lists_every_exit_code():
     codes = {int(row[0]) for row in rows("docs/reference.md", "Exit codes") if row[0].isdigit()}
     assert codes == set(runs.STATUS)
