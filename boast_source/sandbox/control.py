@@ -83,7 +83,7 @@ class Control:
     async def faults(self, request: web.Request) -> web.Response:
         rules = self._api.faults.rules
         if request.method == "DELETE":
-            rules.clear()
+            self._api.faults.clear()
             return web.json_response({"rules": 0})
         given = await request.json()
         try:

@@ -25,6 +25,7 @@ import asyncio
 import random
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -100,36 +101,46 @@ class Faults:
 
     def __post_init__(self) -> None:
         self._rng = random.Random(self.seed)
+        self._cleared = asyncio.Event()
+
+    def clear(self) -> None:
+        """Drop all rules; what they delay or hold goes on at once."""
+        self.rules.clear()
+        self._cleared.set()
+        self._cleared = asyncio.Event()
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._cleared.wait(), seconds)
 
     async def apply(self, request: web.Request, handler: Any) -> web.StreamResponse:
         for rule in self.rules:
             if not rule.meets(request.method, request.path, self._rng):
                 continue
             if rule.kind == "latency":
-                await asyncio.sleep(rule.parameters.get("seconds", 0.1))
+                await self._wait(rule.parameters.get("seconds", 0.1))
             elif rule.kind == "token_revoked":
                 self.tokens.revoke_all(refresh_too=False)
             else:
-                return await _mishap(rule, request, handler)
+                return await self._mishap(rule, request, handler)
         answer: web.StreamResponse = await handler(request)
         return answer
 
-
-async def _mishap(rule: Rule, request: web.Request, handler: Any) -> web.StreamResponse:
-    """What becomes of a request that met a rule: held or not, carried out or not, then dropped or answered."""
-    kind, seconds = rule.kind, rule.parameters.get("seconds")
-    await request.read()  # the whole request has arrived, whatever happens next
-    if kind in {"hold", "hold_then_act"}:
-        await asyncio.sleep(1.0 if seconds is None else seconds)
-    acts = kind in {"error_after_write", "drop_after_write", "cut_body", "hold_then_act", "trickle"}
-    answer: web.StreamResponse = await handler(request) if acts else web.Response()
-    if kind == "drop_after_write":
-        await asyncio.sleep(seconds or 0.0)
-    if kind in {"drop", "hold", "drop_after_write"} and request.transport:
-        request.transport.abort()
-    if kind in {"cut_body", "trickle"}:
-        return await _in_pieces(request, answer, None if kind == "cut_body" else seconds or 0.1)
-    return _mistaken(kind, rule.parameters) or answer
+    async def _mishap(self, rule: Rule, request: web.Request, handler: Any) -> web.StreamResponse:
+        """What becomes of a request that met a rule: held or not, carried out or not, then dropped or answered."""
+        kind, seconds = rule.kind, rule.parameters.get("seconds")
+        await request.read()  # the whole request has arrived, whatever happens next
+        if kind in {"hold", "hold_then_act"}:
+            await self._wait(1.0 if seconds is None else seconds)
+        acts = kind in {"error_after_write", "drop_after_write", "cut_body", "hold_then_act", "trickle"}
+        answer: web.StreamResponse = await handler(request) if acts else web.Response()
+        if kind == "drop_after_write" and seconds:
+            await self._wait(seconds)
+        if kind in {"drop", "hold", "drop_after_write"} and request.transport:
+            request.transport.abort()
+        if kind in {"cut_body", "trickle"}:
+            return await _in_pieces(request, answer, None if kind == "cut_body" else seconds or 0.1)
+        return _mistaken(kind, rule.parameters) or answer
 
 
 def _mistaken(kind: str, given: dict[str, Any]) -> web.Response | None:

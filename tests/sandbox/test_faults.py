@@ -96,7 +96,7 @@ def test_a_lasting_fault_ends_with_cause_and_next_step_and_the_table_as_it_was(s
 
 def test_a_held_connection_is_given_up_after_the_request_timeout(sandbox, run):
     server = sandbox(enrollments=60)
-    server.control("POST", "faults", {"kind": "hold", "seconds": 30, "times": 1, "path": "sequence_enrollments"})
+    server.control("POST", "faults", {"kind": "hold", "seconds": 3600, "times": 1, "path": "sequence_enrollments"})
     done, pipeline = run(server, request_timeout=0.5)
     assert done.exit_code == 0
     assert table(pipeline) == truth(server)
@@ -104,7 +104,7 @@ def test_a_held_connection_is_given_up_after_the_request_timeout(sandbox, run):
 
 def test_a_trickling_answer_is_given_up_after_the_request_timeout(sandbox, run):
     server = sandbox(enrollments=60)
-    rule = {"kind": "trickle", "seconds": 0.2, "times": 1, "path": "sequence_enrollments"}
+    rule = {"kind": "trickle", "seconds": 1, "times": 1, "path": "sequence_enrollments"}
     server.control("POST", "faults", rule)
     done, pipeline = run(server, request_timeout=1)
     assert done.exit_code == 0

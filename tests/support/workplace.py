@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from tests.support.python import AS_A_USER, STANDARD, Process, start
+from tests.support.waiting import PATIENCE
 
 DYING = os.pathsep.join([AS_A_USER, str(Path(__file__).parent / "dying")])
 NO_REPORT = {"SOURCES__BOAST__REPORT_PATH": ""}  # for nights about other things: drawing takes as long as all the rest
@@ -66,7 +67,7 @@ class Workplace:
             return connection.execute(query).fetchall()
 
 
-def finish(process: Process, timeout: float = 120) -> Done:
+def finish(process: Process, timeout: float = PATIENCE) -> Done:
     with process:
         try:
             out, err = process.communicate(timeout=timeout)

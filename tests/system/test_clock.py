@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import arrived
 from tests.support.workplace import NO_REPORT, finish, stored
-from tests.system.test_nightly_faults import ask, pairs, wait_for
+from tests.system.test_nightly_faults import ask, pairs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="needs a C compiler")
 DAY = 86_400
@@ -51,7 +52,7 @@ def nights(workplace, server, clock, offsets, *, jump=None):
             server.control("POST", "faults", {"kind": "latency", "seconds": 0.2, "path": "enrollments", "times": 10})
         process = workplace.start("nightly", "--new-ledger", "--json")
         if jump is not None and night == 1:
-            wait_for(server, process, "GET sequence_enrollments", 2)
+            arrived(server, "GET sequence_enrollments", 2, process=process)
             clock(jump)
         done = finish(process)
         assert done.code == 0, done.err

@@ -7,11 +7,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import duckdb
 import pytest
 
+from tests.support.waiting import arrived
 from tests.support.workplace import finish
 
 TOKEN = "SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN"
@@ -153,11 +153,9 @@ def test_a_locked_duckdb_file_is_waited_for(sandbox, workplace, reader):
 
 def test_a_second_run_ends_with_4_and_names_the_first(sandbox, workplace):
     server = sandbox(enrollments=20)
-    server.control("POST", "faults", {"kind": "hold", "seconds": 20, "path": "enrollments"})
+    server.control("POST", "faults", {"kind": "hold", "seconds": 3600, "path": "enrollments"})
     first = workplace.use(server).start("load")
-    while not server.control("GET", "counters")["arrived"].get("GET sequence_enrollments"):
-        assert first.poll() is None
-        time.sleep(0.05)
+    arrived(server, "GET sequence_enrollments", process=first)
     one_line(workplace.boast("load"), 4, f"process {first.pid}")
     first.kill()
     finish(first)
@@ -166,13 +164,11 @@ def test_a_second_run_ends_with_4_and_names_the_first(sandbox, workplace):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_with_3_at_once_and_is_recorded(sandbox, workplace, number):
     server = sandbox(enrollments=20)
-    server.control("POST", "faults", {"kind": "hold", "seconds": 20, "path": "enrollments"})
+    server.control("POST", "faults", {"kind": "hold", "seconds": 3600, "path": "enrollments"})
     process = workplace.use(server).start("load", "--json")
-    while not server.control("GET", "counters")["arrived"].get("GET sequence_enrollments"):
-        assert process.poll() is None
-        time.sleep(0.05)
+    arrived(server, "GET sequence_enrollments", process=process)
     process.send_signal(number)
-    done = finish(process, timeout=10)
+    done = finish(process)
     assert done.code == 3
     assert json.loads(done.out)["status"] == "attention"
     assert "next run does the rest" in done.err
@@ -206,7 +202,7 @@ def test_ctrl_c_in_the_sandbox_ends_cleanly(workplace):
     info = json.loads(process.stdout.readline())
     assert info["env"]["SOURCES__BOAST__BASE_URL"] == info["base_url"]
     process.send_signal(signal.SIGINT)
-    done = finish(process, timeout=10)
+    done = finish(process)
     assert (done.code, done.err) == (0, "")
 
 

@@ -18,6 +18,7 @@ import pytest
 from boast_source.errors import LockedError
 from boast_source.runs.lock import SILENCE, lock
 from tests.support.sandbox_client import client_of
+from tests.support.waiting import arrived, until
 from tests.support.workplace import DYING, NO_REPORT, Workplace, finish, stored
 
 PENDING = "create table boast_data.pending_enrollments (contact_id text, sequence_id text)"
@@ -46,17 +47,10 @@ def ask(workplace, some):
         connection.executemany("insert into boast_data.pending_enrollments values (?, ?)", some)
 
 
-def wait_for(server, process, what, count=1):
-    deadline = time.monotonic() + 60
-    while server.control("GET", "counters")["arrived"].get(what, 0) < count and time.monotonic() < deadline:
-        assert process.poll() is None
-        time.sleep(0.02)
-
-
 def held(server, what="enrollments"):
     """From now on nothing of it is answered."""
     server.control("DELETE", "counters")
-    server.control("POST", "faults", {"kind": "hold", "seconds": 60, "path": what})
+    server.control("POST", "faults", {"kind": "hold", "seconds": 3600, "path": what})
 
 
 def test_a_push_that_breaks_leaves_the_load_and_its_views_and_says_so(night):
@@ -101,9 +95,9 @@ def test_a_stop_while_it_loads_ends_with_3_and_the_next_night_does_the_rest(nigh
     ask(workplace, free[:2])
     held(server)
     process = workplace.start("nightly", "--new-ledger", "--json")
-    wait_for(server, process, "GET sequence_enrollments")
+    arrived(server, "GET sequence_enrollments", process=process)
     process.send_signal(signal.SIGTERM)
-    done = finish(process, timeout=20)
+    done = finish(process)
     assert (done.code, done.json["status"]) == (3, "attention")
     assert workplace.sql("select exit_code, error from boast_data.runs") == [
         (3, "Stopped before it was done. The next run does the rest.")
@@ -119,11 +113,9 @@ def test_a_stop_while_dlt_is_at_work_sends_nothing_and_the_next_night_does_the_r
     ask(workplace, free[:2])
     process = workplace.start("nightly", "--new-ledger", "--json")
     folder = workplace.folder / "state" / "pipelines" / "boast" / place
-    while not (folder.is_dir() and any(folder.iterdir())):
-        assert process.poll() is None
-        time.sleep(0.001)
+    until(lambda: folder.is_dir() and any(folder.iterdir()), process=process)
     process.send_signal(signal.SIGTERM)
-    done = finish(process, timeout=60)
+    done = finish(process)
     assert (done.code, done.json["status"]) == (3, "attention")
     assert server.control("GET", "counters")["writes"] == {}
     assert workplace.boast("nightly", "--json", "--new-ledger").json["push"]["queried"] == 2
@@ -156,9 +148,9 @@ def test_a_stop_while_it_sends_ends_with_3_and_counts_what_was_done(night):
     rule = {"kind": "latency", "seconds": 0.2, "method": "POST", "path": "sequence_enrollments"}
     server.control("POST", "faults", rule)
     process = workplace.start("nightly", "--new-ledger", "--json")
-    wait_for(server, process, "POST sequence_enrollments")
+    arrived(server, "POST sequence_enrollments", process=process)
     process.send_signal(signal.SIGTERM)
-    done = finish(process, timeout=60)
+    done = finish(process)
     assert (done.code, done.json["push"]["unknown"]) == (3, 0)
     enrolled = done.json["push"]["enrolled"]
     assert 0 < enrolled < 100
@@ -172,7 +164,7 @@ def test_a_lock_left_by_a_process_that_died_is_taken_over(night):
     server, workplace, _ = night
     held(server)
     process = workplace.start("nightly")
-    wait_for(server, process, "GET sequence_enrollments")
+    arrived(server, "GET sequence_enrollments", process=process)
     process.kill()
     finish(process)
     assert (workplace.folder / "state" / "pipelines" / "boast.lock.json").exists()
@@ -204,10 +196,7 @@ def test_a_run_shows_life_for_other_machines(tmp_path):
     note = tmp_path / "boast.lock.json"
     with lock(pipeline, beat=0.01):
         os.utime(note, (0, 0))
-        deadline = time.monotonic() + 10
-        while note.stat().st_mtime == 0 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert note.stat().st_mtime > 0
+        until(lambda: note.stat().st_mtime > 0)
         with pytest.raises(LockedError, match=f"process {os.getpid()}"), lock(pipeline):
             pass
     assert not note.exists()
@@ -296,7 +285,7 @@ def test_a_warehouse_that_hangs_up_fails_the_night_and_the_next_one_does_everyth
     rule = {"kind": "latency", "seconds": 0.5, "method": method, "path": "sequence_enrollments"}
     server.control("POST", "faults", rule)
     process = workplace.start(*command)
-    wait_for(server, process, f"{method} sequence_enrollments", count=3)
+    arrived(server, f"{method} sequence_enrollments", 3, process=process)
     assert lose_connections(postgres) > 0
     done = finish(process)
     assert done.code == 1, done.err

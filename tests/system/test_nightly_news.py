@@ -13,6 +13,7 @@ from boast_source.runs.health import Waiting
 from boast_source.runs.notify import Known, news
 from boast_source.sandbox.world import Refused
 from tests.support.sandbox_client import client_of
+from tests.support.waiting import arrived
 from tests.support.webhook import SECRET, webhook
 from tests.support.workplace import NO_REPORT, finish
 
@@ -198,11 +199,10 @@ def test_a_configuration_that_cannot_work_is_told_and_recorded_by_the_next_run(n
 
 def test_a_run_that_never_ends_is_told_at_the_second_night_that_finds_it(night, hook):
     server, workplace, _ = night
-    server.control("POST", "faults", {"kind": "hold", "seconds": 60, "path": "enrollments", "times": 1})
+    server.control("POST", "faults", {"kind": "hold", "seconds": 3600, "path": "enrollments", "times": 1})
     server.control("DELETE", "counters")
     first = workplace.start("nightly")
-    while not server.control("GET", "counters")["arrived"].get("GET sequence_enrollments"):
-        assert first.poll() is None
+    arrived(server, "GET sequence_enrollments", process=first)
     codes, told = [], []
     for _ in range(3):
         codes.append(workplace.boast("nightly").code)

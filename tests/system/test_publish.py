@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import stat
 import subprocess
 import sys
@@ -11,6 +10,8 @@ import time
 
 import duckdb
 import pytest
+
+from tests.support.waiting import PATIENCE, until
 
 # Opens the copy for good and queries it, and opens it anew, every 10 ms until a line arrives; then says what it saw.
 DASHBOARD = """
@@ -80,7 +81,7 @@ def watch(script, path) -> subprocess.Popen:
 
 
 def told(process) -> dict:
-    out, _ = process.communicate("stop\n", timeout=60)
+    out, _ = process.communicate("stop\n", timeout=PATIENCE)
     return json.loads(out.splitlines()[-1])
 
 
@@ -174,14 +175,9 @@ def test_a_kill_while_it_is_written_leaves_the_old_copy_and_the_next_run_tidies_
     server, workplace, copy = published
     server.control("POST", "mutate", {"insert": 5})
     process = workplace.start("nightly")
-    end = time.monotonic() + 60
-    while not (begun := list(copy.parent.glob(".boast.duckdb.*.tmp"))) and time.monotonic() < end:
-        if process.poll() is not None:
-            break
-        time.sleep(0.002)
-    if begun:
-        time.sleep(after)
-        process.send_signal(signal.SIGKILL)
+    until(lambda: process.poll() is not None or list(copy.parent.glob(".boast.duckdb.*.tmp")))
+    time.sleep(after)
+    process.kill()
     process.communicate()
     assert ask(copy, "select sum(enrolled) from boast_data.sequence_performance")[0][0] in {80, 85}
     assert workplace.boast("nightly").code == 0

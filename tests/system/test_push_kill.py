@@ -12,6 +12,7 @@ import duckdb
 
 from boast_source.push.result import STATES
 from tests.support.sandbox_client import client_of
+from tests.support.waiting import until
 from tests.support.workplace import finish
 
 KILLS = int(os.environ.get("BOAST_KILLS", "6"))  # `make soak` asks for many more
@@ -97,9 +98,7 @@ def test_sigterm_lets_what_is_in_flight_end_and_leaves_nothing_unknown(sandbox, 
     rule = {"kind": "latency", "seconds": 0.2, "method": "POST", "path": "sequence_enrollments"}
     server.control("POST", "faults", rule)
     process = workplace.start("push", "--json", "--new-ledger")
-    deadline = time.monotonic() + 60
-    while not server.control("GET", "counters")["writes"] and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: server.control("GET", "counters")["writes"], process=process)
     process.send_signal(signal.SIGTERM)
     done = finish(process)
     assert done.code == 3, done.err

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from boast_source import boast_source
+from tests.support.waiting import until
 from tests.support.workplace import Workplace, finish, stored
 
 
@@ -123,10 +124,9 @@ def test_a_killed_run_leaves_no_scratch_behind_for_long(sandbox, workplace):
     temporary = workplace.folder / "tmp"
     temporary.mkdir()
     workplace.use(server, TMPDIR=str(temporary))
-    server.control("POST", "faults", {"kind": "hold", "seconds": 5, "path": "enrollments", "times": 1})
+    server.control("POST", "faults", {"kind": "hold", "seconds": 3600, "path": "enrollments", "times": 1})
     process = workplace.start("load")
-    while not list(temporary.glob("boast-scratch-*")):
-        assert process.poll() is None
+    until(lambda: list(temporary.glob("boast-scratch-*")), process=process)
     process.send_signal(signal.SIGKILL)
     finish(process)
     assert workplace.boast("load").code == 0

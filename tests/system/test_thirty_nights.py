@@ -20,6 +20,7 @@ import pytest
 from pyarrow import parquet
 
 from tests.support.sandbox_client import client_of
+from tests.support.waiting import until
 from tests.support.webhook import SECRET, webhook
 from tests.support.workplace import Done, finish
 
@@ -105,11 +106,7 @@ class Month:
         printed: list[str] = []
         reader = threading.Thread(target=lambda: printed.extend(iter(process.stderr.readline, "")), daemon=True)
         reader.start()
-        deadline = time.monotonic() + 120
-        while not reached(process, printed):
-            assert process.poll() is None, printed[-5:]
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
+        until(lambda: reached(process, printed), process=process)
         process.kill()
         process.wait()
         reader.join()
@@ -136,8 +133,7 @@ class Month:
         """Two starts at once: one finds the other alive."""
         self.server.control("POST", "faults", {"kind": "latency", "seconds": 1, "path": "enrollments", "times": 6})
         first = self.start()
-        while not self.arrived(LISTED)():
-            assert first.poll() is None
+        until(self.arrived(LISTED), process=first)
         assert self.night().code == 4
         self.codes.append(self.ended(first).code)
         self.seen.append((datetime.now(timezone.utc), self.server.truth()))
@@ -157,7 +153,7 @@ class Month:
             f'#!/bin/sh\n{sys.executable} -c "import sys, urllib.request as u; u.urlopen(sys.argv[1]).read()" "$1"\n'
         )
         browser.chmod(0o755)
-        done = finish(self.workplace.start("login", "--port", "0", "--timeout", "60", BROWSER=str(browser)))
+        done = finish(self.workplace.start("login", "--port", "0", "--timeout", "240", BROWSER=str(browser)))
         self.logs.append(done.err)  # where it says which address to open; the address itself is no secret
         assert done.code == 0, done.err
 
