@@ -6,13 +6,16 @@ STAMP_DEV := .venv/.dev
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 RESOLVE := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header
 LOCK := $(RESOLVE) pyproject.toml
-TESTS ?= tests
+TESTS ?= tests/unit tests/sandbox tests/warehouse tests/system
+# half as many again as there are processors: some tests wait for what they started
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() * 3 // 2)')
+PYTEST := -m pytest -q -n $(WORKERS) --dist worksteal
 LOWEST ?= 3.10
 HIGHEST ?= 3.13
 ENGINE_PYTHON ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-airflow test-dagster test-dbt test-kubernetes test-docker test-wheel soak lint format bench lock docs build clean
+.PHONY: help demo test test-unit test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-docker test-wheel soak lint format bench lock docs build clean
 
 help: ## print every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,16 +39,19 @@ $(STAMP_DEV): requirements-dev.lock pyproject.toml | $(BIN)/pip
 demo: $(STAMP_DEMO) ## set everything up, then run the main job on the embedded sandbox and DuckDB
 	@$(BIN)/boast demo
 
-test: $(STAMP_DEV) ## set everything up, then lint, check types and run the tests
+test: $(STAMP_DEV) ## set everything up, then lint, check types and run all tests; names the ten slowest
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest -q -n auto --dist worksteal $(TESTS)
+	@$(BIN)/python $(PYTEST) --durations=10 $(TESTS)
+
+test-unit: $(STAMP_DEV) ## the tests of functions, which need no server
+	@$(BIN)/python $(PYTEST) tests/unit
 
 test-lowest: $(STAMP_DEV) ## the tests with the oldest supported dependencies, on Python 3.10 if it is installed (or LOWEST=path)
 	@lowest=$$($(BIN)/python -c "from tests.support.installed import found; print(found('$(LOWEST)') or '$(BIN)/python')"); \
 	  $(BIN)/uv venv -q --seed --clear --no-python-downloads --python "$$lowest" .venv-lowest
 	@.venv-lowest/bin/python --version
 	@$(BIN)/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[sandbox,report,postgres,delta]' --group dev
-	@.venv-lowest/bin/python -m pytest -q -n auto --dist worksteal $(TESTS)
+	@.venv-lowest/bin/python $(PYTEST) $(TESTS)
 
 test-airflow: ## the shipped DAG on Airflow 3 itself, in an environment of its own
 test-dagster: ## the shipped assets on Dagster itself, in an environment of its own
@@ -53,6 +59,8 @@ test-dbt: ## the dbt sources on dbt itself, in an environment of its own
 test-kubernetes: ## the steps of the Dockerfile without Docker, the job against the schema of Kubernetes
 test-airflow test-dagster test-dbt test-kubernetes: test-%: $(STAMP_DEV) .venv-%/.made
 	@BOAST_ENGINE=$* BOAST_ENGINE_PYTHON=$(CURDIR)/.venv-$*/bin/python $(BIN)/pytest -q tests/engines
+
+test-engines: test-airflow test-dagster test-dbt test-kubernetes ## all of these
 
 test-docker: $(STAMP_DEV) ## the image itself; needs a Docker engine
 	@BOAST_ENGINE=docker $(BIN)/pytest -q tests/engines

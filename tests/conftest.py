@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+from collections import Counter
 from pathlib import Path
 
 import hypothesis
@@ -38,3 +40,16 @@ def wheel(tmp_path_factory) -> Path:
 def workplace(tmp_path) -> Workplace:
     (tmp_path / "home").mkdir()
     return Workplace(tmp_path)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how long each tier took, all workers together."""
+    seconds = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if path := re.match(r"tests/(\w+)/", getattr(report, "nodeid", "")):
+                seconds[path[1]] += getattr(report, "duration", 0)
+    if len(seconds) > 1:
+        terminalreporter.write_line(
+            "seconds of all workers: " + ", ".join(f"{tier} {spent:.0f}" for tier, spent in seconds.items())
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,29 @@ def test_one_gate_sends_enrollments():
                 assert path == gate, path
             if isinstance(node, ast.Attribute) and node.attr == "_write":
                 assert path == PACKAGE / "api" / "client.py", path
+
+
+def imported(path):
+    """The modules of dlt that a file imports, `dlt.x` for `from dlt import x` too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        yield from (name for name in names if name.split(".")[0] == "dlt")
+
+
+def test_only_the_warehouse_and_the_load_go_below_dlts_public_door():
+    below = {
+        (str(path.relative_to(PACKAGE)), name)
+        for path in PACKAGE.rglob("*.py")
+        for name in imported(path)
+        if not re.fullmatch(r"dlt(\.sources(\..*)?|\.destinations)?", name)
+    }
+    others = {where for where, _ in below if not where.startswith("warehouse/")}
+    assert others <= {"load/source.py", "load/load.py"}, below
+
+
+def test_few_places_are_excused_from_the_linter():
+    assert sum(path.read_text().count("noqa") for path in PACKAGE.rglob("*.py")) <= 25
 
 
 def test_the_door_shows_exactly_what_users_need():
