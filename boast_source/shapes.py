@@ -104,10 +104,10 @@ SHAPES: dict[str, Shape] = {
 
 HISTORY = "sequence_enrollments_history"
 
-# The views over them, see models/.
+# The views over them, see models/; each stands below those that it reads.
 VIEWS = (
     *("enrollment_history", "enrollment_daily", "enrollment_milestones", "enrollment_cohorts", "sequence_performance"),
-    *("push_requests", "pipeline_health"),
+    *("push_requests", "good_runs", "pipeline_health"),
 )
 
 

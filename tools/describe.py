@@ -25,7 +25,6 @@ FRESHNESS = {
     "loaded_at_field": "finished_at",
     "config": {
         "freshness": {
-            "filter": "listed is not null and exit_code in (0, 3)",
             "warn_after": {"count": 26, "period": "hour"},
             "error_after": {"count": 50, "period": "hour"},
         }
@@ -42,7 +41,7 @@ def sources(document: dict[str, Any]) -> str:
 
 
 def _fresh(entry: dict[str, Any]) -> dict[str, Any]:
-    if entry["name"] != "runs":
+    if entry["name"] != "good_runs":
         return entry
     return {"name": entry["name"], "description": entry["description"], **FRESHNESS, "columns": entry["columns"]}
 

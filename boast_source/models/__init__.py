@@ -1,11 +1,12 @@
 """The views: one `.sql` file each, in DuckDB's dialect with bare table names, as a person can paste it into a console.
 
-They are created in the dataset, translated where it is not DuckDB. A table that is not there counts as
-empty.
+They are created in the dataset, translated where it is not DuckDB, with every name qualified. A table that does not
+exist yet counts as empty, so every view always exists.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from importlib import resources
@@ -15,94 +16,104 @@ from boast_source import warehouse
 from boast_source.errors import DestinationError
 from boast_source.models.comments import comment
 from boast_source.models.schema import relations
+from boast_source.shapes import VIEWS
 from boast_source.warehouse.dialect import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection
 
     from boast_source.warehouse import SqlClient
 
-# The tables that a view cannot do without (of those of EMPTY, an empty one does); a view stands below those it reads.
-NEEDS = {
-    "enrollment_history": ("sequence_enrollments_history",),
-    "enrollment_daily": ("sequence_enrollments_history",),
-    "enrollment_milestones": ("sequence_enrollments", "sequence_enrollments_history"),
-    "enrollment_cohorts": ("sequence_enrollments", "sequence_enrollments_history"),
-    "sequence_performance": ("sequence_enrollments", "sequence_enrollments_history"),
-    "push_requests": ("push_ledger",),
-    "pipeline_health": ("runs", "sequence_enrollments"),
-}
-EMPTY = {
-    "sequences": "select cast(null as varchar) as id, cast(null as varchar) as name where 1 = 0",
-    "responses": "select cast(null as varchar) as id, cast(null as timestamptz) as created where 1 = 0",
-    "push_ledger": "select cast(null as varchar) as request_key, cast(null as varchar) as state,"
-    " cast(null as bigint) as event where 1 = 0",
-}
+OTHER_COLUMNS = "42P16"  # Postgres: a view cannot be replaced by one whose columns differ in more than what is added
 
 
 def create(
     client: SqlClient,
-    names: Sequence[str] = tuple(NEEDS),
     *,
     time_zone: str,
     on_refused: Callable[[DestinationError], None] | None = None,
 ) -> list[str]:
-    """Create or replace these views, where their tables are there, and say what everything is; returns those created.
+    """Create or replace the views, and comment on everything; returns the names of those created.
 
-    `time_zone`: an IANA name, for the days of `enrollment_daily`.
+    None is created where the destination has no views, and in a dataset that has none of our tables.
 
-    Raises DestinationError when the destination refuses one, after the others are made, unless `on_refused` takes it.
+    Args:
+        time_zone: an IANA name, for days and months.
+        on_refused: told of each view that the destination refuses.
+
+    Raises DestinationError when the destination refuses one, after the others are created, unless `on_refused` is
+    given.
     """
-    made: list[str] = []
-    refused: list[DestinationError] = []
     if client.capabilities.sqlglot_dialect == "sqlite":
-        return made  # dlt attaches a file per dataset there, and a view cannot name a table of an attached file
+        return []  # dlt attaches a file per dataset there, and a view cannot name a table of an attached file
     with warehouse.migrating(client):
-        wanted = {*(table for name in names for table in NEEDS[name]), *EMPTY}
-        there = {t for t in wanted if warehouse.columns_in(client, client.make_qualified_table_name(t))}
-        for name in names:
-            if not there.issuperset(NEEDS[name]):
-                continue
-            try:
-                with warehouse.explained():
-                    client.execute_sql(statement(client, name, there, time_zone))
-                made.append(name)
-            except DestinationError as error:
-                refused.append(error)
+        read = {name for view in VIEWS for _, name in _read().findall(text(view))}
+        there = {t for t in read.difference(VIEWS) if warehouse.columns_in(client, client.make_qualified_table_name(t))}
+        if not there:
+            return []
+        refusals = {name: _refusal(client, name, there, time_zone) for name in VIEWS}
+        if any(_has_other_columns(error) for error in refusals.values()):
+            with contextlib.suppress(DestinationError):  # somebody's own view reads one of ours
+                drop(client)
+                refusals = {name: _refusal(client, name, there, time_zone) for name in VIEWS}
         comment(client)
-    for reason in refused:
+    for reason in filter(None, refusals.values()):
         if on_refused is None:
             raise reason
         on_refused(reason)
-    return made
+    return [name for name, reason in refusals.items() if reason is None]
+
+
+def _refusal(client: SqlClient, name: str, there: Collection[str], time_zone: str) -> DestinationError | None:
+    """Create or replace a view; returns why it could not be."""
+    try:
+        with warehouse.explained():
+            client.execute_sql(statement(client, name, there, time_zone))
+    except DestinationError as error:
+        return error
+    return None
+
+
+def _has_other_columns(error: DestinationError | None) -> bool:
+    reason = getattr(getattr(error, "__context__", None), "dbapi_exception", None)
+    return getattr(reason, "pgcode", None) == OTHER_COLUMNS
 
 
 def drop(client: SqlClient) -> None:
-    """Drop the views, where a view keeps its tables from being dropped; `create` makes them again.
+    """Drop all views or none, where a view keeps its tables from being dropped; `create` makes them again.
 
     Raises DestinationError when the destination refuses, as Postgres does when somebody's own view reads one of ours.
     """
     if client.capabilities.sqlglot_dialect in {"postgres", "redshift"}:
-        with warehouse.explained():
-            for name in reversed(NEEDS):
+        with warehouse.explained(), client.begin_transaction():
+            for name in reversed(VIEWS):
                 client.execute_sql(f"drop view if exists {client.make_qualified_table_name(name)}")
 
 
 def statement(client: SqlClient, name: str, there: Collection[str], time_zone: str) -> str:
-    """The `create or replace view` of a view, in the destination's dialect. `there`: the tables that exist."""
+    """Return the `create or replace view` of a view, in the destination's dialect. `there`: the tables that exist."""
     view = client.make_qualified_table_name(name)
-    return f"create or replace view {view} as\n{_for(client, written(name, there, time_zone), there)}"
+    return f"create or replace view {view} as\n{_for(client, written(name, there, time_zone), {*there, *VIEWS})}"
 
 
 def ask(client: SqlClient, sql: str) -> list[dict[str, Any]]:
-    """The rows of a query in DuckDB's dialect over tables and views of the dataset, by their bare names."""
+    """Return the rows of a query in DuckDB's dialect over tables and views of the dataset, by their bare names."""
     with client.execute_query(_for(client, sql, relations())) as cursor:
         names = [str(name).lower() for name in cursor.columns_schema]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def newest_good_run(client: SqlClient) -> str | None:
+    """Return the id of the newest run that `good_runs` knows, also where the view cannot be; None: there is none.
+
+    The table `runs` must exist. Raises what the destination raises.
+    """
+    newest = f"with good as (\n{text('good_runs')})\nselect run_id from good order by finished_at desc limit 1"
+    return next((str(row["run_id"]) for row in ask(client, newest)), None)
+
+
 def _for(client: SqlClient, sql: str, there: Collection[str]) -> str:
-    """A query in the destination's dialect, with the names of the dataset."""
+    """Return a query in the destination's dialect, with the names of the dataset."""
 
     def qualified(table: str) -> str:
         path = client.make_qualified_table_name_path(table, quote=False)
@@ -112,16 +123,30 @@ def _for(client: SqlClient, sql: str, there: Collection[str]) -> str:
 
 
 def renamed(sql: str, there: Collection[str], name_of: Callable[[str], str]) -> str:
-    """A query whose tables, those that are there, have other names; a CTE is never called like one of them."""
+    """Return a query whose tables, those that are there, have other names; no CTE may be called like one of them."""
     return _read().sub(lambda m: f"{m[1]} {name_of(m[2]) if m[2] in there else m[2]}", sql)
 
 
 def written(name: str, there: Collection[str], time_zone: str) -> str:
-    """A view as it is written, with an empty table as CTE for each that it may read and that is not there."""
+    """Return a view as it is written, with an empty relation as a CTE for each table that it reads and is not there."""
     sql = text(name).rstrip().replace("at time zone 'UTC'", f"at time zone '{time_zone}'")
-    lacking = sorted({table for _, table in _read().findall(sql) if table in EMPTY} - set(there))
-    empty = "".join(f"{table} as ({EMPTY[table]}),\n\n" for table in lacking)
-    return re.sub(r"^with ", f"with {empty}", sql, count=1, flags=re.MULTILINE) if empty else sql
+    lacking = sorted({table for _, table in _read().findall(sql)}.difference(there, VIEWS))
+    if not lacking:
+        return sql
+    comments, start, query = re.split(r"^(?=with |select\b)(with )?", sql, maxsplit=1, flags=re.MULTILINE)
+    ctes = ",\n\n".join(f"{table} as ({empty(table)})" for table in lacking)
+    return f"{comments}with {ctes}{',' if start else ''}\n\n{query}"
+
+
+def empty(table: str) -> str:
+    """Return a query for no row with the columns of a table, in their types. JSON is left out: no view reads any."""
+    # sqlglot takes DuckDB's varchar for text, which Postgres tells apart
+    columns = {
+        name: column.data_type.replace("varchar", "character varying")
+        for name, column in relations()[table].columns.items()
+    }
+    typed = ", ".join(f"cast(null as {kind}) as {name}" for name, kind in columns.items() if kind != "json")
+    return f"select {typed} from (select 1 as one) as nothing where one = 0"
 
 
 @functools.cache
@@ -131,5 +156,5 @@ def _read() -> re.Pattern[str]:
 
 
 def text(name: str) -> str:
-    """The SQL of a view as it is written."""
+    """Return the SQL of a view as it is written."""
     return (resources.files(__name__) / f"{name}.sql").read_text(encoding="utf-8")

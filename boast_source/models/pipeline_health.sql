@@ -1,34 +1,29 @@
--- One row: is all well? Freshness, the last run, listed against stored, what waits for a person.
--- `last_success_at`: the end of the last run that listed the enrollments of all its accounts and verified them, whatever else of it
--- failed; where accounts have runs of their own, that of the account that waits longest for one (an account that no run listed for
--- 30 days has left). `verified` and `listed` are of the last such run, `stored` is what is here now and not missing. `waiting`:
--- requests that are held, refused or unknown.
+-- One row: is all well? Freshness, the last run, listed against stored, what needs an operator.
+-- `last_success_at`: the end of the last good run (`good_runs`); where accounts have runs of their own, that of the account that has
+-- waited longest for one (an account that no run listed for 30 days has left). `verified` and `listed` are of the last good run, `stored`
+-- is what is here now and not missing. `waiting`: requests that are held, refused or unknown.
 -- What a clock that ran ahead recorded in the future is left out until then.
 -- (No `cross join`: DuckDB 1.4 writes it as a comma, which a left join then binds otherwise, where the copy for dashboards reads it.)
-with past as (
-    select * from runs where finished_at <= current_timestamp + interval '1' hour
-),
-
-last_run as (
+with last_run as (
     select run_id, command, status, exit_code, finished_at, error
-    from (select *, row_number() over (order by finished_at desc, started_at desc) as place from past) as ranked
+    from (
+        select *, row_number() over (order by finished_at desc, started_at desc) as place
+        from runs
+        where date_diff('second', current_timestamp, finished_at) <= 3600
+    ) as ranked
     where place = 1
 ),
 
 last_success as (
-    select run_id, finished_at, verified, listed
-    from (
-        select *, row_number() over (order by finished_at desc, started_at desc) as place
-        from past
-        where listed is not null and verified in ('exact', 'covered', 'moving')
-    ) as ranked
+    select finished_at, verified, listed
+    from (select *, row_number() over (order by finished_at desc, started_at desc) as place from good_runs) as ranked
     where place = 1
 ),
 
 lists as (
     select account_ids, max(finished_at) as listed_at
-    from past
-    where listed is not null and verified in ('exact', 'covered', 'moving') and finished_at > current_timestamp - interval '30' day
+    from good_runs
+    where date_diff('second', finished_at, current_timestamp) <= 2592000
     group by account_ids
 ),
 

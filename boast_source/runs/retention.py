@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boast_source import runs, warehouse
+from boast_source import models, runs, warehouse
 from boast_source.warehouse import delta
 
 if TYPE_CHECKING:
@@ -68,12 +68,13 @@ def forget_runs(client: SqlClient, keep: timedelta) -> None:
     ends = client.execute_sql(f"select finished_at from {name} where finished_at is not null order by 1 desc limit 2")
     before = _now([end for (end,) in ends or ()]) - keep
     newest = "select run_id from {name} where {what} order by finished_at desc limit 1"
-    good = f"listed is not null and exit_code in ({runs.DONE}, {runs.ATTENTION})"
     kept = [
         row[0]
-        for what in ("sent > 0", good, "told is not null")
+        for what in ("sent > 0", "told is not null")
         for row in client.execute_sql(newest.format(name=name, what=what)) or ()
     ]
+    if good := models.newest_good_run(client):
+        kept.append(good)
     marks = f" and run_id not in ({', '.join(['%s'] * len(kept))})" if kept else ""
     client.execute_sql(f"delete from {name} where started_at < %s{marks}", before, *kept)
 

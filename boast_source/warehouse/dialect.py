@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def _timestamp_diff(until: exp.Expression, since: exp.Expression) -> exp.Expression:
+    return exp.TimestampDiff(this=until, expression=since, unit=exp.var("SECOND"))
+
+
+def _epoch_of_interval(until: exp.Expression, since: exp.Expression) -> exp.Expression:
+    return exp.cast(exp.Extract(this=exp.var("EPOCH"), expression=exp.Sub(this=until, expression=since)), "bigint")
+
+
+# Seconds between two moments, where sqlglot's translation counts days (MySQL), takes dates only (BigQuery), or counts
+# on the clock of the session's time zone, an hour wrong across a change to summer time (Postgres).
+_ELAPSED = {"mysql": _timestamp_diff, "bigquery": _timestamp_diff, "postgres": _epoch_of_interval}
+
+
 @functools.lru_cache(maxsize=64)  # a night asks for the views twice, and they take a quarter of a second
 def translated(sql: str, dialect: str | None) -> str:
     """One statement in the dialect (a name of sqlglot's); what is ordered by is never null, so each orders nulls as
@@ -22,6 +35,9 @@ def translated(sql: str, dialect: str | None) -> str:
     if dialect == "duckdb":
         return sql
     query = sqlglot.parse_one(sql, read="duckdb")
+    for passed in list(query.find_all(exp.DateDiff)):
+        if dialect in _ELAPSED and passed.text("unit").upper() == "SECOND":
+            passed.replace(_ELAPSED[dialect](passed.this, passed.expression))
     small = Dialect.get_or_raise(dialect).NULL_ORDERING == "nulls_are_small"
     for ordered in query.find_all(exp.Ordered):
         ordered.set("nulls_first", bool(ordered.args.get("desc")) != small)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from boast_source import models, warehouse
 from boast_source.errors import DestinationError
+from boast_source.shapes import SEQUENCE_ENROLLMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,7 +84,8 @@ def read(client: SqlClient, time_zone: str) -> Figures:
     """
     refused: list[DestinationError] = []
     made = models.create(client, time_zone=time_zone, on_refused=refused.append)
-    if "sequence_performance" not in made or "pipeline_health" not in made:
+    loaded = warehouse.columns_in(client, client.make_qualified_table_name(SEQUENCE_ENROLLMENTS.name))
+    if not loaded or "sequence_performance" not in made or "pipeline_health" not in made:
         raise next(iter(refused), None) or DestinationError(
             f"There is nothing to report: the dataset {client.dataset_name} has no enrollments, or no views",
             hint="Run `boast load` first, with the same --destination and --dataset.",

@@ -41,10 +41,10 @@ SELECT
   responded_at,
   CASE
     WHEN completed_at >= created_at
-    THEN DATE_DIFF(completed_at, created_at, SECOND) / 3600.0
+    THEN TIMESTAMP_DIFF(completed_at, created_at, SECOND) / 3600.0
   END AS hours_to_complete,
   CASE
     WHEN responded_at >= created_at
-    THEN DATE_DIFF(responded_at, created_at, SECOND) / 3600.0
+    THEN TIMESTAMP_DIFF(responded_at, created_at, SECOND) / 3600.0
   END AS hours_to_respond
 FROM moments

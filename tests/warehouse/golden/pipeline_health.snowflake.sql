@@ -1,10 +1,4 @@
-WITH past AS (
-  SELECT
-    *
-  FROM runs
-  WHERE
-    finished_at <= CURRENT_TIMESTAMP() + INTERVAL '1 HOUR'
-), last_run AS (
+WITH last_run AS (
   SELECT
     run_id,
     command,
@@ -16,13 +10,14 @@ WITH past AS (
     SELECT
       *,
       ROW_NUMBER() OVER (ORDER BY finished_at DESC, started_at DESC) AS place
-    FROM past
+    FROM runs
+    WHERE
+      DATEDIFF(SECOND, CURRENT_TIMESTAMP(), finished_at) <= 3600
   ) AS ranked
   WHERE
     place = 1
 ), last_success AS (
   SELECT
-    run_id,
     finished_at,
     verified,
     listed
@@ -30,9 +25,7 @@ WITH past AS (
     SELECT
       *,
       ROW_NUMBER() OVER (ORDER BY finished_at DESC, started_at DESC) AS place
-    FROM past
-    WHERE
-      NOT listed IS NULL AND verified IN ('exact', 'covered', 'moving')
+    FROM good_runs
   ) AS ranked
   WHERE
     place = 1
@@ -40,11 +33,9 @@ WITH past AS (
   SELECT
     account_ids,
     MAX(finished_at) AS listed_at
-  FROM past
+  FROM good_runs
   WHERE
-    NOT listed IS NULL
-    AND verified IN ('exact', 'covered', 'moving')
-    AND finished_at > CURRENT_TIMESTAMP() - INTERVAL '30 DAY'
+    DATEDIFF(SECOND, finished_at, CURRENT_TIMESTAMP()) <= 2592000
   GROUP BY
     account_ids
 ), accounts_listed AS (

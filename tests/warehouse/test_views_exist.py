@@ -1,0 +1,72 @@
+"""Every view always exists, with the same columns and types, whatever was loaded and pushed so far."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from boast_source import models
+from boast_source.models.schema import relations
+from boast_source.shapes import VIEWS
+
+TABLES = [name for name, relation in relations().items() if not relation.is_view]
+READ = ["sequence_enrollments", "sequence_enrollments_history", "sequences", "responses", "push_ledger", "runs"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_all_views_are_there_with_their_types_whichever_tables_come_first(place, seed):
+    """On Postgres a view keeps the types that it had first, so those over nothing must be right."""
+    order = random.Random(seed).sample(TABLES, len(TABLES))
+    expected = place.declared_types()
+    for name in order:
+        place.declared(name)
+        made = place.views()
+        assert made in ([], list(VIEWS))
+        assert (made == []) == set(READ).isdisjoint(place.types())
+        for view in made:
+            assert list(place.types()[view].items()) == list(expected[view].items()), (name, view)
+            rows = place.rows(f"select * from boast_data.{view}")
+            assert len(rows) == (view == "pipeline_health"), (name, view)
+    assert place.rows("select stored, missing, waiting, last_run_id from boast_data.pipeline_health") == [
+        (0, 0, 0, None)
+    ]
+
+
+def test_a_dataset_with_nothing_of_ours_gets_no_views(place):
+    place.table("somebodys", {"id": "text"}, [])
+    assert place.views() == []
+    assert list(place.types()) == ["somebodys"]
+
+
+def test_a_view_whose_columns_come_in_another_order_than_before_is_replaced(place):
+    """An unknown field of the API takes its place among the known ones."""
+    place.declared("runs")
+    assert place.views() == list(VIEWS)
+    columns = place.types()["enrollment_history"]
+    stored = {name: kind for name, kind in columns.items() if name not in {"valid_from", "valid_to", "is_current"}}
+    place.table("sequence_enrollments_history", {"id": "text", "channel": "text", **stored}, [])
+    assert place.views() == list(VIEWS)
+    assert "channel" in place.types()["enrollment_history"]
+
+
+def test_somebodys_own_view_over_ours_stays_and_ours_are_replaced(place):
+    place.declared("sequence_enrollments_history")
+    place.views()
+    place.client.execute_sql("create view boast_data.mine as select id, status from boast_data.enrollment_history")
+    assert place.views() == list(VIEWS)
+    assert place.rows("select * from boast_data.mine") == []
+
+
+@pytest.mark.parametrize("place", ["postgres"], indirect=True)  # DuckDB replaces a view whatever its columns
+def test_a_view_that_cannot_make_room_for_its_new_columns_is_told_and_no_other_is_lost(place):
+    place.declared("sequence_enrollments_history")
+    place.views()
+    place.client.execute_sql("alter view boast_data.enrollment_daily rename column day to date")
+    place.client.execute_sql("create view boast_data.mine as select * from boast_data.enrollment_daily")
+    told = []
+    assert models.create(place.client, time_zone="UTC", on_refused=told.append) == [
+        name for name in VIEWS if name != "enrollment_daily"
+    ]
+    assert ["enrollment_daily" in str(error) or "column" in str(error) for error in told] == [True]
+    assert set(VIEWS) < set(place.types())
