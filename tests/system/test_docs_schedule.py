@@ -21,9 +21,7 @@ def lines(text):
 
 
 def test_every_shipped_file_is_named_and_every_named_file_is_there():
-    named = {
-        (ROOT / "docs" / found).resolve() for text in DOCS.values() for found in re.findall(r"\]\(([^)]+)\)", text)
-    }
+    named = {(ROOT / "docs" / found).resolve() for text in DOCS.values() for found in re.findall(r"\]\(([^)#]+)", text)}
     assert all(path.exists() for path in named), named
     folders = [folder for folder in (ROOT / "pipelines").iterdir() if folder.is_dir() and folder.name != "__pycache__"]
     shipped = {path.resolve() for folder in folders for path in folder.iterdir() if path.is_file()}
