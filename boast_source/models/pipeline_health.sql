@@ -2,6 +2,7 @@
 -- `last_success_at`: the end of the last good run (`good_runs`); where accounts have runs of their own, that of the account that has
 -- waited longest for one (an account that no run listed for 30 days has left). `verified` and `listed` are of the last good run, `stored`
 -- is what is here now and not missing. `waiting`: requests that are held, refused or unknown.
+-- `last_*`: of the last load, push or nightly; a report that succeeds does not hide a night that failed.
 -- What a clock that ran ahead recorded in the future is left out until then.
 -- (No `cross join`: DuckDB 1.4 writes it as a comma, which a left join then binds otherwise, where the copy for dashboards reads it.)
 with last_run as (
@@ -9,7 +10,7 @@ with last_run as (
     from (
         select *, row_number() over (order by finished_at desc, started_at desc) as place
         from runs
-        where date_diff('second', current_timestamp, finished_at) <= 3600
+        where date_diff('second', current_timestamp, finished_at) <= 3600 and command not in ('report', 'prepare')
     ) as ranked
     where place = 1
 ),

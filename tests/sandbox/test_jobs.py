@@ -145,3 +145,11 @@ def test_a_record_of_another_dataset_waits_for_that_dataset(place, monkeypatch):
         rows = connection.sql("select command from other_data.runs order by started_at").fetchall()
     assert rows == [("push",), ("load",)]
     assert kept(place) == []
+
+
+def test_a_report_that_succeeds_does_not_hide_a_run_that_failed(place):
+    load_job()
+    refused(push_job)
+    report_job(place="report.html")
+    found = status(pipeline_for("duckdb", "boast_data"), max_age=None, patience=5, on_wait=print)
+    assert (found.health["last_command"], found.health["last_exit_code"]) == ("push", 2)

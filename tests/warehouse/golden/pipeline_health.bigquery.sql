@@ -13,6 +13,7 @@ WITH last_run AS (
     FROM runs
     WHERE
       TIMESTAMP_DIFF(finished_at, CURRENT_TIMESTAMP(), SECOND) <= 3600
+      AND NOT command IN ('report', 'prepare')
   ) AS ranked
   WHERE
     place = 1

@@ -13,6 +13,7 @@ WITH last_run AS (
     FROM runs
     WHERE
       DATEDIFF(SECOND, CURRENT_TIMESTAMP(), finished_at) <= 3600
+      AND NOT command IN ('report', 'prepare')
   ) AS ranked
   WHERE
     place = 1
