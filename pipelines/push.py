@@ -1,4 +1,4 @@
-"""Enroll and remove whom the table `pending_enrollments` asks for, to copy and edit: `python pipelines/push.py`."""
+"""Enroll and remove contacts listed in `pending_enrollments`, to copy and edit: `python pipelines/push.py`."""
 
 import sys
 
