@@ -47,7 +47,9 @@ select
     c.responded_in_30_days,
     c.completed_in_30_days * 1.0 / c.enrolled as completion_rate_30_days,
     c.responded_in_30_days * 1.0 / c.enrolled as response_rate_30_days,
-    coalesce(date_diff('day', c.month, cast(n.moment as date)) >= 61, false) as had_30_days
+    coalesce(date_diff('day', c.month, cast(n.moment as date)) >= 61, false) as had_30_days,
+    a.name as account_name
 from cohorts as c
 inner join newest as n on 1 = 1
 left join sequences as s on s.id = c.sequence_id
+left join accounts as a on a.id = c.account_id

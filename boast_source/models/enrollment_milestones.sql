@@ -1,16 +1,26 @@
 -- One row per enrollment, as it is now, with the moments that matter and how long they took: what the figures are made of.
--- `enrolled_at`: `created_at`, else the first `updated_at`. `completed_at`: the `updated_at` with which `completed` was first
--- seen; `responded_at`: the response's `created` where responses are loaded, else the `updated_at` with which the response was
--- first seen. Hours count from `created_at`, for those that are completed or have a response now; null where the clocks
--- contradict each other.
-with firsts as (
-    select
-        id,
-        min(case when version = 1 then coalesce(created_at, updated_at, observed_at) end) as began,
-        min(case when missing_since is null and status = 'completed' then updated_at end) as completed_at,
-        min(case when missing_since is null and response_id is not null then updated_at end) as responded_at
-    from sequence_enrollments_history
-    group by id
+-- `enrolled_at`: `created_at`, else the first `updated_at`. `completed_at`, `removed_at`: the `updated_at` of the version in which that
+-- status was first seen, for those that have it now. `responded_at`: the response's `created` where responses are loaded, else the
+-- `updated_at` of the version in which a response was first seen. Hours count from `created_at`; null where the clocks contradict each
+-- other.
+with ended as (
+    select id, status, updated_at
+    from (
+        select id, status, updated_at, row_number() over (partition by id, status order by version) as place
+        from sequence_enrollments_history
+        where missing_since is null and status in ('completed', 'removed')
+    ) as ranked
+    where place = 1
+),
+
+answered as (
+    select id, updated_at
+    from (
+        select id, updated_at, row_number() over (partition by id order by version) as place
+        from sequence_enrollments_history
+        where missing_since is null and response_id is not null
+    ) as ranked
+    where place = 1
 ),
 
 moments as (
@@ -24,12 +34,19 @@ moments as (
         e.missing_since,
         e.created_at,
         e.updated_at,
-        coalesce(e.created_at, f.began) as enrolled_at,
-        case when e.status = 'completed' then f.completed_at end as completed_at,
-        case when e.response_id is not null then coalesce(r.created, f.responded_at) end as responded_at
+        coalesce(e.created_at, f.created_at, f.updated_at, f.observed_at) as enrolled_at,
+        case when e.status = 'completed' then d.updated_at end as completed_at,
+        case when e.response_id is not null then coalesce(r.created, w.updated_at) end as responded_at,
+        case when e.status = 'removed' then d.updated_at end as removed_at,
+        s.name as sequence_name,
+        a.name as account_name
     from sequence_enrollments as e
-    left join firsts as f on f.id = e.id
+    left join sequence_enrollments_history as f on f.id = e.id and f.version = 1
+    left join ended as d on d.id = e.id and d.status = e.status
+    left join answered as w on w.id = e.id
     left join responses as r on r.id = e.response_id
+    left join sequences as s on s.id = e.sequence_id
+    left join accounts as a on a.id = e.account_id
 )
 
 select
@@ -45,5 +62,9 @@ select
     completed_at,
     responded_at,
     case when completed_at >= created_at then date_diff('second', created_at, completed_at) / 3600.0 end as hours_to_complete,
-    case when responded_at >= created_at then date_diff('second', created_at, responded_at) / 3600.0 end as hours_to_respond
+    case when responded_at >= created_at then date_diff('second', created_at, responded_at) / 3600.0 end as hours_to_respond,
+    removed_at,
+    case when removed_at >= created_at then date_diff('second', created_at, removed_at) / 3600.0 end as hours_to_remove,
+    sequence_name,
+    account_name
 from moments

@@ -59,7 +59,9 @@ select
     f.median_hours_to_complete,
     f.median_hours_to_respond,
     f.first_enrolled_at,
-    f.last_enrolled_at
+    f.last_enrolled_at,
+    a.name as account_name
 from figures as f
-left join gone as g on g.account_id = f.account_id and g.sequence_id = f.sequence_id
+left join gone as g on g.account_id is not distinct from f.account_id and g.sequence_id is not distinct from f.sequence_id
 left join sequences as s on s.id = f.sequence_id
+left join accounts as a on a.id = f.account_id

@@ -38,6 +38,9 @@ def translated(sql: str, dialect: str | None) -> str:
     for passed in list(query.find_all(exp.DateDiff)):
         if dialect in _ELAPSED and passed.text("unit").upper() == "SECOND":
             passed.replace(_ELAPSED[dialect](passed.this, passed.expression))
+    for moved in list(query.find_all(exp.Sub)) if dialect == "mysql" else ():
+        if isinstance(moved.this, exp.Cast) and moved.this.is_type("date"):  # a date less days; MySQL would see numbers
+            moved.replace(exp.DateSub(this=moved.this, expression=moved.expression, unit=exp.var("DAY")))
     small = Dialect.get_or_raise(dialect).NULL_ORDERING == "nulls_are_small"
     for ordered in query.find_all(exp.Ordered):
         ordered.set("nulls_first", bool(ordered.args.get("desc")) != small)

@@ -77,67 +77,8 @@ def enrollments(place, history: list[dict]) -> None:
     place.table("sequence_enrollments", COLUMNS, newest(history))
 
 
-def happened(row: dict, before: str) -> datetime:
-    if row["missing_since"]:
-        return row["missing_since"]
-    if row["updated_at"] is None or before == "missing":
-        return row["observed_at"]
-    return max(row["updated_at"], row["created_at"]) if row["created_at"] else row["updated_at"]
-
-
 def state(row: dict) -> str:
     return "missing" if row["missing_since"] else row["status"] or "none"
-
-
-@pytest.mark.parametrize("zone", ["UTC", "Australia/Sydney"])
-def test_the_daily_figures_equal_a_replay_of_every_day(place, zone):
-    history = random_history(5, orderly=True)
-    enrollments(place, history)
-    place.views(zone)
-
-    def day(moment):
-        return moment.astimezone(ZoneInfo(zone)).date()
-
-    lives = defaultdict(list)
-    for row in history:
-        lives[row["id"]].append(row)
-    counted = defaultdict(lambda: [0, 0, 0])
-    days = set()
-    for life in lives.values():
-        key = (life[0]["account_id"], life[0]["sequence_id"])
-        began = day(life[0]["created_at"] or life[0]["updated_at"])
-        counted[(began, *key)][0] += 1
-        days.add(began)
-        before = "active"
-        for row in life:
-            if state(row) != before:
-                days.add(day(happened(row, before)))
-                if state(row) in KINDS and before != "missing":
-                    counted[(day(happened(row, before)), *key)][KINDS[state(row)]] += 1
-            before = state(row)
-
-    def active_at_the_end_of(when, key):
-        total = 0
-        for life in lives.values():
-            began = day(life[0]["created_at"] or life[0]["updated_at"])
-            if (life[0]["account_id"], life[0]["sequence_id"]) == key and began <= when:
-                befores = ["active", *map(state, life)]
-                past = [row for row, before in zip(life, befores, strict=False) if day(happened(row, before)) <= when]
-                total += state(past[-1]) == "active" if past else 1
-        return total
-
-    got = place.rows(
-        "select day, account_id, sequence_id, enrolled, completed, removed, other_changes, active"
-        " from boast_data.enrollment_daily order by account_id, sequence_id, day"
-    )
-    assert {row[0] for row in got} == days
-    running = defaultdict(int)
-    for when, account, sequence, enrolled, completed, removed, other, active in got:
-        assert [enrolled, completed, removed] == counted[when, account, sequence]
-        assert active == active_at_the_end_of(when, (account, sequence))
-        running[account, sequence] += enrolled - completed - removed + other
-        assert active == running[account, sequence]
-    assert sum(row[3] for row in got) == len(lives)
 
 
 @pytest.mark.parametrize("seed", range(3))

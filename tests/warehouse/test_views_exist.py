@@ -11,7 +11,15 @@ from boast_source.models.schema import relations
 from boast_source.shapes import VIEWS
 
 TABLES = [name for name, relation in relations().items() if not relation.is_view]
-READ = ["sequence_enrollments", "sequence_enrollments_history", "sequences", "responses", "push_ledger", "runs"]
+READ = [
+    "accounts",
+    "sequence_enrollments",
+    "sequence_enrollments_history",
+    "sequences",
+    "responses",
+    "push_ledger",
+    "runs",
+]
 
 
 @pytest.mark.parametrize("seed", range(3))

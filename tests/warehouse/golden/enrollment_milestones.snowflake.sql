@@ -1,12 +1,35 @@
-WITH firsts AS (
+WITH ended AS (
   SELECT
     id,
-    MIN(CASE WHEN version = 1 THEN COALESCE(created_at, updated_at, observed_at) END) AS began,
-    MIN(CASE WHEN missing_since IS NULL AND status = 'completed' THEN updated_at END) AS completed_at,
-    MIN(CASE WHEN missing_since IS NULL AND NOT response_id IS NULL THEN updated_at END) AS responded_at
-  FROM sequence_enrollments_history
-  GROUP BY
-    id
+    status,
+    updated_at
+  FROM (
+    SELECT
+      id,
+      status,
+      updated_at,
+      ROW_NUMBER() OVER (PARTITION BY id, status ORDER BY version) AS place
+    FROM sequence_enrollments_history
+    WHERE
+      missing_since IS NULL AND status IN ('completed', 'removed')
+  ) AS ranked
+  WHERE
+    place = 1
+), answered AS (
+  SELECT
+    id,
+    updated_at
+  FROM (
+    SELECT
+      id,
+      updated_at,
+      ROW_NUMBER() OVER (PARTITION BY id ORDER BY version) AS place
+    FROM sequence_enrollments_history
+    WHERE
+      missing_since IS NULL AND NOT response_id IS NULL
+  ) AS ranked
+  WHERE
+    place = 1
 ), moments AS (
   SELECT
     e.id,
@@ -18,14 +41,25 @@ WITH firsts AS (
     e.missing_since,
     e.created_at,
     e.updated_at,
-    COALESCE(e.created_at, f.began) AS enrolled_at,
-    CASE WHEN e.status = 'completed' THEN f.completed_at END AS completed_at,
-    CASE WHEN NOT e.response_id IS NULL THEN COALESCE(r.created, f.responded_at) END AS responded_at
+    COALESCE(e.created_at, f.created_at, f.updated_at, f.observed_at) AS enrolled_at,
+    CASE WHEN e.status = 'completed' THEN d.updated_at END AS completed_at,
+    CASE WHEN NOT e.response_id IS NULL THEN COALESCE(r.created, w.updated_at) END AS responded_at,
+    CASE WHEN e.status = 'removed' THEN d.updated_at END AS removed_at,
+    s.name AS sequence_name,
+    a.name AS account_name
   FROM sequence_enrollments AS e
-  LEFT JOIN firsts AS f
-    ON f.id = e.id
+  LEFT JOIN sequence_enrollments_history AS f
+    ON f.id = e.id AND f.version = 1
+  LEFT JOIN ended AS d
+    ON d.id = e.id AND d.status = e.status
+  LEFT JOIN answered AS w
+    ON w.id = e.id
   LEFT JOIN responses AS r
     ON r.id = e.response_id
+  LEFT JOIN sequences AS s
+    ON s.id = e.sequence_id
+  LEFT JOIN accounts AS a
+    ON a.id = e.account_id
 )
 SELECT
   id,
@@ -46,5 +80,12 @@ SELECT
   CASE
     WHEN responded_at >= created_at
     THEN DATEDIFF(SECOND, created_at, responded_at) / 3600.0
-  END AS hours_to_respond
+  END AS hours_to_respond,
+  removed_at,
+  CASE
+    WHEN removed_at >= created_at
+    THEN DATEDIFF(SECOND, created_at, removed_at) / 3600.0
+  END AS hours_to_remove,
+  sequence_name,
+  account_name
 FROM moments

@@ -75,9 +75,13 @@ SELECT
   f.median_hours_to_complete,
   f.median_hours_to_respond,
   f.first_enrolled_at,
-  f.last_enrolled_at
+  f.last_enrolled_at,
+  a.name AS account_name
 FROM figures AS f
 LEFT JOIN gone AS g
-  ON g.account_id = f.account_id AND g.sequence_id = f.sequence_id
+  ON g.account_id IS NOT DISTINCT FROM f.account_id
+  AND g.sequence_id IS NOT DISTINCT FROM f.sequence_id
 LEFT JOIN sequences AS s
   ON s.id = f.sequence_id
+LEFT JOIN accounts AS a
+  ON a.id = f.account_id
