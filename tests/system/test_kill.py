@@ -42,7 +42,7 @@ STAGES = {
 }
 COLUMNS = ("id", "status", "missing_since")
 
-KILLS = int(os.environ.get("BOAST_KILLS", "10"))  # `make soak` asks for many more
+KILLS = int(os.environ.get("BOAST_KILLS", "5"))  # `make soak` asks for many more
 
 
 def history_holds_every_stored_version(workplace):

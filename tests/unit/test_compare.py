@@ -6,6 +6,8 @@ The warehouse is modelled as dlt treats it: the table is upserted by `id`, the h
 
 from __future__ import annotations
 
+import os
+
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from boast_source.listing.index import ListIndex, Scratch
 from boast_source.shapes import SEQUENCE_ENROLLMENTS as SHAPE
 from boast_source.shapes import to_json
 
+EXAMPLES = int(os.environ.get("BOAST_EXAMPLES", "60"))  # `make soak` asks for many more
 STAMPS = ["2026-01-01T00:00:00.000Z", "2026-01-01T00:00:00.001Z", "2026-01-01T02:00:00+02:00", "soon", None]
 ODD = st.one_of(
     st.none(),
@@ -136,7 +139,7 @@ def holds(row, record):
     return True
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=EXAMPLES // 3, deadline=None, derandomize=True)
 @given(st.lists(RUN, min_size=1, max_size=6))
 def test_any_run_of_listings_ends_in_an_exact_table_with_a_whole_history(runs):
     warehouse = Warehouse()
@@ -164,7 +167,7 @@ def test_any_run_of_listings_ends_in_an_exact_table_with_a_whole_history(runs):
     assert len(numbers) == len(set(numbers))
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 @given(first=ODD, second=ODD)
 def test_a_value_of_another_type_is_kept_as_it_is(first, second):
     warehouse = Warehouse()

@@ -1,6 +1,6 @@
 """Any schedule of changes, runs and crashes against a plain API: what is stored was true, and nothing is forgotten.
 
-`BOAST_SCHEDULES` (default 25) schedules go through sweep and comparison into a real DuckDB with the merges written
+`BOAST_SCHEDULES` (default 12) schedules go through sweep and comparison into a real DuckDB with the merges written
 here; a thirtieth as many go through whole loads with dlt. `make soak` runs thousands.
 """
 
@@ -31,7 +31,7 @@ from tests.support.plain_api import CHANGES, ORDERS, PlainApi
 if TYPE_CHECKING:
     from boast_source.listing.listing import ListReport
 
-SCHEDULES = int(os.environ.get("BOAST_SCHEDULES", "25"))
+SCHEDULES = int(os.environ.get("BOAST_SCHEDULES", "12"))
 CHANGE = st.tuples(st.sampled_from(CHANGES), st.integers(0, 30))
 SOME = st.lists(CHANGE, max_size=8)
 DRIFT = st.lists(st.lists(CHANGE, max_size=2), max_size=14)
@@ -189,7 +189,7 @@ class Schedule(RuleBasedStateMachine):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def place():
+def file():
     """One DuckDB file, kept open, for all schedules that make their merges themselves."""
     folder = tempfile.mkdtemp(prefix="boast-model-")
     pipeline = dlt.pipeline(

@@ -30,7 +30,7 @@ from boast_source.push.ledger import Ledger
 from boast_source.push.result import PushOptions
 from tests.support.push_world import ACCOUNT, FATES, ProcessDiedError, World
 
-EXAMPLES = int(os.environ.get("BOAST_EXAMPLES", "15"))  # `make soak` asks for many more
+EXAMPLES = int(os.environ.get("BOAST_EXAMPLES", "10"))  # `make soak` asks for many more
 SETTLE_AFTER = 600.0
 CONTACTS = [str(uuid.UUID(int=100 + n, version=4)) for n in range(2)]
 SEQUENCES = [str(uuid.UUID(int=200 + n, version=4)) for n in range(2)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from boast_source.api import Page
 from boast_source.errors import NotFoundError, PagingError
 from boast_source.listing.sweep import MAX_PASSES, sweep
+
+EXAMPLES = int(os.environ.get("BOAST_EXAMPLES", "150"))  # `make soak` asks for many more
 
 
 class Memory:
@@ -290,7 +293,7 @@ class Moving:
                 self.rows[self.rows.index(row)] = row_now
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     count=st.integers(0, 25),
