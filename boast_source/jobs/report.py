@@ -55,5 +55,7 @@ def report_job(
                     "The report is made of SQL views, and this destination has none",
                     hint="Load into a SQL destination, for example duckdb or postgres, and report from there.",
                 )
-            job.result.place = make_report(client, found, place or found.report_path or "boast_report.html")
+            job.result.place = make_report(
+                client, found, place or found.report_path or "boast_report.html", progress.note
+            )
     return job.result

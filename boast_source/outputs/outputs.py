@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from boast_source import warehouse
 from boast_source.errors import BoastError
+from boast_source.outputs import files
 from boast_source.outputs.copy import publish
 from boast_source.warehouse import SqlClient
 
@@ -42,7 +43,7 @@ def outputs(
     """
     parts: dict[str, Part] = {}
     if reporting and found.report_path:
-        parts["report"] = lambda held: make_report(held, found, str(found.report_path))
+        parts["report"] = lambda held: make_report(held, found, str(found.report_path), on_note)
     if found.publish_path:
         parts["publish"] = lambda held: _published(held, str(found.publish_path), on_note)
     if not parts:
@@ -73,16 +74,20 @@ def _tried(name: str, part: Part, held: SqlClient, on_made: Callable[[str, float
     return None
 
 
-def make_report(held: SqlClient, found: Settings, place: str) -> str:
-    """Read the figures, write the page; returns where it is.
+def make_report(connected: SqlClient, found: Settings, place: str, on_note: Callable[[str], None]) -> str:
+    """Read the figures, write the page; returns where it is. Without the charts, where they cannot be drawn.
 
     Raises BoastError, also when the page is written but lacks what a view could not show.
     """
-    from boast_source.outputs import files  # noqa: PLC0415
-    from boast_source.outputs.report import figures, page  # noqa: PLC0415 -- a load alone does not need what draws
+    from boast_source.outputs.report import charts, figures, page  # noqa: PLC0415 -- a load alone does not need Jinja
 
-    shown = figures.read(held, found.time_zone)
-    written = files.write(page.render(shown), place)
+    shown = figures.read(connected, found.time_zone)
+    try:
+        drawn = charts.draw_all(shown)
+    except BoastError as error:
+        on_note(f"the report has no charts this time. {error}")
+        drawn = {}
+    written = files.write(page.render(shown, drawn, can_draw=charts.can_draw()), place)
     if shown.lacking:
         raise BoastError(f"The report in {written} lacks a part: {shown.lacking.message}", hint=shown.lacking.hint)
     return written

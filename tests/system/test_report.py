@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import subprocess
 import sys
@@ -11,14 +11,14 @@ from datetime import date, datetime, timedelta, timezone
 import duckdb
 import fsspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from boast_source.errors import BoastError, ConfigurationError
 from boast_source.outputs import files
-from boast_source.outputs.report import charts, page
-from boast_source.outputs.report.figures import POINTS, Figures, binned
+from boast_source.outputs.report import charts
+from boast_source.outputs.report.bins import Bin
 from tests.support.page_reader import read_page
+from tests.support.python import AS_A_USER
+from tests.support.report_figures import figures, month, sequence
 from tests.support.sandbox_client import client_of
 
 
@@ -91,12 +91,10 @@ def test_every_number_on_the_page_is_a_number_of_the_views(pushed):
     states = workplace.sql("select state, count(*) from boast_data.push_requests group by 1")
     assert {row["state"]: row["requests"] for row in found.tables["requests"]} == {s: str(n) for s, n in states}
     assert sum(count for _, count in states) == 4
-    best = workplace.sql(
-        "select sequence_name from boast_data.sequence_performance where enrolled >= 20"
-        " order by response_rate desc, enrolled desc, sequence_id"
+    pushed = workplace.sql(
+        "select count(*) filter (state = 'enrolled'), count(*) filter (state = 'held') from boast_data.push_requests"
     )
-    assert best[0][0] in found.texts["best"]
-    assert best[-1][0] in found.texts["worst"]
+    assert [(int(row["enrolled"]), int(row["held"])) for row in found.tables["pushed"]] == pushed
 
 
 def test_the_report_knows_of_the_night_that_made_it(pushed):
@@ -191,99 +189,6 @@ def test_without_the_extra_there_are_tables_and_the_way_to_charts(sandbox, workp
     assert read_page(html).tables["totals"][0]["enrolled"] == "60"
 
 
-def figures(**given) -> Figures:
-    health = dict.fromkeys(("last_success_at", "hours_since_success", "verified", "listed", "last_exit_code"))
-    health |= {"stored": 0, "missing": 0, "waiting": 0}
-    empty: dict = {name: [] for name in ("days", "sequences", "cohorts", "requests", "waiting", "runs")}
-    return Figures(**empty | {"health": health, "dataset": "d", "time_zone": "UTC"} | given)
-
-
-def sequence(**given):
-    counts = dict.fromkeys(("active", "completed", "removed", "other", "responded", "missing"), 0)
-    rates = {"completion_rate": 0.0, "response_rate": 0.0}
-    medians = {"median_hours_to_complete": None, "median_hours_to_respond": None}
-    return (
-        {"account_id": "a", "sequence_id": "s", "sequence_name": "n", "enrolled": 50} | counts | rates | medians | given
-    )
-
-
-def test_a_name_is_text_wherever_it_stands():
-    evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>' + alert(1) + '\\"
-    html = page.render(figures(sequences=[sequence(sequence_name=evil), sequence(sequence_id="t", sequence_name=None)]))
-    assert html.count("<script>") == 1
-    assert "<img" not in html
-    assert "&lt;img src=x onerror=alert(1)&gt;" in html
-
-
-def test_best_and_lowest_are_said_of_sequences_with_enough_enrollments_only():
-    lucky = sequence(sequence_id="l", sequence_name="Lucky", enrolled=1, responded=1, response_rate=1.0)
-    good = sequence(sequence_id="g", sequence_name="Good", response_rate=0.4)
-    found = read_page(page.render(figures(sequences=[lucky, good, sequence(sequence_name="Poor")])))
-    assert "Good" in found.texts["best"]
-    assert "Poor" in found.texts["worst"]
-    assert "best" not in read_page(page.render(figures(sequences=[lucky, good]))).texts
-
-
-@pytest.mark.parametrize(
-    ("rates", "word"),
-    [([5, 5, 5, 9, 9, 9], "better"), ([9, 9, 9, 5, 5, 5], "worse"), ([5] * 6, "steady"), ([5] * 5, "")],
-)
-def test_the_trend_compares_months_that_have_had_their_time(rates, word):
-    months = [
-        {"month": date(2026, n, 1), "enrolled": 10, "completed": 0, "responded": rate, "completed_in_30_days": 0,
-         "responded_in_30_days": rate, "had_30_days": 1} for n, rate in enumerate(rates, 1)
-    ]  # fmt: skip
-    young = months[-1] | {"month": date(2026, 9, 1), "responded_in_30_days": 0, "had_30_days": 0}
-    text = read_page(page.render(figures(cohorts=[*months, young]))).texts.get("trend", "")
-    assert word in text
-    assert bool(text) == bool(word)
-
-
-@pytest.mark.parametrize(
-    ("health", "level"),
-    [
-        ({"hours_since_success": 1.0, "verified": "exact", "last_exit_code": 0}, "good"),
-        ({"hours_since_success": 1.0, "verified": "exact", "last_exit_code": 3, "waiting": 2}, "warn"),
-        ({"hours_since_success": 1.0, "verified": "exact", "last_exit_code": 1}, "warn"),
-        ({"hours_since_success": 90.0, "verified": "exact", "last_exit_code": 0}, "bad"),
-        ({"hours_since_success": 1.0, "verified": "failed", "last_exit_code": 3}, "bad"),
-        ({}, "bad"),
-    ],
-)
-def test_the_first_line_says_whether_the_data_is_to_be_trusted(health, level):
-    base = figures().health
-    assert page.verdict(figures(health=base | health))[0] == level
-    assert f'class="verdict {level}"' in page.render(figures(health=base | health))
-
-
-days = st.dictionaries(st.dates(), st.tuples(*[st.integers(0, 9)] * 4), min_size=1, max_size=40) | st.dictionaries(
-    st.dates(date(2024, 1, 1), date(2026, 1, 1)), st.tuples(*[st.integers(0, 9)] * 4), min_size=1
-)
-
-
-@given(days)
-def test_binning_keeps_the_sums_the_last_active_and_few_points(found):
-    names = ("enrolled", "completed", "removed", "active")
-    rows = [{"day": day, **dict(zip(names, counts, strict=True))} for day, counts in sorted(found.items())]
-    unit, bins = binned(rows)
-    for name in names[:3]:
-        assert sum(row[name] for row in bins) == sum(row[name] for row in rows)
-    assert bins[-1]["active"] == rows[-1]["active"]
-    starts = [row["start"] for row in bins]
-    assert starts == sorted(set(starts))
-    assert unit == "year" or len(bins) <= POINTS + 2
-    for row in rows:
-        start = max(s for s in starts if s <= row["day"])
-        following = [r for r in rows if start <= r["day"] and all(not start < s <= r["day"] for s in starts)]
-        assert next(b for b in bins if b["start"] == start)["active"] == following[-1]["active"]
-
-
-def test_the_time_axes_stand_odd_dates():
-    for first, last in ((date.min, date.max), (date(9999, 12, 30), date.max), (date.min, date(1, 1, 9))):
-        rows = [{"day": d, "enrolled": 1, "completed": 0, "removed": 0, "active": 1} for d in (first, last)]
-        assert binned(rows)[1][-1]["active"] == 1
-
-
 def test_a_report_goes_to_any_place_and_a_wrong_one_is_named(tmp_path):
     assert files.write("<p>", "memory://reports/a.html") == "memory://reports/a.html"
     with fsspec.open("memory://reports/a.html", "r") as file:
@@ -297,28 +202,67 @@ def test_a_report_goes_to_any_place_and_a_wrong_one_is_named(tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["b.html"]
 
 
-def test_the_area_is_as_high_as_what_is_active():
+def weeks(active: int) -> list[Bin]:
     start = date(2026, 1, 5)
-    bins = [
-        {"start": start + timedelta(weeks=n), "enrolled": 0, "completed": 0, "removed": 0, "active": 8}
-        for n in range(9)
-    ]
-    drawn = charts.draw(charts._sized(charts.active("week", bins), charts.WIDE))
-    (line,) = re.findall(r'aria-roledescription="line mark"[^>]* d="([^"]+)"', drawn)
-    heights = {float(y) for _, y in re.findall(r"([\d.]+),([\d.]+)", line)}
-    assert len(heights) == 1
-    assert drawn.count('aria-label="week of') == 9
+    counts = dict.fromkeys(("enrolled", "completed", "removed"), 0)
+    return [Bin(start + timedelta(weeks=n), counts, active, n == 8) for n in range(9)]
 
 
-def test_chart_marks_say_their_numbers():
-    start = datetime(2026, 1, 5, tzinfo=timezone.utc).date()
-    bins = [
-        {"start": start + timedelta(weeks=n), "enrolled": 100 + n, "completed": 0, "removed": 0, "active": 7 + n}
-        for n in range(3)
-    ]
-    assert "week of 2026-01-12: 101 enrolled" in charts.draw(charts._sized(charts.flows("week", bins), charts.WIDE))
-    assert "week of 2026-01-19: 9 active" in charts.draw(charts._sized(charts.active("week", bins), charts.NARROW))
-    rows = [sequence(completed=30, responded=10, response_rate=0.2)]
-    drawn = charts.draw(charts._sized(charts.funnel(figures(sequences=rows)), charts.WIDE))
-    assert all(text in drawn for text in ("n: 50 enrolled", "n: 30 completed", "n: 10 responded", "20.0 % respond"))
-    assert json.dumps(charts.flows("week", bins))
+def test_the_area_is_as_high_as_what_is_active():
+    svg = charts.draw({"active": charts.active("week", weeks(8), "wide")})["active"]
+    lines = re.findall(r'aria-roledescription="line mark"[^>]* d="([^"]+)"', svg)
+    assert len(lines) == 2  # what is over, and the dashed way to the week that is not
+    assert len({float(y) for line in lines for _, y in re.findall(r"([\d.]+),([\d.]+)", line)}) == 1
+    assert svg.count('aria-label="week of') == 9
+
+
+def test_every_chart_has_its_legend_and_marks_that_say_their_numbers():
+    of_that_day = figures().health | {"last_success_at": datetime(2026, 1, 3, 2, tzinfo=timezone.utc)}
+    shown = figures(
+        health=of_that_day,
+        sequences=[sequence(completed=30, responded=10, response_rate=0.2)],
+        cohorts=[month(1, 5, 10), month(2, 1, 10, had_30_days=False)],
+        days=[
+            {"day": date(2026, 1, day), "enrolled": day, "completed": 2, "removed": 1, "active": day}
+            for day in (1, 2, 3)
+        ],
+    )
+    drawn = charts.draw_all(shown)
+    legends = {"flows": ["enrolled", "completed", "removed"], "active": ["active"], "funnel": ["enrolled", "responded"]}
+    legends["cohorts"] = ["completed", "responded"]
+    for name, words in legends.items():
+        for svg in drawn[name].values():
+            assert all(f">{word}</text>" in svg for word in words), name
+    for name, says in (
+        ("flows", "2026-01-02: 2 enrolled"),
+        ("flows", ">2026-01-03 so far</text>"),
+        ("active", "2026-01-03: 3 active"),
+        ("funnel", "n: 30 completed"),
+        ("funnel", "20.0% respond"),
+        ("cohorts", "enrolled in Feb 2026: 10.0% responded within 30 days, not over yet"),
+    ):
+        assert all(says in svg for svg in drawn[name].values()), says
+
+
+def test_a_name_that_xml_forbids_is_drawn_without_what_is_forbidden():
+    shown = figures(sequences=[sequence(sequence_name="Ring\x07 the\x0b bell\x1b"), sequence(sequence_id="t")])
+    assert ">Ring the bell</text>" in charts.draw_all(shown)["funnel"]["wide"]
+
+
+@pytest.mark.parametrize("ending", ["aborts", "is not there"])
+def test_a_drawing_that_dies_costs_the_charts_and_not_the_night(sandbox, workplace, ending):
+    """`vl_convert` is replaced by one that aborts the process, as the real one does on some texts, or that fails."""
+    workplace.use(sandbox(enrollments=60))
+    stand_in = workplace.folder / "stand-in"
+    stand_in.mkdir()
+    body = "import os\nos.abort()\n" if ending == "aborts" else "raise ImportError\n"
+    (stand_in / "vl_convert.py").write_text(body)
+    path = os.pathsep.join([str(stand_in), AS_A_USER])
+    done = workplace.boast("nightly", "--json", PYTHONPATH=path)
+    assert (done.code, done.json["status"]) == (0, "ok"), done.err
+    assert "The charts cannot be drawn" in done.err
+    html = (workplace.folder / "boast_report.html").read_text()
+    assert "<svg" not in html
+    assert "could not be drawn this time" in html
+    assert read_page(html).tables["totals"][0]["enrolled"] == "60"
+    assert workplace.sql("select status from boast_data.runs") == [("ok",)]

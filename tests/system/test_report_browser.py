@@ -51,6 +51,11 @@ def test_it_shows_without_an_error_or_a_request_and_fits_the_screen(browser, rep
     assert visible.count() == 4
     boxes = [visible.nth(n).bounding_box() for n in range(4)]
     assert all(box["width"] <= width and box["height"] > 150 for box in boxes)
+    fonts = page.evaluate("[...document.querySelectorAll('svg text, p, td')].map(e => getComputedStyle(e).fontFamily)")
+    assert len(set(fonts)) == 1
+    tiles = [page.locator(".tile").nth(n).bounding_box() for n in range(5)]
+    rights = {round(box["x"] + box["width"]) for box in (tiles[1 if width < 720 else 4], tiles[4])}
+    assert len(rights) == 1, "the fifth tile ends where its row ends"
     paper, ink = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color"))
     assert (brightness(paper) > brightness(ink)) == (scheme == "light")
     assert page.screenshot(full_page=True)[:4] == b"\x89PNG"
@@ -90,10 +95,11 @@ def test_the_numbers_that_a_reader_sees_are_those_of_the_views(browser, report):
     assert tiles == [f"{n:,}" for n in (enrolled, active, completed, responded, 0)]
     expected = workplace.sql(
         "select sequence_name, enrolled, active, completed, removed, responded,"
-        " completion_rate, response_rate from boast_data.sequence_performance order by enrolled desc, sequence_id"
+        " completion_rate, response_rate from boast_data.sequence_performance"
+        " order by enrolled < 20, response_rate desc, enrolled desc, sequence_id"
     )
-    assert [row[:8] for row in seen] == [
-        [row[0], *(f"{n:,}" for n in row[1:6]), *(f"{100 * rate:.1f} %" for rate in row[6:])] for row in expected
+    assert [[text.lstrip("▲▼ ") for text in row[:8]] for row in seen] == [
+        [row[0], *(f"{n:,}" for n in row[1:6]), *(f"{rate:.1%}" for rate in row[6:])] for row in expected
     ]
     assert len(read_page(file.read_text()).tables["sequences"]) == len(seen)
 
@@ -109,3 +115,44 @@ def test_it_prints_on_paper(browser, report):
     assert page.locator("figure svg >> visible=true").count() == 4
     page.close()
     assert printed.startswith(b"%PDF")
+
+
+def test_the_table_of_sequences_is_sorted_by_a_click_or_the_keyboard(browser, report):
+    _, file = report
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.goto(file.as_uri())
+
+    def column(number: int) -> list[str]:
+        return page.locator(f"#sequences tbody td:nth-child({number})").all_inner_texts()
+
+    enrolled = page.locator("#sequences th").filter(has_text="enrolled")
+    enrolled.locator("button").click()
+    numbers = [int(text.replace(",", "")) for text in column(2)]
+    assert numbers == sorted(numbers, reverse=True)
+    assert enrolled.get_attribute("aria-sort") == "descending"
+    enrolled.locator("button").press("Enter")
+    assert [int(text.replace(",", "")) for text in column(2)] == sorted(numbers)
+    page.locator("#sequences th button").first.click()
+    page.locator("#sequences th button").first.click()
+    assert column(1) == sorted(column(1), key=str.lower)
+    assert page.locator("#sequences th[aria-sort]").count() == 1
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_titles_stay_in_sight_on_a_phone_and_nothing_hinders_access(browser, report, width, scheme):
+    """axe-core's rules, from the package that carries them."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    _, file = report
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    page.goto(file.as_uri())
+    titles = page.locator("h3 >> visible=true")
+    assert titles.count() >= 4
+    boxes = [titles.nth(n).bounding_box() for n in range(titles.count())]
+    assert all(box["x"] + box["width"] <= width for box in boxes)
+    page.evaluate("document.querySelectorAll('.scroll').forEach(e => e.scrollLeft = 500)")
+    assert [titles.nth(n).bounding_box() for n in range(titles.count())] == boxes
+    found = axe.Axe().run(page).response["violations"]
+    assert [(v["id"], [node["target"] for node in v["nodes"]][:5]) for v in found] == []
+    page.close()

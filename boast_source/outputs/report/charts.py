@@ -1,284 +1,194 @@
 """The charts, drawn by Vega-Lite into SVG: no script runs in the page, it prints, and CSS colours it light or dark.
 
-Colours are CSS variables of page.css. Each kind also has its own dash or shape, so that no chart rests on colour alone.
+charts.yml holds the specifications. Here they get their rows, and a child process draws them.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import json
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from boast_source.errors import BoastError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from boast_source.outputs.report.bins import Bin
     from boast_source.outputs.report.figures import Figures, Row
+
+Spec = dict[str, Any]
 
 KINDS = ("enrolled", "completed", "removed")
 FUNNEL = ("enrolled", "completed", "responded")
-WIDE, NARROW = 860, 340  # pixels: a desk, and a phone
-SHOWN = 15  # sequences in the funnel, the largest ones
+IN_30_DAYS = ("completed", "responded")
+WIDTHS = {"wide": 860, "narrow": 340}  # pixels: a desk, and a phone
+PATIENCE = 120.0  # seconds for all charts; they take two
+FORMATS = {"day": "%-d %b %Y", "week": "%-d %b %Y", "month": "%b %Y", "year": "%Y"}
+CALLED = {"day": "{0}", "week": "week of {0}", "month": "{0:%b %Y}", "year": "{0.year}"}
 
 
 def can_draw() -> bool:
-    """Whether the extra `report` is installed."""
+    """Return whether the extra `report` is installed."""
     return importlib.util.find_spec("vl_convert") is not None
 
 
-def draw(spec: dict[str, Any]) -> str:
-    """One chart as SVG text."""
-    import vl_convert  # noqa: PLC0415 -- an extra, and slow to import
+def draw_all(figures: Figures) -> dict[str, dict[str, str]]:
+    """Draw each chart that has data; returns name to SVG by width (`wide`, `narrow`), nothing without the extra.
 
-    return str(vl_convert.vegalite_to_svg(spec))
-
-
-def all_charts(figures: Figures, unit: str, bins: Sequence[Row]) -> dict[str, dict[str, str]]:
-    """Name of the chart to its drawings, `wide` and `narrow`; nothing for a chart without data or without the extra."""
+    Raises BoastError when they cannot be drawn.
+    """
     if not can_draw():
         return {}
-    specs = {}
-    if len(bins) > 1:
-        specs["flows"] = flows(unit, bins)
-        specs["active"] = active(unit, bins)
-    if figures.sequences:
-        specs["funnel"] = funnel(figures)
-    if len(figures.cohorts) > 1:
-        specs["cohorts"] = cohorts(figures.cohorts)
-    return {
-        name: {"wide": draw(_sized(spec, WIDE)), "narrow": draw(_sized(spec, NARROW))} for name, spec in specs.items()
-    }
-
-
-def flows(unit: str, bins: Sequence[Row]) -> dict[str, Any]:
-    """Lines: enrolled, completed and removed in each day, week, month or year."""
-    values = [
-        {
-            "start": row["start"].isoformat(),
-            "kind": kind,
-            "count": row[kind],
-            "says": f"{_when(row['start'], unit)}: {row[kind]:,} {kind}",
-        }
-        for row in bins
-        for kind in KINDS
-    ]
-    by_kind = {"field": "kind", "type": "nominal", "sort": list(KINDS), "title": None}
-    return {
-        "data": {"values": values},
-        "mark": {"type": "line", "interpolate": "monotone", "strokeWidth": 2, "point": {"size": 18}},
-        "encoding": {
-            "x": _time_axis(unit),
-            "y": {"field": "count", "type": "quantitative", "title": f"per {unit}", "axis": {"tickMinStep": 1}},
-            "color": by_kind | {"scale": {"domain": list(KINDS), "range": [f"var(--{kind})" for kind in KINDS]}},
-            "strokeDash": by_kind | {"scale": {"domain": list(KINDS), "range": [[1, 0], [6, 3], [2, 2]]}},
-            "description": {"field": "says"},
-        },
-    }
-
-
-def active(unit: str, bins: Sequence[Row]) -> dict[str, Any]:
-    """An area: active enrollments at the end of each day, week, month or year."""
-    return {
-        "data": {
-            "values": [
-                {
-                    "start": row["start"].isoformat(),
-                    "active": row["active"],
-                    "says": f"{_when(row['start'], unit)}: {row['active']:,} active",
-                }
-                for row in bins
-            ]
-        },
-        "encoding": {
-            "x": _time_axis(unit),
-            "y": {
-                "field": "active",
-                "type": "quantitative",
-                "title": "active",
-                "axis": {"tickMinStep": 1},
-                "stack": None,
-            },
-        },
-        "layer": [
-            {
-                "mark": {
-                    "type": "area",
-                    "interpolate": "step-after" if unit == "day" else "monotone",
-                    "color": "var(--active)",
-                    "fillOpacity": 0.35,
-                    "line": {"color": "var(--active)", "strokeWidth": 2},
-                },
-            },
-            {
-                "mark": {"type": "circle", "color": "var(--active)", "size": 18, "opacity": 1},
-                "encoding": {"description": {"field": "says"}},
-            },
-        ],
-    }
-
-
-def funnel(figures: Figures) -> dict[str, Any]:
-    """Bars in bars per sequence: enrolled, of them completed, of them with a response."""
-    shown = figures.sequences[:SHOWN]
-    best = [row["sequence_id"] for row in figures.ranked[:1]]
-    worst = [row["sequence_id"] for row in figures.ranked[1:][-1:]]
-    values = []
-    for row in shown:
-        mark = " ▲ best" if row["sequence_id"] in best else " ▼ lowest" if row["sequence_id"] in worst else ""
-        values.append(
-            {
-                "label": label(row),
-                "rate": f"{100 * row['response_rate']:.1f} % respond{mark}",
-                **{kind: row[kind] for kind in FUNNEL},
-                **{f"{kind}_says": f"{label(row)}: {row[kind]:,} {kind}" for kind in FUNNEL},
-            }
-        )
-    layers: list[dict[str, Any]] = [
-        {
-            "mark": {"type": "bar", "height": height, "cornerRadiusEnd": 2},
-            "encoding": {
-                "x": {"field": kind, "type": "quantitative", "title": "enrollments"},
-                "color": {
-                    "datum": kind,
-                    "type": "nominal",
-                    "title": None,
-                    "scale": {"domain": FUNNEL, "range": ["var(--faint)", "var(--completed)", "var(--responded)"]},
-                },
-                "description": {"field": f"{kind}_says"},
-            },
-        }
-        for kind, height in zip(FUNNEL, (18, 12, 5), strict=True)
-    ]
-    layers.append(
-        {
-            "mark": {"type": "text", "align": "left", "dx": 6, "fontSize": 11},
-            "encoding": {"x": {"field": "enrolled", "type": "quantitative"}, "text": {"field": "rate"}},
-        }
-    )
-    return {
-        "height": {"step": 46},
-        "data": {"values": values},
-        "layer": layers,
-        "encoding": {
-            "y": {
-                "field": "label",
-                "type": "nominal",
-                "sort": None,
-                "title": None,
-                "axis": {  # the label stands above its bar, so that a phone has room for both
-                    "labelAlign": "left",
-                    "labelBaseline": "bottom",
-                    "labelOffset": -15,
-                    "labelPadding": 0,
-                    "labelColor": "var(--ink)",
-                    "labelLimit": 300,
-                    "ticks": False,
-                    "domain": False,
-                    "grid": False,
-                },
-            }
-        },
-    }
-
-
-def cohorts(rows: Sequence[Row]) -> dict[str, Any]:
-    """Lines: of those enrolled in a month, the share that completed and that responded within 30 days."""
-    values = [
-        {
-            "month": row["month"].isoformat(),
-            "kind": kind,
-            "rate": row[f"{kind}_in_30_days"] / row["enrolled"],
-            "young": not row["had_30_days"],
-            "says": f"enrolled in {_when(row['month'], 'month')}: {row[f'{kind}_in_30_days'] / row['enrolled']:.1%}"
-            f" {kind} within 30 days" + ("" if row["had_30_days"] else ", not over yet"),
-        }
-        for row in rows
-        if row["month"]
-        for kind in ("completed", "responded")
-    ]
-    domain = ["completed", "responded"]
-    encoding = {
-        "x": _time_axis("month"),
-        "y": {"field": "rate", "type": "quantitative", "title": "within 30 days", "axis": {"format": ".0%"}},
-        "color": {
-            "field": "kind",
-            "title": None,
-            "scale": {"domain": domain, "range": [f"var(--{kind})" for kind in domain]},
-        },
-    }
-    encoding["x"]["field"] = "month"
-    return {
-        "data": {"values": values},
-        "encoding": encoding,
-        "layer": [
-            {
-                "mark": {"type": "line", "strokeWidth": 2},
-                "encoding": {
-                    "strokeDash": {
-                        "field": "kind",
-                        "title": None,
-                        "scale": {"domain": domain, "range": [[1, 0], [6, 3]]},
-                    },
-                },
-            },
-            {
-                "mark": {"type": "point", "size": 45},
-                "encoding": {
-                    "fillOpacity": {
-                        "condition": {"test": "datum.young", "value": 0},
-                        "value": 1,
-                    },
-                    "fill": {
-                        "field": "kind",
-                        "legend": None,
-                        "scale": {"domain": domain, "range": [f"var(--{kind})" for kind in domain]},
-                    },
-                    "description": {"field": "says"},
-                },
-            },
-        ],
-    }
-
-
-def label(row: Row) -> str:
-    """How a sequence is called: its name, else the start of its id."""
-    return str(row["sequence_name"] or f"{str(row['sequence_id'])[:8]}…")
-
-
-def _sized(spec: dict[str, Any], width: int) -> dict[str, Any]:
-    narrow = width == NARROW
-    ink, faint = {"labelColor": "var(--soft)", "titleColor": "var(--soft)"}, "var(--line)"
-    drawn = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": width,
-        "height": 240,
-        "background": "transparent",
-        "autosize": {"type": "fit-x", "contains": "padding"},
-        "config": {
-            "font": "Arial, Helvetica, sans-serif",
-            "view": {"stroke": None},
-            "axis": ink | {"gridColor": faint, "domainColor": faint, "tickColor": faint, "labelFontSize": 11},
-            "axisX": {"grid": False, "labelOverlap": True, "labelSeparation": 14, "tickCount": 4 if narrow else 8},
-            "legend": {"labelColor": "var(--ink)", "orient": "top", "symbolType": "stroke", "labelFontSize": 12},
-            "text": {"fill": "var(--ink)"},
-        },
-        **spec,
-    }
-    if isinstance(spec.get("height"), dict):  # bars: the texts beside them need room
-        drawn["config"]["legend"] |= {"symbolType": "square"}
-        drawn["padding"] = {"right": 130, "left": 5, "top": 5, "bottom": 5}
+    specs = {f"{name} {size}": spec for size in WIDTHS for name, spec in all_specs(figures, size).items()}
+    drawn: dict[str, dict[str, str]] = {}
+    for key, svg in draw(specs).items():
+        name, size = key.split()
+        drawn.setdefault(name, {})[size] = svg
     return drawn
 
 
-def _time_axis(unit: str) -> dict[str, Any]:
-    form = {"day": "%-d %b %Y", "week": "%-d %b %Y", "month": "%b %Y", "year": "%Y"}[unit]
-    return {"field": "start", "type": "temporal", "title": None, "axis": {"format": form}, "scale": {"type": "utc"}}
+def draw(specs: dict[str, Spec]) -> dict[str, str]:
+    """Draw specifications in a child process, which the library may abort; returns name to SVG."""
+    command = [sys.executable, str(Path(__file__).with_name("draw.py"))]
+    try:
+        done = subprocess.run(  # noqa: S603 -- our own file
+            command, input=json.dumps(specs).encode(), capture_output=True, check=True, timeout=PATIENCE
+        )
+        found: dict[str, str] = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        code = getattr(error, "returncode", None)
+        raise BoastError(
+            f"The charts cannot be drawn: {type(error).__name__}{f' {code}' if code else ''}",
+            hint="The report has its tables. Install the extra again, or say which names were in it.",
+        ) from None
+    return found
 
 
-def _when(start: date, unit: str) -> str:
+def all_specs(figures: Figures, size: str) -> dict[str, Spec]:
+    """Return name to specification of the charts that have data."""
+    specs = {}
+    if len(figures.bins) > 1:
+        specs["flows"] = flows(figures.unit, figures.bins, size)
+        specs["active"] = active(figures.unit, figures.bins, size)
+    if figures.drawn:
+        specs["funnel"] = funnel(figures, size)
+    if len(figures.cohorts) > 1:
+        specs["cohorts"] = cohorts(figures.cohorts, size)
+    return specs
+
+
+def flows(unit: str, bins: Sequence[Bin], size: str) -> Spec:
+    """Lines: enrolled, completed and removed in each day, week, month or year."""
+    rows = [
+        _row(one.start, kind, one.counts[kind], f"{_called(one.start, unit)}: {one.counts[kind]:,} {kind}", one.is_open)
+        for one in bins
+        for kind in KINDS
+    ]
+    return _over_time(
+        "lines", rows, unit, KINDS, size, title=f"per {unit}", opening=f"{_called(bins[-1].start, unit)} so far"
+    )
+
+
+def active(unit: str, bins: Sequence[Bin], size: str) -> Spec:
+    """An area: active enrollments at the end of each day, week, month or year."""
+    rows = [
+        _row(one.start, "active", one.active, f"{_called(one.start, unit)}: {one.active:,} active", one.is_open)
+        for one in bins
+    ]
+    return _over_time(
+        "area", rows, unit, ("active",), size, title="active", opening=f"{_called(bins[-1].start, unit)} so far"
+    )
+
+
+def cohorts(months: Sequence[Row], size: str) -> Spec:
+    """Lines: of those enrolled in a month, the share that completed and that responded within 30 days."""
+    rows = []
+    for row in months:
+        for kind in IN_30_DAYS if row["month"] else ():
+            rate, is_open = row[f"{kind}_in_30_days"] / row["enrolled"], not row["had_30_days"]
+            says = f"enrolled in {_called(row['month'], 'month')}: {rate:.1%} {kind} within 30 days"
+            rows.append(_row(row["month"], kind, rate, says + (", not over yet" if is_open else ""), is_open))
+    axis = {"format": ".0%"}
+    opening = "30 days not over yet"
+    return _over_time("lines", rows, "month", IN_30_DAYS, size, title="within 30 days", opening=opening, axis=axis)
+
+
+def funnel(figures: Figures, size: str) -> Spec:
+    """Bars in bars per sequence: enrolled, of them completed, of them with a response."""
+    rows = []
+    for row in figures.drawn:
+        mark = ("", " ▲", " ▼")[figures.direction(row)]
+        label = figures.label(row)
+        counts = {kind: row[kind] for kind in FUNNEL}
+        says = {f"{kind}_says": f"{label}: {row[kind]:,} {kind}" for kind in FUNNEL}
+        rows.append({"label": label, "rate": f"{row['response_rate']:.1%} respond{mark}", **counts, **says})
+    colours = ["var(--faint)", "var(--completed)", "var(--responded)"]
+    return _filled("bars", size, rows=rows, kinds=list(FUNNEL), colors=colours)
+
+
+def _row(start: date, kind: str, value: float, says: str, is_open: bool) -> Row:
+    return {"start": start.isoformat(), "kind": kind, "value": value, "says": says, "open": is_open}
+
+
+def _over_time(
+    name: str,
+    rows: list[Row],
+    unit: str,
+    kinds: Sequence[str],
+    size: str,
+    *,
+    title: str,
+    opening: str,
+    axis: Spec | None = None,
+) -> Spec:
+    opened = [row["start"] for row in rows if row["open"]][:1]
+    over = [row["start"] for row in rows if not row["open"]][-1:]
+    return _filled(
+        name,
+        size,
+        rows=[row | {"tail": row["open"] or (bool(opened) and row["start"] in over)} for row in rows],
+        opening=[{"start": start, "name": opening} for start in opened],
+        kinds=list(kinds),
+        colors=[f"var(--{kind})" for kind in kinds],
+        title=title,
+        format=FORMATS[unit],
+        axis=axis or {"tickMinStep": 1},
+        interpolate="step-after" if unit == "day" else "monotone",
+        size=30 if len(rows) <= 60 * len(kinds) else 14,
+    )
+
+
+def _filled(name: str, width: str, **values: Any) -> Spec:
+    """Return a specification of charts.yml with a value for each "$name"."""
+    given = values | {"width": WIDTHS[width], "ticks": 4 if width == "narrow" else 8}
+
+    def fill(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: fill(value) for key, value in part.items()}
+        if isinstance(part, list):
+            return [fill(value) for value in part]
+        return given[part[1:]] if isinstance(part, str) and part[:1] == "$" and part[1:] in given else part
+
+    spec: Spec = fill(_templates()[name])
+    return spec
+
+
+@functools.cache
+def _templates() -> dict[str, Spec]:
+    text = (resources.files(__package__) / "charts.yml").read_text(encoding="utf-8")
+    found: dict[str, Spec] = yaml.safe_load(text)
+    return found
+
+
+def _called(start: date, unit: str) -> str:
     """How a point in time is called, for screen readers and for the tip under the pointer."""
-    return {
-        "day": f"{start}",
-        "week": f"week of {start}",
-        "month": f"{start:%b} {start.year}",
-        "year": f"{start.year}",
-    }[unit]
+    return CALLED[unit].format(start)

@@ -5,21 +5,27 @@ Request keys, contacts and what the API said about them stay in the warehouse: t
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from boast_source import models, warehouse
 from boast_source.errors import DestinationError
+from boast_source.outputs.report import claims
+from boast_source.outputs.report.bins import Bin, binned
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
+    from boast_source.outputs.report.claims import Claim, Trend
     from boast_source.warehouse import SqlClient
 
-ENOUGH = 20  # enrollments that a sequence needs before its rate is compared with another's
-POINTS = 130  # at most, along a time axis
+DRAWN = 15  # sequences in the chart, the largest ones
+TABLE_ROWS = 200  # sequences in the table, the largest ones
+MONTHS = 24  # in the table of cohorts, the latest ones
 
 DAYS = """select day, sum(enrolled) as enrolled, sum(completed) as completed, sum(removed) as removed,
 sum(active) as active from enrollment_daily group by day order by day"""
@@ -30,33 +36,54 @@ COHORTS = """select month, sum(enrolled) as enrolled, sum(completed) as complete
 sum(completed_in_30_days) as completed_in_30_days, sum(responded_in_30_days) as responded_in_30_days,
 min(case when had_30_days then 1 else 0 end) as had_30_days
 from enrollment_cohorts group by month order by month"""
+GROWN = """select account_id, sequence_id, sum(enrolled) as enrolled, sum(responded_in_30_days) as responded_in_30_days
+from enrollment_cohorts where had_30_days group by account_id, sequence_id"""
 REQUESTS = "select state, count(*) as requests from push_requests group by state order by requests desc, state"
 WAITING = """select state, coalesce(error_code, '') as code, count(*) as requests, min(since) as since
 from push_requests where state in ('held', 'refused', 'unknown', 'claimed')
 group by 1, 2 order by requests desc, 1, 2"""
+PUSHED = """select sequence_id, state, coalesce(error_code, '') as code, count(*) as requests
+from push_requests {since} group by 1, 2, 3 order by 1, 2, 3"""
+SINCE = "where since > (select max(finished_at) from runs where run_id = '{run_id}')"
+NIGHTS = """select run_id, started_at, finished_at from runs where command = 'nightly'
+and (exit_code is null or exit_code in (0, 3)) order by started_at desc limit 2"""
+AFTER_LISTING = """select count(*) as requests from push_requests
+where state = 'enrolled' and run_id in (
+    select run_id from good_runs where started_at = (select max(started_at) from good_runs))"""
 HEALTH = "select * from pipeline_health"
 RUNS = """select command, started_at, finished_at, status, exit_code, verified, listed, loaded, missing, sent
 from runs order by finished_at desc, started_at desc limit 14"""
+ACCOUNTS = "select id, name from accounts"
+NAMES = "select id, name from sequences"
 
 Row = dict[str, Any]
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass
 class Figures:
     """What the report shows. Rows are as the views give them: counts int, rates and hours float, times UTC.
 
-    `lacking`: why a view that would show more cannot be made.
+    `grown`: per sequence, enrollments that have had their 30 days. `pushed`: what the push did since the last report,
+    which was at `pushed_since` (None: there was none). `after_listing`: how many were enrolled after the last listing.
+    `accounts`, `names`: of accounts and sequences, by id. `lacking`: why a view that would show more cannot be made.
     """
 
     days: list[Row]
     sequences: list[Row]
     cohorts: list[Row]
+    grown: list[Row]
     requests: list[Row]
     waiting: list[Row]
+    pushed: list[Row]
     health: Row
     runs: list[Row]
     dataset: str
     time_zone: str
+    pushed_since: datetime | None = None
+    after_listing: int = 0
+    accounts: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     lacking: DestinationError | None = None
     made_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
@@ -67,14 +94,99 @@ class Figures:
         return {name: sum(row[name] for row in self.sequences) for name in names}
 
     @property
-    def ranked(self) -> list[Row]:
-        """The sequences with enough enrollments to be compared, the one with the highest response rate first."""
-        enough = [row for row in self.sequences if row["enrolled"] >= ENOUGH]
-        return sorted(enough, key=lambda row: (-row["response_rate"], -row["enrolled"], str(row["sequence_id"])))
+    def drawn(self) -> list[Row]:
+        """The largest sequences, by response rate."""
+        return by_rate(self.sequences[:DRAWN])
 
     @property
-    def accounts(self) -> int:
-        return len({row["account_id"] for row in self.sequences})
+    def listed(self) -> list[Row]:
+        """The sequences of the table, by response rate."""
+        return by_rate(self.sequences[:TABLE_ROWS])
+
+    @cached_property
+    def claims(self) -> dict[tuple[str, str], Claim]:
+        return claims.compare_sequences(self.grown)
+
+    @cached_property
+    def trend(self) -> Trend | None:
+        return claims.trend(self.cohorts)
+
+    @property
+    def account_names(self) -> list[str]:
+        return sorted({self.account(row["account_id"]) for row in self.sequences})
+
+    @cached_property
+    def data_day(self) -> date:
+        """The day of the last good run, in the report's time zone."""
+        moment: datetime = self.health["last_success_at"] or self.made_at
+        return moment.astimezone(ZoneInfo(self.time_zone)).date()
+
+    @property
+    def unit(self) -> str:
+        return self._binned[0]
+
+    @property
+    def bins(self) -> list[Bin]:
+        return self._binned[1]
+
+    @cached_property
+    def _binned(self) -> tuple[str, list[Bin]]:
+        return binned(self.days, self.data_day)
+
+    def account(self, account_id: object) -> str:
+        """How an account is called: its name, else the start of its id."""
+        return clean(self.accounts.get(str(account_id))) or f"{str(account_id)[:8]}…"
+
+    def label(self, row: Row) -> str:
+        """A sequence's name, told from others of the same name."""
+        name = self.name(row)
+        accounts = self._accounts_of_name.get(name, [])
+        if len(accounts) < 2:
+            return name
+        once = len({*accounts}) == len(accounts)
+        return f"{name} ({self.account(row['account_id']) if once else str(row['sequence_id'])[:8] + '…'})"
+
+    @cached_property
+    def _accounts_of_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for row in self.sequences:
+            found.setdefault(self.name(row), []).append(str(row["account_id"]))
+        return found
+
+    def direction(self, row: Row) -> int:
+        """1 where a sequence gets more responses than the others, beyond chance, -1 where fewer, else 0."""
+        claim = self.claims.get((str(row["account_id"]), str(row["sequence_id"])))
+        return claim.direction if claim else 0
+
+    def name(self, row: Row) -> str:
+        """How a sequence is called: its name, else the start of its id."""
+        key = str(row["sequence_id"])
+        return clean(row.get("sequence_name") or self.names.get(key)) or f"{key[:8]}…"
+
+    @property
+    def pushed_by_sequence(self) -> list[tuple[str, Counter[str], Counter[str]]]:
+        """Sequence, its requests by state, and those that were not carried out by state and reason."""
+        found: dict[str, tuple[Counter[str], Counter[str]]] = {}
+        for row in self.pushed:
+            label = self.name(row) if row["sequence_id"] else "no sequence"
+            states, reasons = found.setdefault(label, (Counter(), Counter()))
+            states[row["state"]] += row["requests"]
+            if row["state"] not in {"enrolled", "removed"}:
+                reasons[f"{row['state']}: {(row['code'] or row['state'])}".replace("_", " ")] += row["requests"]
+        return [(label, *counts) for label, counts in sorted(found.items())]
+
+
+def by_rate(rows: list[Row]) -> list[Row]:
+    """Sort by response rate, the highest first; sequences with too few enrollments to compare come last."""
+    return sorted(
+        rows,
+        key=lambda row: (row["enrolled"] < claims.ENOUGH, -row["response_rate"], -row["enrolled"], row["sequence_id"]),
+    )
+
+
+def clean(text: object) -> str:
+    """Return a name without what XML forbids, on one line: the drawing library aborts on it."""
+    return " ".join(_NOT_IN_XML.sub("", str(text or "")).split())
 
 
 def read(client: SqlClient, time_zone: str) -> Figures:
@@ -94,63 +206,31 @@ def read(client: SqlClient, time_zone: str) -> Figures:
     def rows(sql: str, view: str) -> list[Row]:
         return _rows(client, sql) if view in made else []
 
+    def names(sql: str, table: str) -> dict[str, str]:
+        there = warehouse.columns_in(client, client.make_qualified_table_name(table))
+        return {str(r["id"]): r["name"] for r in _rows(client, sql)} if {"id", "name"} <= set(there) else {}
+
     with warehouse.explained():
+        nights = _rows(client, NIGHTS)
+        since = SINCE.format(run_id=nights[1]["run_id"]) if len(nights) > 1 else ""
         return Figures(
             days=[row for row in rows(DAYS, "enrollment_daily") if _in_calendar(row["day"])],
             sequences=_rows(client, SEQUENCES),
             cohorts=[row | {"month": _in_calendar(row["month"])} for row in rows(COHORTS, "enrollment_cohorts")],
+            grown=rows(GROWN, "enrollment_cohorts"),
             requests=rows(REQUESTS, "push_requests"),
             waiting=rows(WAITING, "push_requests"),
+            pushed=rows(PUSHED.format(since=since), "push_requests"),
             health=_rows(client, HEALTH)[0],
             runs=_rows(client, RUNS),
             dataset=str(client.dataset_name),
             time_zone=time_zone,
+            pushed_since=nights[1]["finished_at"] if len(nights) > 1 else None,
+            after_listing=sum(row["requests"] for row in rows(AFTER_LISTING, "push_requests")),
+            accounts=names(ACCOUNTS, "accounts"),
+            names=names(NAMES, "sequences"),
             lacking=next(iter(refused), None),
         )
-
-
-def binned(days: Sequence[Row]) -> tuple[str, list[Row]]:
-    """Days, weeks, months or years, whichever gives few enough points: flows summed, `active` as at the end of each.
-
-    Returns the unit and rows with `start` (a date), `enrolled`, `completed`, `removed`, `active`.
-    """
-    if not days:
-        return "day", []
-    first, last = days[0]["day"], days[-1]["day"]
-    span = (last - first).days + 1
-    unit = next(
-        (unit for unit, length in (("day", 1), ("week", 7), ("month", 30)) if span / length <= POINTS),
-        "year",
-    )
-    bins = {start: dict.fromkeys(("enrolled", "completed", "removed"), 0) for start in _starts(first, last, unit)}
-    active: dict[date, int] = {}
-    for row in days:
-        start = _start(row["day"], unit)
-        for name in ("enrolled", "completed", "removed"):
-            bins[start][name] += row[name]
-        active[start] = row["active"]
-    found, known = [], 0
-    for start, counts in bins.items():
-        known = active.get(start, known)
-        found.append({"start": start, **counts, "active": known})
-    return unit, found
-
-
-def _starts(first: date, last: date, unit: str) -> Iterator[date]:
-    start = _start(first, unit)
-    while start <= last:
-        yield start
-        step = {"day": 1, "week": 7, "month": 31, "year": 366}[unit]
-        try:
-            start = _start(start + timedelta(days=step), unit)
-        except OverflowError:  # the year 9999
-            return
-
-
-def _start(day: date, unit: str) -> date:
-    if unit == "week":
-        return day - timedelta(days=min(day.weekday(), (day - date.min).days))
-    return day.replace(day=day.day if unit == "day" else 1, month=1 if unit == "year" else day.month)
 
 
 def _in_calendar(day: Any) -> date | None:

@@ -5,61 +5,74 @@ from __future__ import annotations
 import base64
 import hashlib
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
-from boast_source.outputs.report import charts
-from boast_source.outputs.report.figures import ENOUGH, binned
+from boast_source.outputs.report import claims
+from boast_source.outputs.report.figures import DRAWN, MONTHS, TABLE_ROWS, clean
 
 if TYPE_CHECKING:
-    from boast_source.outputs.report.figures import Figures, Row
+    from collections.abc import Mapping
+    from datetime import date
 
-TABLE_ROWS = 200  # sequences in the table, the largest ones
-MONTHS = 24  # in the table of cohorts, the latest ones
+    from boast_source.outputs.report.figures import Figures
+
 STALE_HOURS = 26.0
+NAMED = 3  # sequences in each direction that are named in short
 PROOF = {
     "exact": "two passes over the API in a row agreed, and the warehouse equals them",
     "covered": "nothing moved while the API was read, and the warehouse holds all of it",
-    "moving": "the list kept changing, or counts more than it lists; the warehouse holds all that was seen",
+    "recent": "what changed since the last full listing is stored, and the counts agree",
+    "moving": "the list changed while it was read, or counts more than it lists; the warehouse holds all that was seen",
     "failed": "the warehouse does not hold what was seen, or suspiciously much is gone",
 }
 MEANING = {
-    "held": "the same person and sequence again too soon, or a request that says something else now",
+    "held": "may be a repetition or a mistake: the same person and sequence again too soon, or a row that changed",
     "refused": "the API said no",
     "unknown": "no clear answer yet; the next runs look for it",
     "claimed": "being sent, or interrupted; the next run looks for it",
 }
+DID = ("enrolled", "removed", "held", "invalid", "refused", "unknown")  # columns of what the push did
 
 
-def render(figures: Figures) -> str:
-    """The HTML text."""
+def render(figures: Figures, charts: Mapping[str, Mapping[str, str]], *, can_draw: bool) -> str:
+    """Return the HTML text. `charts`: name to SVG by width; `can_draw`: the extra that draws them is installed."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"count": count, "percent": percent, "duration": duration}
-    environment.globals |= {"label": charts.label}
     zone = ZoneInfo(figures.time_zone)
+    environment.filters |= {"count": count, "percent": percent, "duration": duration, "day": day, "clean": clean}
     environment.filters["moment"] = lambda moment: f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" if moment else "never"
-    unit, bins = binned(figures.days)
-    drawn = charts.all_charts(figures, unit, bins)
-    script = _asset("tips.js")
+    script = _asset("page.js")
     return environment.from_string(_asset("page.html.j2")).render(
         f=figures,
-        unit=unit,
-        bins=bins,
-        shown=figures.sequences[:TABLE_ROWS],
+        title=title(figures),
+        shown=figures.listed,
+        not_drawn=[figures.label(row) for row in figures.sequences[DRAWN:TABLE_ROWS]],
+        calls=calls(figures),
+        level=claims.LEVEL,
         months=MONTHS,
-        enough=ENOUGH,
-        charts={name: {size: Markup(svg) for size, svg in sizes.items()} for name, sizes in drawn.items()},  # noqa: S704 -- Vega escapes what it draws
-        trend=trend(figures.cohorts),
+        enough=claims.ENOUGH,
+        charts=charts,
+        can_draw=can_draw,
+        listed=listed_and_stored(figures),
         proof=PROOF,
         meaning=MEANING,
+        did=DID,
         verdict=verdict(figures),
-        style=Markup(_asset("page.css")),  # noqa: S704 -- our own file
-        script=Markup(script),  # noqa: S704 -- our own file
+        style=_asset("page.css"),
+        script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def title(figures: Figures) -> str:
+    """What the page is about: the accounts by name, and the period of the data."""
+    names = figures.account_names
+    told = [*names[:3], f"{len(names) - 3} more"] if len(names) > 3 else names
+    of = f" of {' and '.join(filter(None, (', '.join(told[:-1]), told[-1])))}" if told else ""
+    period = f" · {day(figures.days[0]['day'])} to {day(figures.days[-1]['day'])}" if figures.days else ""
+    return f"Sequence enrollments{of}{period}"
 
 
 def verdict(figures: Figures) -> tuple[str, str]:
@@ -75,21 +88,56 @@ def verdict(figures: Figures) -> tuple[str, str]:
     if health["last_exit_code"] not in {0, 3}:
         return "warn", "Fresh, but the last run failed."
     if health["waiting"]:
-        return "warn", "Fresh and verified; some requests wait for a person."
+        return "warn", "Fresh and verified; some push requests need attention."
     return "good", "Fresh and verified."
 
 
-def trend(cohorts: list[Row]) -> dict[str, Any] | None:
-    """Is it getting worse? The last three months that have had their 30 days, against the three before them."""
-    grown = [row for row in cohorts if row["had_30_days"] and row["month"]]
-    before, lately = grown[-6:-3], grown[-3:]
-    if len(before) < 3 or not sum(row["enrolled"] for row in before):
-        return None
-    rates = [
-        sum(row["responded_in_30_days"] for row in rows) / sum(row["enrolled"] for row in rows)
-        for rows in (before, lately)
-    ]
-    return {"before": rates[0], "lately": rates[1], "from": lately[0]["month"], "to": lately[-1]["month"]}
+def calls(figures: Figures) -> list[tuple[str, str, str]]:
+    """The sentences of "In short": an id, a level (`good`, `bad` or none) and a sentence.
+
+    A direction is named only where it exceeds chance (claims.py), and with the counts on both sides.
+    """
+    found = []
+    rows = {(str(row["account_id"]), str(row["sequence_id"])): row for row in figures.sequences}
+    compared = sorted(figures.claims.items(), key=lambda one: -one[1].share.rate)
+    for sign, word, level in ((1, "more", "good"), (-1, "fewer", "bad")):
+        apart = [one for one in compared[::sign] if one[1].direction == sign]
+        for key, claim in apart[:NAMED]:
+            sentence = f"{figures.label(rows[key])} gets {word} responses than the other sequences together"
+            found.append((word, level, f"{sentence}: {_share(claim.share)}; the others {_share(claim.other)}."))
+        if len(apart) > NAMED:
+            rest = f"So do {len(apart) - NAMED} more sequences, marked {' ▲▼'[sign]} in the table."
+            found.append((word, level, rest))
+    if compared and not found:
+        found.append(("alike", "", "No clear difference between sequences: chance alone may explain their rates."))
+    if figures.trend:
+        found.append(("trend", *_trend(figures.trend)))
+    return found
+
+
+def _trend(trend: claims.Trend) -> tuple[str, str]:
+    level = {1: "good", -1: "bad", 0: ""}[trend.direction]
+    word = {1: "more than before", -1: "fewer than before", 0: "no clear change"}[trend.direction]
+    months = f"Enrolled from {trend.first:%b %Y} to {trend.last:%b %Y}"
+    return level, (
+        f"{months}: {_share(trend.share)} responded within 30 days; in the three months before"
+        f" {_share(trend.other)}: {word}."
+    )
+
+
+def listed_and_stored(figures: Figures) -> str:
+    """Why the number of stored enrollments is not the number of listed ones; empty where it is."""
+    listed, stored = figures.health["listed"], figures.health["stored"]
+    if listed is None or listed == stored:
+        return ""
+    if stored - listed == figures.after_listing:
+        return f"{count(stored - listed)} more than listed: the push enrolled them after the list was read"
+    if stored > listed:
+        return (
+            f"{count(stored - listed)} more than listed: enrolled after the list was read, not shown by it"
+            " but found one by one, or of accounts that the last run did not load"
+        )
+    return f"{count(listed - stored)} fewer than listed: gone since the list was read"
 
 
 def count(value: float | None) -> str:
@@ -97,7 +145,11 @@ def count(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"
+    return "-" if value is None else f"{value:.1%}"
+
+
+def day(value: date) -> str:
+    return f"{value.day} {value:%b} {value.year}"
 
 
 def duration(hours: float | None) -> str:
@@ -107,6 +159,10 @@ def duration(hours: float | None) -> str:
     if hours < 1:
         return f"{hours * 60:.0f} min"
     return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+def _share(share: claims.Share) -> str:
+    return f"{share.rate:.1%} of {share.whole:,}"
 
 
 def _asset(name: str) -> str:
