@@ -110,6 +110,8 @@ def test_it_prints_on_paper(browser, report):
     page.goto(file.as_uri())
     printed = page.pdf(format="A4")
     page.emulate_media(media="print")
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 between its margins
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
     assert brightness(page.evaluate("getComputedStyle(document.body).backgroundColor")) == 3 * 255
     assert page.locator("details").first.is_hidden()
     assert page.locator("figure svg >> visible=true").count() == 4
