@@ -145,7 +145,9 @@ def test_the_table_of_sequences_is_sorted_by_a_click_or_the_keyboard(browser, re
 @pytest.mark.parametrize("width", [1280, 390])
 def test_titles_stay_in_sight_on_a_phone_and_nothing_hinders_access(browser, report, width, scheme):
     """axe-core's rules, from the package that carries them."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is in the dev group"
+    )
     _, file = report
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
     page.goto(file.as_uri())
