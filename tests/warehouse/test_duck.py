@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import duckdb
 import pytest
 
+from boast_source.warehouse.duckdb import _statements
 from tests.support.workplace import NO_REPORT, stored
 
 SCHEMAS = "select distinct schema_name from duckdb_tables() order by 1"
@@ -21,15 +23,13 @@ def test_there_is_no_staging_and_nothing_else_changes_in_a_folder_with_an_odd_na
 
 @pytest.mark.parametrize("strategy", ["upsert", "delete-insert", "insert-only"])
 def test_a_file_that_is_merged_again_changes_nothing(strategy):
-    import duckdb  # noqa: PLC0415
-
     rows = "(select unnest(['a', 'b', 'c']) as id, unnest([1, 2, 3]) as value, null as lacking)"
     with duckdb.connect() as connection:
         connection.execute("create table stored as select 'a' as id, 0 as value, 9 as lacking")
         connection.execute("insert into stored values ('z', 26, 26)")
         for _ in range(2):
             connection.begin()
-            for statement in duckdb._statements(strategy, "stored", rows, "id", "id, value, lacking"):
+            for statement in _statements(strategy, "stored", rows, "id", "id, value, lacking"):
                 connection.execute(statement)
             connection.commit()
             first = ("a", 0, 9) if strategy == "insert-only" else ("a", 1, None)
