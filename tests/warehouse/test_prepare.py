@@ -14,7 +14,7 @@ def test_it_makes_the_tables_and_views_that_a_load_makes_and_prints_the_accounts
     server = sandbox(enrollments=40, accounts=3)
     workplace.use(server)
     done = workplace.boast("prepare", "--json")
-    assert (done.code, done.json) == (0, {"status": "ok", "accounts": server.account_ids})
+    assert (done.code, done.json["status"], done.json["accounts"]) == (0, "ok", server.account_ids)
     made = workplace.sql(COLUMNS)
     assert workplace.sql("select count(*) from boast_data.enrollment_daily") == [(0,)]
     assert server.control("GET", "counters")["arrived"] == {"GET accounts": 1}
