@@ -44,7 +44,7 @@ def test_fresh_and_right_data_passes(project):
     run, _ = project
     fresh = run("source", "freshness")
     assert fresh.returncode == 0, fresh.stdout
-    assert "PASS freshness of boast.runs" in fresh.stdout
+    assert "PASS freshness of boast.good_runs" in fresh.stdout
     tested = run("test")
     assert tested.returncode == 0, tested.stdout
     assert "ERROR=0" in tested.stdout
@@ -60,4 +60,4 @@ def test_wrong_and_old_data_is_found(project):
     tested = run("test", "--select", "source:boast.sequence_enrollments")
     assert (tested.returncode, "source_unique_boast_sequence_enrollments_id" in tested.stdout) == (1, True)
     fresh = run("source", "freshness")
-    assert (fresh.returncode, "ERROR STALE freshness of boast.runs" in fresh.stdout) == (1, True)
+    assert (fresh.returncode, "ERROR STALE freshness of boast.good_runs" in fresh.stdout) == (1, True)
