@@ -97,8 +97,14 @@ def _accounts(client: BoastClient, found: Settings) -> list[str]:
 def _writable() -> str:
     """Where the state of a run and its scratch index go, and how much room there is."""
     said = []
+    try:
+        state = state_folder()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The state folder is unknown: {error.strerror}", hint="Correct .dlt/config.toml, then check again."
+        ) from error
     for what, folder, setting in (
-        ("state", state_folder(), "DLT_DATA_DIR"),
+        ("state", state, "DLT_DATA_DIR"),
         ("scratch", Path(tempfile.gettempdir()), "TMPDIR"),
     ):
         try:

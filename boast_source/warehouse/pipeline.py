@@ -94,8 +94,14 @@ def destination_for(name: str, accounts: Sequence[str] | None = None) -> Any:
 
 
 def state_folder() -> Path:
-    """Return where dlt keeps its pipelines, and runs their locks and what they could not record."""
-    return Path(get_dlt_pipelines_dir())
+    """Return where dlt keeps its pipelines, and runs their locks and what they could not record.
+
+    Raises OSError when a configuration file cannot be read: dlt looks there, too, for where the folder is.
+    """
+    try:
+        return Path(get_dlt_pipelines_dir())
+    except Exception as error:
+        raise OSError(0, "the configuration says where, and it cannot be read") from error
 
 
 def merging(preferred: str, destination: Any, *, replaced: int = 0) -> dict[str, Any]:
