@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,14 @@ EARLY = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "ARROW_", "DLT_", "FSS
 LATE = ("DLT_DATA_DIR",)
 # as every command sets it before it imports
 FOR_IMPORTS = {"RUNTIME__DLTHUB_TELEMETRY": "false", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+# with the oldest supported ones, a forked child ends in `terminate called without an active exception`
+FORKS = sys.platform == "linux" and int(version("pyarrow").split(".")[0]) >= 24
 LARGEST = 1 << 20  # bytes of a request
 
 
 def start(arguments: list[str], *, cwd: Path, env: dict[str, str], spawn: bool = False) -> Process:
     """Start `python ARGUMENTS` (`-m MODULE …`, `-c CODE …` or `SCRIPT …`), its output in pipes, its input empty."""
-    if spawn or sys.platform != "linux" or _early(env) != _early(STANDARD):
+    if spawn or not FORKS or _early(env) != _early(STANDARD):
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=cwd,
