@@ -140,7 +140,8 @@ class Faults:
             request.transport.abort()
         if kind in {"cut_body", "trickle"}:
             return await _in_pieces(request, answer, None if kind == "cut_body" else seconds or 0.1)
-        return _mistaken(kind, rule.parameters) or answer
+        mistaken = _mistaken(kind, rule.parameters)
+        return answer if mistaken is None else mistaken  # an answer without attributes is false in older aiohttp
 
 
 def _mistaken(kind: str, given: dict[str, Any]) -> web.Response | None:
