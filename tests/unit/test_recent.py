@@ -1,0 +1,347 @@
+"""The incremental pass against a model of a list that lives: all that it says of `recent` is true, whatever happens.
+
+The model is plain Python and knows nothing of the pass but its result. One seed replays a schedule.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from boast_source.api import Page
+from boast_source.errors import NotFoundError
+from boast_source.listing.order import ListState
+from boast_source.listing.recent import MOST_ASKED, UnfitError, read_recent
+
+SCHEDULES = int(os.environ.get("BOAST_SCHEDULES", "40"))  # `make soak` asks for many more
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+HOUR = 3600
+OVERLAP = timedelta(hours=1)
+ORDERS = ("updated_asc", "updated_desc", "created_asc", "created_desc")
+
+
+def at(second):
+    return START + timedelta(seconds=second)
+
+
+def text(second):
+    return at(second).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Server:
+    """A paged list: id → (created, updated, content), in an order, on a clock in seconds."""
+
+    def __init__(self, rng, order, size, rows, past_end="empty"):
+        self.rng, self.order, self.size, self.past_end = rng, order, size, past_end
+        self.now = 400 * 24 * HOUR
+        self.rows, self.serial, self.requests, self.between = {}, 0, 0, lambda: None
+        for _ in range(rows):
+            created = rng.randrange(self.now)
+            changed = created + rng.choice([0, rng.randrange(90 * 24 * HOUR)])
+            self.put(created, changed if changed < self.now else created)
+
+    def put(self, created, updated):
+        self.serial += 1
+        self.rows[f"r{self.serial}"] = (created, updated, 0)
+
+    def keys(self):
+        by = 0 if self.order.startswith("created") else 1
+        return sorted(self.rows, key=lambda key: (self.rows[key][by], key), reverse=self.order.endswith("desc"))
+
+    def listed(self):
+        return [self.record(key) for key in self.keys()]
+
+    def record(self, key):
+        created, updated, content = self.rows[key]
+        return {"id": key, "created_at": text(created), "updated_at": text(updated), "content": content}
+
+    def page(self, number):
+        self.between()
+        self.requests += 1
+        keys = self.keys()
+        pages = max(1, -(-len(keys) // self.size))
+        if number > pages and self.past_end == "404":
+            raise NotFoundError("no such page", hint="", method="GET", path="")
+        shown = pages if number > pages and self.past_end == "last" else number
+        records = [self.record(key) for key in keys[(shown - 1) * self.size : shown * self.size]]
+        return Page(number, records, len(keys), self.size, pages, paginated=True)
+
+    def ask(self, key):
+        self.requests += 1
+        return self.record(key) if key in self.rows else None
+
+    # what happens to it
+
+    def update(self):
+        if self.rows:
+            key = self.rng.choice(sorted(self.rows))
+            created, _, content = self.rows[key]
+            self.now += 1
+            self.rows[key] = (created, self.now, content + 1)
+
+    def silently(self):
+        if self.rows:
+            key = self.rng.choice(sorted(self.rows))
+            created, updated, content = self.rows[key]
+            self.rows[key] = (created, updated, content + 1)
+
+    def insert(self):
+        self.now += 1
+        self.put(self.now, self.now)
+
+    def late(self):
+        moment = self.now - self.rng.randrange(HOUR // 2)
+        self.put(moment, moment)
+
+    def very_late(self):
+        moment = self.rng.randrange(self.now - 2 * HOUR)
+        self.put(moment, moment)
+
+    def delete(self):
+        if self.rows:
+            del self.rows[self.rng.choice(sorted(self.rows))]
+
+    def delete_new(self):
+        if self.rows:
+            del self.rows[max(self.rows, key=lambda key: self.rows[key][1])]
+
+    def reorder(self):
+        self.order = self.rng.choice(ORDERS)
+
+    def rest(self):
+        self.now += self.rng.randrange(3 * HOUR)
+
+
+class Warehouse:
+    """What is stored: id → record."""
+
+    def __init__(self):
+        self.rows = {}
+
+    def count(self):
+        return len(self.rows)
+
+    def equal(self, records):
+        return {r["id"]: self.rows[r["id"]] == r for r in records if r["id"] in self.rows}
+
+    def above(self, moment):
+        return {key for key, r in self.rows.items() if r["updated_at"] > text((moment - START).total_seconds())}
+
+    def load(self, server):
+        """A full listing that held still, and what it saw of the order (order.py has tests of its own)."""
+        records = server.listed()
+        self.rows = {r["id"]: r for r in records}
+        order = {"updated_asc": "oldest_first", "updated_desc": "newest_first"}.get(server.order)
+        moment = at(server.now)
+        newest = max((r["updated_at"] for r in records), default=None)
+        pages = max(1, -(-len(records) // server.size))
+        return ListState("a", "contacts", moment, order, moment, newest and parsed(newest), len(records), pages)
+
+    def take(self, recent):
+        for page in recent.pages:
+            self.rows.update({r["id"]: r for r in page.records})
+        for key in recent.gone:
+            del self.rows[key]
+
+
+def parsed(moment):
+    return datetime.fromisoformat(moment.replace("Z", "+00:00"))
+
+
+def incremental(server, warehouse, state):
+    """Read, load, and give the next state."""
+    moment = at(server.now)
+    recent = read_recent(
+        server.page, server.ask, warehouse, state, cursor="updated_at", overlap=OVERLAP, marks_gone=True
+    )
+    warehouse.take(recent)
+    newest = max(parsed(r["updated_at"]) for page in recent.pages for r in page.records)
+    return replace(state, read_at=moment, newest=newest, counted=recent.count, pages=recent.pages[0].pages), recent
+
+
+def schedule(seed):
+    """A server's life: days of runs, incremental where possible. Returns how they ended."""
+    rng = random.Random(seed)
+    server = Server(
+        rng,
+        rng.choice(ORDERS),
+        rng.choice([3, 5, 10]),
+        rng.randrange(20, 300),
+        rng.choice(["empty", "404", "last"]),
+    )
+    warehouse, ended = Warehouse(), Counter()
+    state = warehouse.load(server)
+    trouble = rng.choice([[], [server.silently], [server.delete], [server.very_late], [server.delete_new]])
+    usual = [server.update, server.insert, server.late, server.rest, *trouble]
+    busy = rng.choice([0, 0, 0.05, 0.3])
+    concurrent = [server.update, server.insert, server.delete, server.delete_new, server.silently]
+    for _ in range(rng.randrange(3, 12)):
+        for _ in range(rng.choice([0, 1, 3, 10])):
+            rng.choice(usual)()
+        if rng.random() < 0.03:
+            server.reorder()
+        before = dict(warehouse.rows)
+        snapshots = []
+
+        def between(snapshots=snapshots):
+            if rng.random() < busy:
+                rng.choice(concurrent)()
+            snapshots.append(dict(server.rows))
+
+        server.between = between
+        floor = state.floor(OVERLAP)
+        try:
+            state, recent = incremental(server, warehouse, state)
+        except UnfitError:
+            server.between = lambda: None
+            warehouse.rows = before
+            state = warehouse.load(server)
+            ended["whole"] += 1
+            continue
+        server.between = lambda: None
+        ended["recent"] += 1
+        is_true(snapshots[-len(recent.pages)], warehouse, recent, floor)
+    return ended
+
+
+def is_true(began, warehouse, recent, floor):
+    """`recent` by its own definition: every record of the moment when it began whose cursor is later than the floor is
+    stored, as it was or as it became since; and the warehouse holds as many records as the API counted.
+    """
+    assert len(warehouse.rows) == recent.count
+    for key, (_, updated, content) in began.items():
+        if at(updated) >= floor and key not in recent.gone:
+            stored = warehouse.rows.get(key)
+            assert stored is not None, f"{key} is not stored"
+            assert stored["content"] >= content, f"{key} is stored in an older version"
+
+
+@pytest.mark.parametrize("seed", range(SCHEDULES))
+def test_recent_is_never_untrue_by_its_own_definition(seed):
+    schedule(seed)
+
+
+def test_the_schedules_are_incremental_often_enough_to_mean_something():
+    ended = sum((schedule(seed) for seed in range(40)), Counter())
+    assert ended["recent"] >= 40
+    assert ended["whole"] >= 20
+
+
+def living(order, rows=20_000, size=100, seed=1):
+    server = Server(random.Random(seed), order, size, rows)
+    warehouse = Warehouse()
+    return server, warehouse, warehouse.load(server)
+
+
+@pytest.mark.parametrize("order", ["updated_asc", "updated_desc"])
+def test_nothing_changed_takes_three_requests_at_most(order):
+    server, warehouse, state = living(order)
+    _, recent = incremental(server, warehouse, state)
+    assert server.requests <= 3
+    assert recent.gone == []
+
+
+@pytest.mark.parametrize("order", ["updated_asc", "updated_desc"])
+def test_a_hundred_changes_take_ten_requests_at_most(order):
+    server, warehouse, state = living(order)
+    for n in range(100):
+        (server.update, server.insert, server.late)[n % 3]()
+    incremental(server, warehouse, state)
+    assert server.requests <= 10
+    assert warehouse.rows == {r["id"]: r for r in server.listed()}
+
+
+@pytest.mark.parametrize("order", ["updated_asc", "updated_desc"])
+@pytest.mark.parametrize("past_end", ["empty", "404", "last"])
+def test_a_list_that_became_shorter_is_noticed(order, past_end):
+    server, warehouse, state = living(order, rows=500, size=10)
+    server.past_end = past_end
+    for _ in range(25):
+        server.delete()
+    with pytest.raises(UnfitError, match="the API counts 475 records"):
+        incremental(server, warehouse, state)
+
+
+@pytest.mark.parametrize("order", ["updated_asc", "updated_desc"])
+def test_new_rows_that_vanish_are_asked_for_and_found_gone(order):
+    server, warehouse, state = living(order)
+    for _ in range(5):
+        server.insert()
+    state, _ = incremental(server, warehouse, state)
+    server.update()
+    newest = [key for key in server.rows if int(key[1:]) > server.serial - 3]
+    for key in newest:
+        del server.rows[key]
+    _, recent = incremental(server, warehouse, state)
+    assert sorted(recent.gone) == sorted(newest)
+    assert warehouse.rows == {r["id"]: r for r in server.listed()}
+
+
+def test_too_many_that_vanished_make_it_a_full_pass():
+    server, warehouse, state = living("updated_desc", size=100)
+    for _ in range(2 * MOST_ASKED):
+        server.insert()
+    state, _ = incremental(server, warehouse, state)
+    for key in [key for key in server.rows if int(key[1:]) > server.serial - MOST_ASKED - 5]:
+        del server.rows[key]
+    server.update()
+    with pytest.raises(UnfitError, match="not there any more"):
+        incremental(server, warehouse, state)
+
+
+@pytest.mark.parametrize(("before", "after"), [("updated_desc", "created_desc"), ("updated_asc", "created_asc")])
+def test_a_server_that_changes_its_order_is_noticed(before, after):
+    server, warehouse, state = living(before, rows=2000, size=20)
+    server.update()
+    server.order = after
+    with pytest.raises(UnfitError):
+        incremental(server, warehouse, state)
+
+
+@pytest.mark.parametrize("order", ["updated_asc", "updated_desc"])
+def test_a_late_row_below_the_overlap_is_noticed_by_the_count(order):
+    server, warehouse, state = living(order, rows=2000, size=20)
+    server.very_late()
+    with pytest.raises(UnfitError, match="the API counts 2,001 records where the warehouse has 2,000"):
+        incremental(server, warehouse, state)
+
+
+def test_a_list_that_moves_between_two_pages_is_read_again():
+    server, warehouse, state = living("updated_desc", rows=2000, size=5)
+    for _ in range(12):
+        server.update()
+    once = iter([None, server.update])
+
+    def between():
+        if happens := next(once, None):
+            happens()
+
+    server.between = between
+    incremental(server, warehouse, state)
+    assert warehouse.rows == {r["id"]: r for r in server.listed()}
+
+
+def test_without_an_order_or_a_mark_nothing_is_read():
+    server, warehouse, state = living("created_desc", rows=200)
+    with pytest.raises(UnfitError, match="order is not known"):
+        incremental(server, warehouse, state)
+    assert server.requests == 0
+
+
+@pytest.mark.parametrize("value", [None, "soon", 7])
+def test_a_record_without_a_time_makes_it_a_full_pass(value):
+    server, warehouse, state = living("updated_desc", rows=200, size=10)
+    shown = server.record
+
+    def record(key):
+        return shown(key) | ({"updated_at": value} if key == "r7" else {})
+
+    server.rows["r7"] = (0, server.now + 5, 1)
+    server.record = record
+    with pytest.raises(UnfitError, match="no updated_at that is a time"):
+        incremental(server, warehouse, state)
