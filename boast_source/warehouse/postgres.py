@@ -25,6 +25,7 @@ from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.destinations.sql_jobs import SqlMergeFollowupJob
 
+from boast_source.errors import DestinationError
 from boast_source.shapes import VIEWS
 from boast_source.warehouse.capabilities import Remembering
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from dlt.common.destination.client import FollowupJobRequest, LoadJob
     from dlt.common.destination.typing import PreparedTableSchema
     from dlt.destinations.sql_client import SqlClientBase
+    from typing_extensions import Self
 
 ROWS = 20_000  # per batch written
 BLOCK = 2**20  # bytes of CSV per batch read
@@ -63,6 +65,15 @@ class postgres(Remembering, dlt_postgres):
 
 
 class _SqlClient(Psycopg2SqlClient):
+    """A connection that keeps its advisory locks whatever happens to it.
+
+    dlt resets a connection after each error with DISCARD ALL, which frees them, and opens another where it broke.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.locks: list[str] = []  # the statements that took them
+
     def open_connection(self) -> Any:
         """Connect with the dataset first in the search path; dlt's own leaves blanks in libpq's options unescaped."""
         given = self.credentials.get_query().get("options", "")
@@ -72,7 +83,33 @@ class _SqlClient(Psycopg2SqlClient):
             dsn=self.credentials.to_native_representation(), options=f"{given} -csearch_path={path}"
         )
         self._reset_connection()
+        for statement in self.locks:
+            with self._conn.cursor() as cursor:
+                cursor.execute(statement)
+                if cursor.fetchone() == (False,):
+                    raise DestinationError(
+                        "The connection to Postgres broke, and another run has taken this one's place",
+                        hint="Nothing to do: the other run is at work; the next one does what this one left.",
+                    )
         return self._conn
+
+    def _reset_connection(self) -> None:
+        self._conn.rollback()
+        self._conn.autocommit = True
+
+    def __enter__(self) -> Self:
+        self.locks.clear()
+        super().__enter__()
+        return self
+
+    def advisory(self, function: str, key: int) -> bool:
+        """Take a lock for as long as the client is open. False: it was tried, and another session holds it."""
+        statement = f"select {function}({key})"
+        ((answer,),) = self.execute_sql(statement) or ((None,),)
+        taken = answer is not False
+        if taken:
+            self.locks.append(statement)
+        return taken
 
 
 class _Client(PostgresClient):
@@ -227,18 +264,19 @@ def _parsed(block: bytes, columns: Sequence[str]) -> pa.Table:
 
 
 @contextlib.contextmanager
-def migrating(client: SqlClientBase[Any]) -> Iterator[None]:
+def migrating(client: Any) -> Iterator[None]:
     """One process at a time creates or alters the tables of a dataset."""
     key = _key("migration", client.dataset_name)
-    client.execute_sql("select pg_advisory_lock(%s)", key)
+    client.advisory("pg_advisory_lock", key)
     try:
         yield
     finally:
+        client.locks.pop()
         with contextlib.suppress(Exception):  # the server frees the locks of a lost connection
             client.execute_sql("select pg_advisory_unlock(%s)", key)
 
 
-def taken_account(client: SqlClientBase[Any], accounts: Sequence[str] | None) -> str | None:
+def taken_account(client: Any, accounts: Sequence[str] | None) -> str | None:
     """Lock the accounts (None: all) for as long as the connection lives; what another run holds, if any.
 
     Two runs that share an account exclude each other, wherever they run: the older listing of the two would
@@ -247,24 +285,19 @@ def taken_account(client: SqlClientBase[Any], accounts: Sequence[str] | None) ->
     client.execute_sql("set tcp_keepalives_idle = 60")  # so that a machine that vanished frees its locks soon
     dataset = client.dataset_name
     if accounts is None:
-        return None if _locked(client, "pg_try_advisory_lock", "load", dataset) else "an account of it"
-    if not _locked(client, "pg_try_advisory_lock_shared", "load", dataset):
+        return None if client.advisory("pg_try_advisory_lock", _key("load", dataset)) else "an account of it"
+    if not client.advisory("pg_try_advisory_lock_shared", _key("load", dataset)):
         return "all of its accounts"
     for account in sorted(set(accounts)):
-        if not _locked(client, "pg_try_advisory_lock", "load", dataset, account):
+        if not client.advisory("pg_try_advisory_lock", _key("load", dataset, account)):
             return f"account {account}"
     return None
 
 
-def is_only_sender(client: SqlClientBase[Any]) -> bool:
+def is_only_sender(client: Any) -> bool:
     """Become the only process that pushes into the dataset, as long as the connection lives."""
     client.execute_sql("set tcp_keepalives_idle = 60")
-    return _locked(client, "pg_try_advisory_lock", "push", client.dataset_name)
-
-
-def _locked(client: SqlClientBase[Any], function: str, *what: str) -> bool:
-    ((locked,),) = client.execute_sql(f"select {function}(%s)", _key(*what)) or ()
-    return bool(locked)
+    return bool(client.advisory("pg_try_advisory_lock", _key("push", client.dataset_name)))
 
 
 def _key(*what: str) -> int:
