@@ -9,9 +9,10 @@ import json
 import logging
 import os
 import sys
-import traceback
 from datetime import datetime, timezone
 from typing import Any
+
+from boast_source.driver_text import traceback_of
 
 log = logging.getLogger("boast_source")
 
@@ -28,8 +29,8 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
             "message": record.getMessage(),
             **getattr(record, "facts", {}),
         }
-        if record.exc_info:
-            line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        if record.exc_info and record.exc_info[1]:
+            line["traceback"] = traceback_of(record.exc_info[1])
         return json.dumps(line, default=str)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import traceback
 from typing import TYPE_CHECKING
 
 import click
@@ -25,6 +24,7 @@ from boast_source.commands.push import push
 from boast_source.commands.report import report
 from boast_source.commands.requests import requests
 from boast_source.commands.status import status
+from boast_source.driver_text import traceback_of
 from boast_source.errors import BoastError, StoppedError
 from boast_source.sandbox.command import sandbox
 
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             logs.say(text, level=logging.ERROR, error=error if debug else None, exit_code=code)
         else:
             if debug:
-                traceback.print_exception(error)
+                click.echo(traceback_of(error), err=True)
             click.echo(f"boast: {text}", err=True)
         if "--json" in arguments:
             status = "attention" if isinstance(failure, StoppedError) else "failed"

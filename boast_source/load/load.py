@@ -19,6 +19,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
 from boast_source import models, signals, warehouse
+from boast_source.driver_text import one_line, strip
 from boast_source.errors import BoastError, ConfigurationError, DestinationError
 from boast_source.listing.listing import Listing, ListReport, Options
 from boast_source.load.result import Loaded
@@ -158,11 +159,15 @@ def make_tables(
 
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
-    """Dlt logs every failing job with its traceback; the run ends with one line that says it (all with --debug)."""
+    """Dlt logs every failing job with its traceback; the run ends with one line that says it. With --debug all is
+    logged, without what drivers quote of rows.
+    """
 
     def passes(record: logging.LogRecord) -> bool:
         of_load = record.filename == "load.py" or record.levelno >= logging.ERROR
         of_trace = record.funcName == "suppress_and_warn"  # a trace that could not be written, on a full disk
+        if of_load and record.levelno >= logging.WARNING and log.isEnabledFor(logging.DEBUG):
+            strip(record)
         return not (of_load or of_trace) or log.isEnabledFor(logging.DEBUG)
 
     logger = logging.getLogger("dlt")
@@ -201,7 +206,7 @@ def _run(pipeline: dlt.Pipeline, source: Any, unbound: Callable[[], None] = lamb
         missing = next((link for link in signals.chain(error) if isinstance(link, ConfigurationException)), None)
         raise (warehouse.unconfigured(pipeline, missing) if missing else _cause(error)) from None
     except DestinationException as error:
-        raise warehouse.explain(error) from error
+        raise warehouse.explain(error) from None
 
 
 def _verify(listing: Listing, shape: Shape, pipeline: dlt.Pipeline, unbound: Callable[[], None]) -> None:
@@ -232,14 +237,14 @@ def _cause(error: BaseException) -> BoastError:
         if isinstance(link, BoastError):
             return link
     if isinstance(error, PipelineStepFailed) and error.step == "load":
-        return warehouse.explain(last)
+        return warehouse.explain(error)
     if isinstance(last, OSError) and last.strerror:
         return BoastError(
             f"A file of the pipeline could not be written or read: {last.strerror}",
             hint="Free space and permissions in the working folder and in DLT_DATA_DIR; the next run does the rest.",
         )
     return BoastError(
-        f"The step {getattr(error, 'step', 'run')} failed: {type(last).__name__}: {str(last)[:200]}",
+        f"The step {getattr(error, 'step', 'run')} failed: {type(last).__name__}: {one_line(str(last))}",
         hint="Run again with --debug to see where.",
     )
 
@@ -248,7 +253,7 @@ def _make_dropped(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> boo
     try:
         names = dropped.make_again(pipeline)
     except (PipelineStepFailed, DestinationException) as error:
-        raise warehouse.explain(signals.chain(error)[-1]) from error
+        raise warehouse.explain(error) from None
     if names:
         on_note(f"somebody dropped {', '.join(names[:5])}{' and more' if len(names) > 5 else ''}: made again")
     return bool(names)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from boast_source import warehouse
+from boast_source.driver_text import one_line
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.outputs.files import local_path, put_in_place
 from boast_source.warehouse.arrow import quote
@@ -107,4 +108,4 @@ def _text(path: Path) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error).splitlines()[0][:200]
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else one_line(str(error))

@@ -17,6 +17,7 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
 from pyarrow import parquet as pq
 
+from boast_source.driver_text import stripped
 from boast_source.shapes import HISTORY, SHAPES
 from boast_source.warehouse.capabilities import Remembering
 
@@ -53,6 +54,10 @@ class duckdb(Remembering, dlt_duckdb):
 
 
 class _Client(DuckDbClient):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        stripped(self.sql_client)
+
     def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
         straight = _is_merged_straight(self.prepare_load_table(table_name))
         return not straight and super().should_load_data_to_staging_dataset(table_name)

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import duckdb
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 
+from boast_source import signals
+from boast_source.driver_text import one_line
 from boast_source.errors import ConfigurationError, DestinationError
+from boast_source.warehouse.causes import cause_of, place_of
 from boast_source.warehouse.delta import is_lake
 
 if TYPE_CHECKING:
@@ -53,9 +56,12 @@ def is_of_destination(error: BaseException) -> bool:
 
 
 def explain(error: BaseException) -> DestinationError:
-    """A destination's error in one line, with the next step."""
-    text = " ".join(str(error).split())
-    if is_lock(error):
+    """A destination's error in one line, with the next step; `error` may be dlt's, with the driver's behind it."""
+    links = signals.chain(error)
+    drivers = [link for link in links if is_of_destination(link)]
+    driver = drivers[-1] if drivers else links[-1]
+    text = " ".join(str(driver).split())
+    if is_lock(driver):
         holder = re.search(r"\(PID (\d+)\)", text)
         program = re.search(r"lock is held in (\S+)", text)
         who = f"process {holder[1]}" if holder else "another process"
@@ -65,17 +71,12 @@ def explain(error: BaseException) -> DestinationError:
             hint="Close the program that has the file open (a dashboard, a SQL shell), or let it read the published"
             " copy (publish_path) instead; then run again.",
         )
-    return DestinationError(
-        f"The destination does not answer as it should: {_first_sentence(text)}",
-        hint="Check its credentials and that it can be reached: `boast check`.",
-    )
+    cause = cause_of(driver)
+    jobs = [str(getattr(link, "job_id", "")) for link in links]  # <table>.<hash>.<retries>.<format>
+    where = place_of(driver, max(jobs).partition(".")[0])
+    said = f": {one_line(str(driver))}" if cause.quotes else ""
+    return DestinationError(f"{cause.what}{where}{said}", hint=cause.hint)
 
 
 def is_lock(error: BaseException) -> bool:
     return "Could not set lock on file" in str(error)
-
-
-def _first_sentence(text: str) -> str:
-    """The start of a driver's message, without dlt's words around it and connection strings' secrets."""
-    text = text.rpartition("The actual reason given is:")[2].strip()
-    return re.sub(r"[^\s\"'@]*@", "***@", text)[:300]

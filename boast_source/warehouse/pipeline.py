@@ -10,6 +10,7 @@ import dlt
 from dlt.common.destination import Destination
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
+from boast_source.driver_text import one_line
 from boast_source.errors import ConfigurationError
 from boast_source.warehouse.delta import is_lake
 from boast_source.warehouse.duckdb import duckdb
@@ -44,7 +45,7 @@ def pipeline_for(destination: str, dataset: str, accounts: Sequence[str] = ()) -
         ) from error
     except Exception as error:
         raise ConfigurationError(
-            f"The destination {destination} cannot be used: {str(error).strip().splitlines()[0][:200]}",
+            f"The destination {destination} cannot be used: {one_line(str(error).strip().splitlines()[0])}",
             hint=f'Is it a dlt destination, and its extra installed? For example: pip install "dlt[{destination}]".',
         ) from error
     if is_lake(pipeline):

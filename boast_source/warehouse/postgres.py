@@ -25,6 +25,7 @@ from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.destinations.sql_jobs import SqlMergeFollowupJob
 
+from boast_source.driver_text import stripped
 from boast_source.errors import DestinationError
 from boast_source.shapes import VIEWS
 from boast_source.warehouse.capabilities import Remembering
@@ -116,7 +117,9 @@ class _Client(PostgresClient):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         made = self.sql_client
-        self.sql_client = _SqlClient(made.dataset_name, made.staging_dataset_name, made.credentials, made.capabilities)
+        self.sql_client = stripped(
+            _SqlClient(made.dataset_name, made.staging_dataset_name, made.credentials, made.capabilities)
+        )
 
     def drop_tables(self, *tables: str, delete_schema: bool = True) -> None:
         """Our views would keep their tables from being dropped; the load makes them again."""

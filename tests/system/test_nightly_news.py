@@ -178,7 +178,7 @@ def test_a_warehouse_that_is_away_is_told_once_and_its_runs_are_recorded_later(n
     path.mkdir()
     assert [workplace.boast("nightly").code for _ in range(2)] == [1, 1]
     (text,) = hook.news()
-    assert "The destination does not answer" in text
+    assert "A file of the warehouse cannot be read" in text
     path.rmdir()
     (workplace.folder / "away").rename(path)
     assert workplace.boast("nightly").code == 0
