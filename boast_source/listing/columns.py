@@ -6,7 +6,9 @@ two records are the same version exactly when their hashes are equal.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import orjson
@@ -33,7 +35,14 @@ SQL_TYPES: dict[Kind, str] = {
     "bool": "boolean",
 }
 # what a field of the API cannot be called in a table of ours
-_RESERVED = {ACCOUNT, MISSING, *HISTORY_KEYS, "_hash", "_seq", "step", "before", "before_key", "place"}
+_OWN = {ACCOUNT, MISSING, *HISTORY_KEYS, "_hash", "_seq", "step", "before", "before_key", "place"}
+# nor any that views compute or databases keep for themselves, unless the table has it from an older version
+_TAKEN = {
+    *("valid_from", "valid_to", "is_current"),  # of enrollment_history
+    *("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"),  # Postgres
+    *("oid", "rowid", "_rowid_", "true", "false"),  # SQLite, DuckDB; SQLAlchemy leaves some words unquoted
+}
+_PREFIXES = re.compile(r"_(?:dlt|table_|file_|partition|row_timestamp|colidentifier)")  # dlt's and BigQuery's
 
 _JSON_TYPES: dict[Kind, str] = {
     "bigint": "'BIGINT', 'UBIGINT'",
@@ -52,7 +61,8 @@ class Column:
     """A column of the table: its name, its kind and the SQL over `x__listed` that gives its raw text.
 
     `fits`: SQL, whether the value has the column's type at all (a documented field is read by what it means, whether
-    or not it comes as text). One that this listing does not deliver at all is carried along, not compared.
+    or not it comes as text). One that this listing does not deliver at all is carried along, not compared. `field`: the
+    name of the API's field where no shape knows it.
     """
 
     name: str
@@ -60,6 +70,7 @@ class Column:
     raw: str
     compared: bool = True
     fits: str = "true"
+    field: str | None = None
 
     @property
     def typed(self) -> str:
@@ -98,16 +109,17 @@ def columns_of(
     delivered_before: Collection[str] = (),
     *,
     longest: int | None = None,
+    named: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Column]:
     """The columns that this listing fills: the shape's, one per unknown field, and `…__v_text` for misfits.
 
     A field that the warehouse already has keeps its kind; a value that does not fit it goes to a text column of the
     same name with `__v_text`, as dlt does, so that a change of type drops nothing. `longest`: how many characters the
-    warehouse allows in a name; longer ones are shortened.
+    warehouse allows in a name; longer ones are shortened. `named`: the columns that earlier listings gave fields.
     """
     columns = [Column(name, _kept(kind, stored_kinds.get(name)), quote(name)) for name, kind in shape.columns.items()]
     naming = snake_case(longest - len(_ROOM) if longest else None)
-    columns += _extra_columns(scratch, shape, stored_kinds, naming)
+    columns += _extra_columns(scratch, shape, stored_kinds, naming, named)
     strict = [column for column in columns if column.kind not in {"text", "json"}]
     if strict:
         misfits = ", ".join(f"count({c.raw}) > count({c.typed})" for c in strict)
@@ -131,13 +143,18 @@ def _kept(kind: Kind, stored: Kind | None) -> Kind:
 
 
 def _extra_columns(
-    scratch: Scratch, shape: Shape, stored_kinds: Mapping[str, Kind], naming: Callable[[str], str]
+    scratch: Scratch,
+    shape: Shape,
+    stored_kinds: Mapping[str, Kind],
+    naming: Callable[[str], str],
+    named: Mapping[str, str],
 ) -> list[Column]:
     listed = f"{shape.name}__listed"
     keys = scratch.rows(
         f"select distinct unnest(json_keys({EXTRA})) as key from {listed} where {EXTRA} is not null order by key"
     )
     columns: dict[str, Column] = {}
+    taken = {*shape.columns, *_OWN, *(_TAKEN - stored_kinds.keys()), *named.values()}
     for (key,) in keys:
         pointer = "'/" + key.replace("~", "~0").replace("/", "~1").replace("'", "''") + "'"
         types = {
@@ -146,18 +163,20 @@ def _extra_columns(
                 f"select distinct json_type({EXTRA}, {pointer}) from {listed} where {EXTRA} is not null"
             )
         } - {None, "NULL"}
-        name = _free_name(naming(key.strip() or "_"), {*shape.columns, *_RESERVED, *columns})
+        name = named.get(key) or _free_name(naming(key.strip() or "_"), {*taken, *columns})
         kind = stored_kinds.get(name) or _kind_of(types)
         if kind:
             extract = "->" if kind == "json" else "->>"
             type_ = f"json_type({EXTRA}, {pointer})"
             raw = f"case when {type_} <> 'NULL' then ({EXTRA} {extract} {pointer})::varchar end"
             fits = f"{type_} in ({_JSON_TYPES[kind]})" if kind in _JSON_TYPES else "true"
-            columns[name] = Column(name, kind, raw, fits=fits)
+            columns[name] = Column(name, kind, raw, fits=fits, field=key)
     return list(columns.values())
 
 
 def _free_name(name: str, taken: set[str]) -> str:
+    if _PREFIXES.match(name):
+        name = f"x{name}"
     while name in taken:
         name += "_x"  # see _ROOM
     return name

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
@@ -130,10 +131,12 @@ class Listing:
         pipeline: dlt.Pipeline | None,
         stored_kinds: Mapping[str, Kind] | None,
         delivered_before: Collection[str] = (),
+        named: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Sweep the list for every account and compare it with the warehouse; once per list.
 
         `delivered_before`: unknown fields of earlier listings; one that is not delivered any more becomes null.
+        `named`: the columns that earlier listings gave such fields, which keep them whatever else comes and goes.
         `stored_kinds` None: count the table as empty (it is, or it is about to be dropped).
         """
         if shape.name in self._columns:
@@ -148,7 +151,7 @@ class Listing:
         longest = destination.capabilities().max_column_identifier_length if destination else None
 
         def columns_now() -> list[Column]:
-            return columns_of(self._scratch, shape, stored_kinds or {}, delivered_before, longest=longest)
+            return columns_of(self._scratch, shape, stored_kinds or {}, delivered_before, longest=longest, named=named)
 
         columns = columns_now()
         readable = None if stored_kinds is None else pipeline
@@ -195,6 +198,10 @@ class Listing:
     def unknown_fields(self, shape: Shape) -> set[str]:
         """The columns that this listing fills beyond the documented ones."""
         return {c.name for c in self._columns[shape.name] if c.compared and c.name not in shape.columns}
+
+    def named(self, shape: Shape) -> dict[str, str]:
+        """The columns of the undocumented fields that this listing delivers."""
+        return {c.field: c.name for c in self._columns[shape.name] if c.field is not None}
 
     def json_columns(self, shape: Shape) -> set[str]:
         """Unknown fields that hold objects or arrays; what is handed on has them as JSON text."""

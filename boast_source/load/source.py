@@ -188,15 +188,17 @@ def _hinted(batches: Iterator[pa.Table], json_columns: set[str], strategy: str, 
 
 
 def _prepare(listing: Listing, shape: Shape) -> None:
-    """Sweep and compare; remember in dlt's state which unknown fields the API delivered."""
+    """Sweep and compare; remember in dlt's state which unknown fields the API delivered, and their columns."""
     if _package_state() is None:
         listing.prepare(shape, None, None)
         return
     memory = dlt.current.resource_state(shape.name)
-    before = memory.get("unknown_fields", [])
-    listing.prepare(shape, _running_pipeline(), _stored_kinds(shape.name), before)
+    before, named = memory.get("unknown_fields", []), memory.get("field_columns", {})
+    listing.prepare(shape, _running_pipeline(), _stored_kinds(shape.name), before, named)
     if fields := sorted({*before, *listing.unknown_fields(shape)}):
         memory["unknown_fields"] = fields
+    if columns := named | listing.named(shape):
+        memory["field_columns"] = columns
 
 
 def _package_state() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import TYPE_CHECKING
 
 import sqlglot
@@ -21,6 +22,8 @@ def _timestamp_diff(until: exp.Expression, since: exp.Expression) -> exp.Express
 def _epoch_of_interval(until: exp.Expression, since: exp.Expression) -> exp.Expression:
     return exp.cast(exp.Extract(this=exp.var("EPOCH"), expression=exp.Sub(this=until, expression=since)), "bigint")
 
+
+_NO_ASCII = re.compile(r"(?![0-9])\d")  # digits that are not ASCII's
 
 # Seconds between two moments, where sqlglot's translation counts days (MySQL), takes dates only (BigQuery), or counts
 # on the clock of the session's time zone, an hour wrong across a change to summer time (Postgres).
@@ -58,5 +61,13 @@ def text_type(dialect: str | None) -> str:
 
 
 def snake_case(longest: int | None) -> Callable[[str], str]:
-    """Return dlt's way to make a column's name of a field's, at most `longest` characters long (None: any length)."""
-    return (NamingConvention(longest) if longest else NamingConvention()).normalize_identifier
+    """Return dlt's way to make a column's name of a field's, at most `longest` characters long (None: any length).
+
+    All are of ASCII, so characters are bytes; dlt leaves other scripts' digits, of which Postgres would cut some off.
+    """
+    naming = NamingConvention(longest) if longest else NamingConvention()
+    return lambda field: naming.normalize_identifier(_NO_ASCII.sub(_hexadecimal, field))
+
+
+def _hexadecimal(found: re.Match[str]) -> str:
+    return f"u{ord(found[0]):x}"
