@@ -60,43 +60,24 @@ def night(result: Night) -> None:
 
 
 def status(found: Status) -> None:
-    """Print freshness, counts, the last run and pending actions."""
+    """Print the judgement, freshness, counts, the last run."""
     console = stdout()
     health = found.health
-    if health is None or found.age is None:
-        console.print(f"No load has succeeded yet in {found.where}: run `boast load`.", style="red")
-    else:
-        hours = found.age / 3600
-        judged = "" if found.max_age is None else "Fresh. "
-        if found.stale and found.max_age is not None:
-            judged = f"Stale: older than {found.max_age / 3600:g} h. "
+    console.print(found.judgement, style="green" if found.is_well else "red", markup=False)
+    if health is not None and found.age is not None:
         console.print(
-            f"{judged}Last verified load: {hours:.1f} hours ago ({health['verified']}).",
-            style="red" if found.stale else None,
+            f"Last verified load: {found.age / 3600:.1f} hours ago ({health['verified']})."
+            f" Enrollments: {health['listed']:,} listed, {health['stored']:,} stored, {health['missing']:,} missing."
         )
-        console.print(
-            f"Enrollments: {health['listed']:,} listed, {health['stored']:,} stored, {health['missing']:,} missing."
-        )
-    wrong = health is not None and health["last_error"] is not None
     if health and health["last_command"]:
         console.print(
             f"Last run: {health['last_command']}, {health['last_status']} (exit code {health['last_exit_code']}),"
-            f" {health['last_finished_at']:%Y-%m-%d %H:%M} UTC." + (f" {health['last_error']}" if wrong else ""),
-            style="red" if wrong else None,
+            f" {health['last_finished_at']:%Y-%m-%d %H:%M} UTC. {health['last_error'] or ''}".rstrip(),
             markup=False,
         )
-        if health["waiting"]:
-            console.print(
-                f"Needs attention: {health['held']} held, {health['refused']} refused,"
-                f" {health['unknown']} unknown; see `boast requests list`.",
-                style="yellow",
-            )
-        elif wrong:
-            console.print("No request needs attention, but the last run does.")
-        else:
-            console.print("Nothing needs attention.")
     if found.rows:
         console.print("Rows: " + ", ".join(f"{name} {count:,}" for name, count in found.rows.items()) + ".")
+    console.print(f"Warehouse: {found.where}.", markup=False)
 
 
 def checked(result: Checked) -> None:

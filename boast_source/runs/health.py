@@ -67,6 +67,28 @@ class Status:
         return self.max_age is not None and (self.age is None or not -AHEAD <= self.age <= self.max_age)
 
     @property
+    def is_well(self) -> bool:
+        """Whether nobody has to do anything."""
+        last = self.health or {}
+        return self.age is not None and not self.stale and not last["last_error"] and not last["waiting"]
+
+    @property
+    def judgement(self) -> str:
+        """One sentence: what a person has to do first, or that there is nothing."""
+        if self.health is None or self.age is None:
+            return f"No load has succeeded yet in {self.where}: run `boast load`."
+        if self.stale and self.max_age is not None:
+            return (
+                f"Stale: older than {self.max_age / 3600:g} h. Run `boast nightly`, or see why the schedule does not."
+            )
+        waiting = Waiting(*(self.health[kind] for kind in ("held", "refused", "unknown")))
+        if waiting.total:
+            return f"Needs attention: {waiting}; see `boast requests list`."
+        if self.health["last_error"]:
+            return "The last run needs attention."
+        return "Nothing needs attention."
+
+    @property
     def exit_code(self) -> int:
         return FAILED if self.stale else DONE
 
@@ -74,6 +96,7 @@ class Status:
         """Return what `boast status --json` prints."""
         return {
             "status": "stale" if self.stale else "ok",
+            "judgement": self.judgement,
             "warehouse": self.where,
             "health": self.health,
             "rows": self.rows,
