@@ -38,6 +38,8 @@ class Settings:
     """`sources.boast.*` without the credentials. `request_timeout`, `lock_timeout` in seconds."""
 
     base_url: str = DEFAULT_BASE_URL
+    destination: str = "duckdb"
+    dataset: str = "boast_data"
     account_ids: Any | None = None
     max_concurrency: int = 8
     max_requests_per_second: float | None = None
@@ -118,6 +120,12 @@ def settings() -> Settings:
         raise ConfigurationError("sources.boast.keep_packages is too small", hint="Set it to 1 or more.")
     seconds("sources.boast.keep_runs_for", found.keep_runs_for)
     return found
+
+
+def configured(name: str) -> Any:
+    """Return one of the Settings without the others. Raises ConfigurationError."""
+    found = _value(f"sources.boast.{name}", _types(Settings)[name])
+    return getattr(Settings(), name) if found is None else found
 
 
 def wants_json_logs() -> bool:

@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import sys
-import warnings
 from datetime import datetime, timezone
 from typing import Any
 
@@ -42,8 +41,6 @@ def set_up(*, debug: bool) -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps what it once had
     if debug:
         os.environ.setdefault("RUNTIME__LOG_LEVEL", "INFO")
-    else:
-        warnings.filterwarnings("ignore", module=r"dlt\.")  # SQLAlchemy's about dlt's own statements
     level = logging.DEBUG if debug else logging.WARNING
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 

@@ -6,7 +6,7 @@ from boast_source import BoastError, nightly_job
 
 if __name__ == "__main__":
     try:
-        night = nightly_job("duckdb", "boast_data")
+        night = nightly_job()
         print(night.as_json())
         sys.exit(night.exit_code)
     except BoastError as error:

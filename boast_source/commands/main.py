@@ -16,6 +16,7 @@ import click
 from boast_source import logs, signals
 from boast_source.commands.check import check
 from boast_source.commands.demo import demo
+from boast_source.commands.init import init
 from boast_source.commands.load import load, prepare
 from boast_source.commands.login import login
 from boast_source.commands.nightly import nightly
@@ -23,6 +24,7 @@ from boast_source.commands.options import print_json
 from boast_source.commands.push import push
 from boast_source.commands.report import report
 from boast_source.commands.requests import requests
+from boast_source.commands.sql import sql
 from boast_source.commands.status import status
 from boast_source.driver_text import traceback_of
 from boast_source.errors import BoastError, StoppedError
@@ -47,10 +49,12 @@ def boast() -> None:
     \b
     First steps:
       boast demo              try everything on a local sandbox, no account needed
+      boast init              write the configuration: token, destination, dataset
       boast check             check the configuration and tell how to fix it
       boast load              load what is new or changed, and verify it
       boast nightly           load, push, report: the command to schedule
       boast status            freshness, last run, pending actions
+      boast sql "QUERY"       ask the warehouse
       boast push --dry-run    preview what would be sent
 
     \b
@@ -64,7 +68,7 @@ def boast() -> None:
     """
 
 
-for _command in (check, load, prepare, push, nightly, status, report, requests, login, sandbox, demo):
+for _command in (init, check, load, prepare, push, nightly, status, sql, report, requests, login, sandbox, demo):
     boast.add_command(_command)
 
 

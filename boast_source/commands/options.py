@@ -32,8 +32,8 @@ R = TypeVar("R", bound=Result)
 class Common:
     """What the shared options say."""
 
-    destination: str
-    dataset: str
+    destination: str | None
+    dataset: str | None
     as_json: bool
 
     def show(self, result: R, render: Callable[[R], None]) -> NoReturn:
@@ -49,24 +49,20 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of all that works on the warehouse; the command gets them as its first argument."""
 
     @functools.wraps(command)
-    def run(destination: str, dataset: str, *, as_json: bool, **own: Any) -> Any:
+    def run(destination: str | None, dataset: str | None, *, as_json: bool, **own: Any) -> Any:
         return command(Common(destination, dataset, as_json), **own)
 
     made = telling(run)
     for option in (
         click.option(
             "--dataset",
-            default="boast_data",
-            show_default=True,
             metavar="NAME",
-            help="Dataset (schema) in the destination.",
+            help="Dataset (schema) in the destination. Default: sources.boast.dataset, else boast_data.",
         ),
         click.option(
             "--destination",
-            default="duckdb",
-            show_default=True,
             metavar="NAME",
-            help="A dlt destination: duckdb, postgres, ...",
+            help="A dlt destination: duckdb, postgres, ... Default: sources.boast.destination, else duckdb.",
         ),
     ):
         made = option(made)

@@ -52,7 +52,7 @@ class Checked:
         return {"status": status, "checks": [point.as_json() for point in self.points]}
 
 
-def check(destination: str, dataset: str) -> Checked:
+def check(destination: str | None, dataset: str | None) -> Checked:
     """Check configuration, credentials, lists, folders, destination; what depends on a failed point is left out."""
     points: list[Point] = []
     found = _point(points, "configuration", settings, lambda s: f"base_url {s.base_url}")
@@ -121,7 +121,7 @@ def _writable() -> str:
     return "; ".join(said)
 
 
-def _reach(destination: str, dataset: str) -> str:
+def _reach(destination: str | None, dataset: str | None) -> str:
     pipeline = pipeline_for(destination, dataset)
     file = warehouse.file_of(pipeline)
     if file and not file.exists():

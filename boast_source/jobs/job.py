@@ -89,7 +89,9 @@ class Job(Generic[R]):
 
 
 @contextlib.contextmanager
-def running(job: Job[R], destination: str, dataset: str, *, accounts: Sequence[str] = ()) -> Iterator[BoastClient]:
+def running(
+    job: Job[R], destination: str | None, dataset: str | None, *, accounts: Sequence[str] = ()
+) -> Iterator[BoastClient]:
     """Enclose a run with all that comes before and after it; yields a client of the API.
 
     `accounts`: given ids, whose runs may go on beside others. The caller puts what the run did into `job.result`.
@@ -108,7 +110,9 @@ def running(job: Job[R], destination: str, dataset: str, *, accounts: Sequence[s
 
 
 @contextlib.contextmanager
-def recording(job: Job[R], destination: str, dataset: str, *, accounts: Sequence[str] = ()) -> Iterator[None]:
+def recording(
+    job: Job[R], destination: str | None, dataset: str | None, *, accounts: Sequence[str] = ()
+) -> Iterator[None]:
     """The part of the ritual that a job has which neither locks the pipeline nor calls the API: settings, pipeline,
     and the record however it ends.
 

@@ -41,8 +41,8 @@ class Prepared:
 
 
 def load_job(
-    destination: str = "duckdb",
-    dataset: str = "boast_data",
+    destination: str | None = None,
+    dataset: str | None = None,
     *,
     accounts: Sequence[str] = (),
     resources: Sequence[str] = (),
@@ -56,8 +56,8 @@ def load_job(
     """List everything, load what is new or changed, verify, publish; `boast load` as a function.
 
     Args:
-        destination: a dlt destination, configured as dlt asks for it.
-        dataset: the dataset (schema) to load into.
+        destination: a dlt destination, configured as dlt asks for it; default: `sources.boast.destination`.
+        dataset: the dataset (schema) to load into; default: `sources.boast.dataset`.
         accounts: ids of the accounts to load; none: `sources.boast.account_ids`, else all that the token sees.
         resources: lists to load (`sequence_enrollments`, `contacts`, ...); none: all.
         prove: read each list until two passes in a row agree (`verified` is then `exact`).
@@ -114,7 +114,7 @@ def outputs_of(job: Job[Any], loaded: Loaded, *, reporting: bool) -> list[BoastE
     return outputs(job.pipeline, job.settings, loaded, reporting=reporting, on_made=made, on_note=note)
 
 
-def prepare_job(destination: str = "duckdb", dataset: str = "boast_data", *, progress: Progress = QUIET) -> Prepared:
+def prepare_job(destination: str | None = None, dataset: str | None = None, *, progress: Progress = QUIET) -> Prepared:
     """Make and migrate all tables and views, before one `load` per account, side by side.
 
     Returns `Prepared`: the account ids. Raises BoastError when tables cannot be made or accounts cannot be listed.

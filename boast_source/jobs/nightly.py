@@ -91,8 +91,8 @@ class Night:
 
 
 def nightly_job(
-    destination: str = "duckdb",
-    dataset: str = "boast_data",
+    destination: str | None = None,
+    dataset: str | None = None,
     *,
     new_ledger: bool = False,
     progress: Progress = QUIET,
@@ -100,8 +100,8 @@ def nightly_job(
     """Load, push, views, report, published copy, notification; `boast nightly` as a function.
 
     Args:
-        destination: a dlt destination, configured as dlt asks for it.
-        dataset: the dataset (schema) of it all.
+        destination: a dlt destination, configured as dlt asks for it; default: `sources.boast.destination`.
+        dataset: the dataset (schema) of it all; default: `sources.boast.dataset`.
         new_ledger: start a push ledger where there is none, for the first night.
         progress: told of pages, notes and stages.
 

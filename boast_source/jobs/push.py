@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def push_job(
-    destination: str = "duckdb",
-    dataset: str = "boast_data",
+    destination: str | None = None,
+    dataset: str | None = None,
     *,
     pending: str | None = None,
     limit: int | None = None,
@@ -31,8 +31,8 @@ def push_job(
     """Enroll and remove contacts listed in the pending table, each request at most once; `boast push` as a function.
 
     Args:
-        destination: a dlt destination, configured as dlt asks for it.
-        dataset: the dataset (schema) that holds the pending table and the ledger.
+        destination: a dlt destination, configured as dlt asks for it; default: `sources.boast.destination`.
+        dataset: the dataset (schema) that holds the pending table and the ledger; default: `sources.boast.dataset`.
         pending: table or view of pending requests; None: `sources.boast.push.pending_table`.
         limit: send at most so many; the rest is deferred to the next run.
         max_sends: with more to send than this, nothing is sent; None: `sources.boast.push.max_sends`.

@@ -30,8 +30,8 @@ class Report:
 
 
 def report_job(
-    destination: str = "duckdb",
-    dataset: str = "boast_data",
+    destination: str | None = None,
+    dataset: str | None = None,
     *,
     place: str | None = None,
     progress: Progress = QUIET,

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def requests_job(
-    destination: str = "duckdb",
-    dataset: str = "boast_data",
+    destination: str | None = None,
+    dataset: str | None = None,
     *,
     action: str,
     keys: Sequence[str] = (),

@@ -110,19 +110,16 @@ def columns_of(
     *,
     longest: int | None = None,
     named: Mapping[str, str] = MappingProxyType({}),
-    json_kind: Kind = "json",
 ) -> list[Column]:
     """The columns that this listing fills: the shape's, one per unknown field, and `…__v_text` for misfits.
 
     A field that the warehouse already has keeps its kind; a value that does not fit it goes to a text column of the
     same name with `__v_text`, as dlt does, so that a change of type drops nothing. `longest`: how many characters the
     warehouse allows in a name; longer ones are shortened. `named`: the columns that earlier listings gave fields.
-    `json_kind`: what objects and arrays become, `text` where the warehouse keeps no JSON.
     """
-    documented = {name: json_kind if kind == "json" else kind for name, kind in shape.columns.items()}
-    columns = [Column(name, _kept(kind, stored_kinds.get(name)), quote(name)) for name, kind in documented.items()]
+    columns = [Column(name, _kept(kind, stored_kinds.get(name)), quote(name)) for name, kind in shape.columns.items()]
     naming = snake_case(longest - len(_ROOM) if longest else None)
-    columns += _extra_columns(scratch, shape, stored_kinds, naming, named, json_kind)
+    columns += _extra_columns(scratch, shape, stored_kinds, naming, named)
     strict = [column for column in columns if column.kind not in {"text", "json"}]
     if strict:
         misfits = ", ".join(f"count({c.raw}) > count({c.typed})" for c in strict)
@@ -151,7 +148,6 @@ def _extra_columns(
     stored_kinds: Mapping[str, Kind],
     naming: Callable[[str], str],
     named: Mapping[str, str],
-    json_kind: Kind,
 ) -> list[Column]:
     listed = f"{shape.name}__listed"
     keys = scratch.rows(
@@ -168,7 +164,7 @@ def _extra_columns(
             )
         } - {None, "NULL"}
         name = named.get(key) or _free_name(naming(key.strip() or "_"), {*taken, *columns})
-        kind = stored_kinds.get(name) or _kind_of(types, json_kind)
+        kind = stored_kinds.get(name) or _kind_of(types)
         if kind:
             extract = "->" if kind == "json" else "->>"
             type_ = f"json_type({EXTRA}, {pointer})"
@@ -186,12 +182,12 @@ def _free_name(name: str, taken: set[str]) -> str:
     return name
 
 
-def _kind_of(json_types: set[str], json_kind: Kind) -> Kind | None:
+def _kind_of(json_types: set[str]) -> Kind | None:
     """The kind that holds all values of these JSON types; None when there is no value yet."""
     if not json_types:
         return None
     if json_types & {"OBJECT", "ARRAY"}:
-        return json_kind
+        return "json"
     if json_types == {"BOOLEAN"}:
         return "bool"
     if json_types <= {"BIGINT", "UBIGINT"}:

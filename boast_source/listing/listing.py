@@ -20,7 +20,6 @@ from boast_source.listing.columns import HISTORY_KEYS, MISSING, columns_of, keep
 from boast_source.listing.index import AT_REST, MEMORY, ListIndex, Scratch, make_listed
 from boast_source.listing.sweep import Steadiness, sweep
 from boast_source.shapes import ACCOUNTS, SEQUENCE_ENROLLMENTS
-from boast_source.warehouse.capabilities import keeps_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -150,18 +149,9 @@ class Listing:
             self.accounts()  # whose ids say what else to list
         destination = pipeline.destination if pipeline else None
         longest = destination.capabilities().max_column_identifier_length if destination else None
-        json_kind: Kind = "json" if destination is None or keeps_json(destination) else "text"
 
         def columns_now() -> list[Column]:
-            return columns_of(
-                self._scratch,
-                shape,
-                stored_kinds or {},
-                delivered_before,
-                longest=longest,
-                named=named,
-                json_kind=json_kind,
-            )
+            return columns_of(self._scratch, shape, stored_kinds or {}, delivered_before, longest=longest, named=named)
 
         columns = columns_now()
         readable = None if stored_kinds is None else pipeline
@@ -213,11 +203,9 @@ class Listing:
         """The columns of the undocumented fields that this listing delivers."""
         return {c.field: c.name for c in self._columns[shape.name] if c.field is not None}
 
-    def hints(self, shape: Shape) -> dict[str, Kind]:
-        """The columns of JSON that no shape names, and those it names that are text here; all are handed on as text."""
-        documented = shape.columns
-        kinds = {c.name: c.kind for c in self._columns[shape.name] if c.kind != documented.get(c.name)}
-        return {name: kind for name, kind in kinds.items() if "json" in {kind, documented.get(name)}}
+    def json_columns(self, shape: Shape) -> set[str]:
+        """Unknown fields that hold objects or arrays; what is handed on has them as JSON text."""
+        return {c.name for c in self._columns[shape.name] if c.kind == "json" and c.name not in shape.columns}
 
     def versions(self, shape: Shape, pipeline: dlt.Pipeline | None) -> Iterator[pa.Table]:
         """The versions that the history does not hold yet, in batches."""

@@ -129,7 +129,7 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
         listing = listing_for(shape.name)
         _prepare(listing, shape)
         replaced = listing.replaced(shape, _running_pipeline())
-        yield from _hinted(listing.rows(shape), listing.hints(shape), "upsert", replaced)
+        yield from _hinted(listing.rows(shape), listing.json_columns(shape), "upsert", replaced)
 
     # without a key dlt keeps no list of the rows at the cursor; a lag would do as much, but none fits the year 1
     def enrollments(
@@ -159,7 +159,7 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
         _protect_history()
         listing = listing_for(HISTORY)
         _prepare(listing, shape)
-        yield from _hinted(listing.versions(shape, _running_pipeline()), listing.hints(shape), "insert-only")
+        yield from _hinted(listing.versions(shape, _running_pipeline()), listing.json_columns(shape), "insert-only")
 
     return dlt.resource(
         versions,
@@ -169,13 +169,13 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
     )
 
 
-def _hinted(batches: Iterator[pa.Table], kinds: dict[str, Kind], strategy: str, replaced: int = 0) -> Iterator[Any]:
-    """Tell dlt once what the resource could not know: the `kinds` of JSON columns, which Arrow knows as text, and how
+def _hinted(batches: Iterator[pa.Table], json_columns: set[str], strategy: str, replaced: int = 0) -> Iterator[Any]:
+    """Tell dlt once what the resource could not know: which new columns are JSON (Arrow knows them as text), and how
     to merge where the destination has no such `strategy`, or a better one for so many `replaced` rows.
     """
     hints: dict[str, Any] = {}
-    if kinds:
-        hints["columns"] = {name: {"data_type": kinds[name]} for name in sorted(kinds)}
+    if json_columns:
+        hints["columns"] = {name: {"data_type": "json"} for name in sorted(json_columns)}
     pipeline = _running_pipeline()
     # always merging: only what differs is handed on, so any other way of writing would lose the rest
     hints["write_disposition"] = destinations.merging(

@@ -25,6 +25,11 @@ _DDL = """create table {name} (
 )"""
 
 
+def ddl(name: str) -> str:
+    """Return the statement that makes an empty pending table of this name."""
+    return _DDL.format(name=name)
+
+
 def is_there(client: SqlClient, table: str) -> bool:
     """Whether there is a table or view of that name; nobody has to push."""
     with warehouse.explained():
@@ -53,7 +58,7 @@ class Pending:
             raise ConfigurationError(
                 f"There is no table or view {self._name} with pending enrollments",
                 hint="Make it, or name yours with --pending or sources.boast.push.pending_table. "
-                f"All columns but contact_id and sequence_id may be left out: {_DDL.format(name=self._name)}",
+                f"All columns but contact_id and sequence_id may be left out: {ddl(self._name)}",
             )
         missing = [column for column in REQUIRED if column not in self._there]
         if missing:

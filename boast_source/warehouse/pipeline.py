@@ -10,6 +10,7 @@ import dlt
 from dlt.common.destination import Destination
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
+from boast_source.config import configured
 from boast_source.driver_text import one_line
 from boast_source.errors import ConfigurationError
 from boast_source.warehouse.delta import is_lake
@@ -22,11 +23,14 @@ PIPELINE = "boast"
 MANY = 50_000  # rows replaced in one run
 
 
-def pipeline_for(destination: str, dataset: str, accounts: Sequence[str] = ()) -> dlt.Pipeline:
+def pipeline_for(destination: str | None, dataset: str | None, accounts: Sequence[str] = ()) -> dlt.Pipeline:
     """The pipeline `boast` into a destination that can merge; for given accounts one that can run beside others.
+
+    None: what `sources.boast.destination` and `.dataset` say.
 
     Raises ConfigurationError for a destination that does not exist, is not installed, or cannot merge.
     """
+    destination, dataset = destination or configured("destination"), dataset or configured("dataset")
     if destination == "duckdb" and dataset == "boast":
         raise ConfigurationError(
             "The dataset cannot be called boast on DuckDB: the file boast.duckdb has that name already",

@@ -85,7 +85,7 @@ def test_the_reference_lists_every_command_and_every_option_of_what_works_on_the
         for option in re.findall(r"`(--[a-z-]+)", row[0])
     }
     shared = {"--json", "--debug", "--destination", "--dataset", "--help", "--version"}
-    for name in ("check", "load", "prepare", "push", "nightly", "report", "status"):
+    for name in ("check", "load", "prepare", "push", "nightly", "report", "sql", "status"):
         options = {
             o for p in boast.commands[name].params if isinstance(p, click.Option) for o in p.opts if o[:2] == "--"
         }

@@ -1,0 +1,116 @@
+"""`boast sql`."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from boast_source.commands.options import Common, common, print_json
+from boast_source.errors import BoastError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SHOWN = 100  # rows of a table for people
+
+
+@click.command()
+@common
+@click.argument("query", required=False)
+@click.option("--csv", "as_csv", is_flag=True, help="Print all rows as CSV, with a header.")
+@click.option("--write", is_flag=True, help="Let the statement change the warehouse.")
+def sql(given: Common, query: str | None, *, as_csv: bool, write: bool) -> None:
+    """Run a query on the warehouse.
+
+    Tables and views of the dataset need no prefix. Without QUERY it is read from stdin, or from a prompt on a terminal.
+
+    \b
+    Examples:
+      boast sql "select sequence_name, enrolled, response_rate from sequence_performance"
+      boast sql --csv "from contacts" > contacts.csv
+      boast sql --json "select * from pipeline_health"
+      boast sql --write "create view boast_data.pending_enrollments as select ..."
+    """
+    from boast_source import warehouse
+    from boast_source.commands.terminal import note
+    from boast_source.config import settings
+    from boast_source.errors import DestinationError
+    from boast_source.warehouse.pipeline import pipeline_for
+    from boast_source.warehouse.query import asked
+
+    patience = settings().lock_timeout
+    pipeline = pipeline_for(given.destination, given.dataset)
+
+    def run(text: str) -> None:
+        with warehouse.connected(pipeline, patience=patience, on_wait=note, creates=write) as client:
+            if client is None:
+                raise DestinationError("This destination has no SQL", hint="Read its files with DuckDB.")
+            if write and not client.has_dataset():
+                client.create_dataset()
+            with asked(client, text, write=write) as (names, batches):
+                rows = itertools.chain.from_iterable(batches)
+                if given.as_json:
+                    print_json({"columns": names, "rows": [dict(zip(names, row, strict=True)) for row in rows]})
+                elif as_csv:
+                    csv.writer(sys.stdout, lineterminator="\n").writerows(itertools.chain([names], rows))
+                else:
+                    _show(names, rows, write=write)
+
+    if query is not None or not sys.stdin.isatty():
+        run(sys.stdin.read() if query in {None, "-"} else str(query))
+        return
+    while text := _typed():
+        _attempt(run, text)
+
+
+def _attempt(run: Callable[[str], None], text: str) -> None:
+    try:
+        run(text)
+    except BoastError as error:
+        click.echo(str(error), err=True)
+
+
+def _show(names: list[str], rows: Iterator[tuple[Any, ...]], *, write: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from boast_source.commands.terminal import note, stdout
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    shown = list(itertools.islice(rows, SHOWN))
+    if write and not shown:
+        note("Done.")
+        return
+    for place, name in enumerate(names):
+        numbers = all(isinstance(row[place], int | float | None) for row in shown)
+        table.add_column(Text(_cell(name)), justify="right" if numbers else "left", overflow="fold")
+    for row in shown:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    stdout().print(table)
+    if next(rows, None) is not None:
+        note(f"The first {SHOWN} rows; --csv prints all.")
+
+
+def _cell(value: object) -> str:
+    """A value on one line, without what would steer the terminal."""
+    return "" if value is None else "".join(c if c.isprintable() else " " for c in str(value))
+
+
+def _typed() -> str:
+    """A statement from the prompt, up to its semicolon; empty at the end of input."""
+    lines: list[str] = []
+    while not "".join(lines).rstrip().endswith(";") and (line := _line("   ... " if lines else "boast> ")) is not None:
+        lines.append(line)
+    return "\n".join(lines).strip()
+
+
+def _line(prompt: str) -> str | None:
+    try:
+        return input(prompt)
+    except EOFError:
+        click.echo()
+        return None

@@ -1,0 +1,91 @@
+"""The configuration of a folder: `.dlt/config.toml`, `.dlt/secrets.toml`, and a `.gitignore` that keeps secrets out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from boast_source.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONFIG, SECRETS = Path(".dlt", "config.toml"), Path(".dlt", "secrets.toml")
+# for a user's own dlt scripts; the commands do the same by themselves (logs.py)
+DEFAULTS = {"runtime.dlthub_telemetry": False, "load.delete_completed_jobs": True}
+IGNORED = (".dlt/secrets.toml", "*.duckdb", "*.duckdb.wal")
+
+
+def current(folder: Path, path: Path) -> Mapping[str, Any]:
+    """Return what a file of the folder sets, as dotted keys. Raises ConfigurationError when it cannot be read."""
+    return _flat(_document(folder / path).unwrap())
+
+
+def write(folder: Path, settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> list[Path]:
+    """Set dotted keys in the folder's files, whose other lines stay as they are; returns the files that changed.
+
+    The file of secrets is readable by its owner alone from its first byte.
+
+    Raises ConfigurationError when a file cannot be read or written.
+    """
+    defaults = {key: value for key, value in DEFAULTS.items() if key not in current(folder, CONFIG)}
+    try:
+        (folder / CONFIG).parent.mkdir(exist_ok=True)
+        changed = [
+            *_set(folder / CONFIG, {**defaults, **settings}, 0o644),
+            *_set(folder / SECRETS, secrets, 0o600),
+            *_ignore(folder / ".gitignore"),
+        ]
+    except OSError as error:
+        raise ConfigurationError(
+            f"{error.filename} cannot be written: {error.strerror}", hint="Free the folder, or choose another."
+        ) from error
+    return changed
+
+
+def _document(path: Path) -> tomlkit.TOMLDocument:
+    try:
+        return tomlkit.parse(path.read_text()) if path.exists() else tomlkit.document()
+    except (OSError, UnicodeDecodeError, TOMLKitError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read: {type(error).__name__}", hint="Correct it or move it away, then run init again."
+        ) from error
+
+
+def _set(path: Path, values: Mapping[str, Any], mode: int) -> list[Path]:
+    document = _document(path)
+    if all(_flat(document.unwrap()).get(key) == value for key, value in values.items()):
+        if path.exists() and mode == 0o600:
+            path.chmod(mode)
+        return []
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        table: Any = document
+        for section in sections:
+            table = table.setdefault(section, tomlkit.table(is_super_table=section != sections[-1]))
+        table[name] = value
+    real = path.resolve()
+    new = real.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+        file.write(tomlkit.dumps(document))
+    new.replace(real)
+    return [path]
+
+
+def _ignore(path: Path) -> list[Path]:
+    there = path.read_text().splitlines() if path.exists() else []
+    lacking = [line for line in IGNORED if line not in there]
+    if lacking:
+        path.write_text("\n".join([*there, *lacking, ""]))
+    return [path] if lacking else []
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in nested.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found

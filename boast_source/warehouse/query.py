@@ -1,0 +1,86 @@
+"""A user's own statement, in the warehouse's dialect and over the names of the dataset."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import sqlglot
+from dlt.destinations.exceptions import DatabaseException
+from sqlglot import exp
+
+from boast_source.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from boast_source.warehouse.base import SqlClient
+
+ROWS = 5_000  # per batch
+# what makes a session read only, by sqlglot's dialect, and what ends that
+_READ_ONLY = {
+    "duckdb": ("begin transaction read only", "rollback"),
+    "postgres": ("begin read only", "rollback"),
+    "mysql": ("start transaction read only", "rollback"),
+    "sqlite": ("pragma query_only = on", "pragma query_only = off"),
+}
+
+
+@contextlib.contextmanager
+def asked(client: SqlClient, sql: str, *, write: bool) -> Iterator[tuple[list[str], Iterator[list[tuple[Any, ...]]]]]:
+    """Execute one statement; yields the names of its columns (none: it has no result) and its rows, in batches.
+
+    Raises ConfigurationError for a statement that the warehouse refuses, and without `write` for one that changes it.
+    """
+    statement = _single(sql, client.capabilities.sqlglot_dialect)
+    try:
+        with _permission(client, statement, write=write), client.execute_query(statement) as cursor:
+            names = [str(column[0]) for column in cursor.description or ()]
+            yield names, iter(lambda: cursor.fetchmany(ROWS) if names else [], [])
+    except DatabaseException as error:
+        raise ConfigurationError(f"The query failed: {_gist(error)}", hint=_hint(error)) from None
+
+
+@contextlib.contextmanager
+def _permission(client: SqlClient, statement: str, *, write: bool) -> Iterator[None]:
+    begin, end = _READ_ONLY.get(client.capabilities.sqlglot_dialect or "", ("", ""))
+    if write:
+        yield
+        return
+    if not begin:
+        if not isinstance(sqlglot.parse_one(statement, read=client.capabilities.sqlglot_dialect), exp.Query):
+            raise ConfigurationError("This is no query", hint="Add --write to change the warehouse.")
+        yield
+        return
+    client.execute_sql(begin)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(DatabaseException):  # a refused statement has ended the transaction
+            client.execute_sql(end)
+
+
+def _single(sql: str, dialect: str | None) -> str:
+    """The statement without what ends it. Two at once could leave the read-only transaction."""
+    try:
+        tokens = sqlglot.tokenize(sql, read=dialect)
+    except sqlglot.errors.TokenError:
+        tokens = []  # the warehouse says what is wrong
+    ends = [token.start for token in tokens if token.token_type is sqlglot.TokenType.SEMICOLON]
+    if ends and any(token.start > ends[0] for token in tokens if token.start not in ends):
+        raise ConfigurationError("Only one statement at a time", hint="Run `boast sql` once for each.")
+    found = sql[: ends[0]] if ends else sql
+    if not found.strip():
+        raise ConfigurationError("There is no query", hint='Give one, for example boast sql "select * from runs".')
+    return found
+
+
+def _gist(error: DatabaseException) -> str:
+    reason = getattr(error, "dbapi_exception", error)
+    return " ".join(str(reason).split())[:500]
+
+
+def _hint(error: DatabaseException) -> str:
+    if "read-only" in str(error) or "readonly" in str(error):
+        return "Add --write to change the warehouse."
+    return 'Tables and columns: docs/model.md, or boast sql "select table_name from information_schema.tables".'

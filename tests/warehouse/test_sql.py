@@ -1,0 +1,112 @@
+"""`boast sql`: a query on the warehouse, for people, spreadsheets and programs; read-only unless it is said."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.python import STANDARD
+
+COUNT = "select status, count(*) as n from sequence_enrollments group by 1 order by 1"
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def job(request, workplace, sandbox):
+    """A workplace with a loaded warehouse, and the options that lead there."""
+    workplace.use(sandbox(enrollments=40))
+    if request.param == "postgres":
+        workplace.env |= request.getfixturevalue("postgres").env
+    workplace.into = ("--destination", request.param)
+    assert workplace.boast("load", *workplace.into).code == 0
+    return workplace
+
+
+def test_a_query_is_answered_as_a_table_as_csv_and_as_json(job):
+    found = job.boast("sql", *job.into, "--json", COUNT).json
+    assert found["columns"] == ["status", "n"]
+    assert sum(row["n"] for row in found["rows"]) == 40
+    header, *rows = csv.reader(io.StringIO(job.boast("sql", *job.into, "--csv", COUNT + ";").out))
+    assert header == ["status", "n"]
+    assert [(status, int(n)) for status, n in rows] == [(row["status"], row["n"]) for row in found["rows"]]
+    shown = job.boast("sql", *job.into, COUNT).out.splitlines()
+    assert shown[0].split() == ["status", "n"]
+    assert [line.split() for line in shown[1:]] == rows
+
+
+def test_the_query_may_come_from_stdin_and_name_the_dataset(job):
+    done = subprocess.run(
+        [sys.executable, "-m", "boast_source", "sql", *job.into, "--csv"],
+        input="select count(*) as n from boast_data.enrollment_history",
+        capture_output=True,
+        text=True,
+        cwd=job.folder,
+        env=STANDARD | {"HOME": str(job.folder), "DLT_DATA_DIR": str(job.folder / "state")} | job.env,
+        check=True,
+    )
+    assert done.stdout == "n\n40\n"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from sequence_enrollments",
+        "drop table sequence_enrollments_history cascade",
+        "create table boast_data.mine as select 1 as a",
+        "select 1; delete from sequence_enrollments",
+        "commit; delete from sequence_enrollments",
+        "rollback; delete from sequence_enrollments;",
+    ],
+)
+def test_nothing_is_changed_unless_it_is_said(job, statement):
+    done = job.boast("sql", *job.into, "--json", statement)
+    assert done.code == 2, done.out
+    assert "--write" in done.err or "one statement" in done.err
+    assert job.boast("sql", *job.into, "--json", "select count(*) as n from sequence_enrollments").json["rows"] == [
+        {"n": 40}
+    ]
+    tables = "select table_name from information_schema.tables where table_name = 'mine'"
+    assert job.boast("sql", *job.into, "--json", tables).json["rows"] == []
+
+
+def test_with_write_a_pending_view_is_made_without_any_other_client(job):
+    view = (
+        "create view boast_data.pending_enrollments as select 'k' as request_id, contact_id, sequence_id, account_id"
+        " from boast_data.sequence_enrollments where 1 = 0"
+    )
+    done = job.boast("sql", *job.into, "--write", view)
+    assert (done.code, done.out.strip(), done.err.strip()) == (0, "", "Done.")
+    assert job.boast("push", *job.into, "--dry-run", "--json").json["queried"] == 0
+
+
+def test_what_is_wrong_with_a_query_is_said(job):
+    done = job.boast("sql", *job.into, "select nothing_like_it from sequence_enrollments")
+    assert done.code == 2
+    assert "nothing_like_it" in done.err
+    assert "Traceback" not in done.err
+    assert job.boast("sql", *job.into, "  ").code == 2
+
+
+def test_a_value_can_not_steer_the_terminal(job):
+    concat = "select 'a' || chr(27) || '[31mred' || chr(10) || 'forged line' as said"
+    lines = job.boast("sql", *job.into, concat).out.splitlines()
+    assert len(lines) == 2
+    assert "\x1b" not in lines[1]
+
+
+def test_a_table_for_people_is_cut_and_says_so(job):
+    done = job.boast("sql", *job.into, "select a.id from sequence_enrollments a cross join sequence_enrollments b")
+    assert len(done.out.splitlines()) == 101
+    assert "--csv prints all" in done.err
+
+
+def test_where_there_is_no_warehouse_none_is_made(workplace):
+    done = workplace.boast("sql", "select 1")
+    assert done.code == 1
+    assert "There is no warehouse at" in done.err
+    assert not list(workplace.folder.glob("*.duckdb"))
+    assert json.loads(workplace.boast("sql", "--json", "select 1").out)["status"] == "failed"
