@@ -15,7 +15,7 @@ HIGHEST ?= 3.13
 ENGINE_PYTHON ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-docker test-wheel soak lint format bench lock docs build clean
+.PHONY: help demo test test-unit test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-docker test-wheel soak fuzz lint format bench lock docs build clean
 
 help: ## print every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ soak: $(STAMP_DEV) ## 200 loads and 300 pushes killed at random moments, 2000 ra
 	@BOAST_KILLS=200 BOAST_SCHEDULES=2000 $(BIN)/pytest -q --timeout 14400 -n auto tests/system/test_kill.py tests/unit/test_model.py tests/unit/test_recent.py
 	@BOAST_NIGHTS=1000 BOAST_EMPTY_FOLDERS=10 $(BIN)/pytest -q --timeout 14400 tests/system/test_housekeeping.py tests/system/test_nightly_forgets.py
 	@BOAST_KILLS=300 BOAST_REQUESTS=2000 BOAST_EXAMPLES=500 $(BIN)/pytest -q --timeout 14400 -n auto tests/system/test_push_kill.py tests/unit/test_push_model.py tests/unit/test_compare.py tests/unit/test_sweep.py
+
+fuzz: $(STAMP_DEV) ## 100,000 exchanges with a server that lies, 10,000 broken answers; minutes
+	@BOAST_EXCHANGES=100000 BOAST_EXAMPLES=10000 $(BIN)/pytest -q --timeout 7200 tests/sandbox/test_fuzz.py
 
 lint: $(STAMP_DEV) ## ruff, mypy, the layers of the house
 	@$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import orjson
 from boast_source.errors import NotFoundError, PagingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _NOT_SIMPLE = {float, dict, list}
 _LONGEST = 20  # characters of an integer of 64 bits
@@ -44,6 +44,7 @@ class Page:
     """One page of a list: `number` (from 1) as asked for; `count` records in all, `items` a page, `pages` in all.
 
     The last three are None where the answer does not tell. Without `paginated` the answer is the whole list.
+    `compared`: the answer told its number, and it is the one that was asked for.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Page:
     items: int | None = None
     pages: int | None = None
     paginated: bool = False
+    compared: bool = field(default=False, compare=False)
 
     def __repr__(self) -> str:
         return f"Page(number={self.number}, {len(self.records)} records, count={self.count}, pages={self.pages})"
@@ -66,8 +68,11 @@ class ErrorBody:
     detail: str | None = None
 
 
-def page_of(body: bytes, number: int) -> Page:
-    """Parse a list. Raises BadAnswerError."""
+def page_of(body: bytes, number: int, *, fresh: bool = True) -> Page:
+    """Parse page `number` of a list. Raises BadAnswerError, also for another page.
+
+    Past the end some servers answer with the last page again: believed on a `fresh` connection only.
+    """
     envelope = _envelope(body)
     records = envelope.get("data")
     if not isinstance(records, list):
@@ -81,17 +86,24 @@ def page_of(body: bytes, number: int) -> Page:
     pagination = _section(_section(envelope, "meta"), "pagination")
     if pagination is None:
         return Page(number, records)
-    count, items, pages = (_number(pagination, name) for name in ("count", "items", "pages"))
-    return Page(number, records, count, items, pages, paginated=True)
+    count, items, pages, told = (_number(pagination, name) for name in ("count", "items", "pages", "page"))
+    last_again = fresh and told == pages and told is not None and told < number
+    if told not in {None, number} and not last_again:
+        raise BadAnswerError(f"it is page {told}, not page {number} that was asked for")
+    return Page(number, records, count, items, pages, paginated=True, compared=told == number)
 
 
-def record_of(body: bytes) -> dict[str, Any]:
-    """Parse one record. Raises BadAnswerError."""
+def record_of(body: bytes, expected: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Parse one record, which has the `expected` values but for case and space. Raises BadAnswerError."""
     record = _envelope(body).get("data")
     if not isinstance(record, dict):
         raise BadAnswerError("`data` is not an object")
-    if not record.get("id"):
-        raise BadAnswerError("`data` is a record without an id")
+    for name, wanted in {"id": None, **(expected or {})}.items():
+        value = record.get(name)
+        if not value:
+            raise BadAnswerError(f"its record has no `{name}`")
+        if wanted is not None and str(value).strip().lower() != wanted.strip().lower():
+            raise BadAnswerError(f"its record has another `{name}` than asked for")
     return _exact([record], body)[0]
 
 

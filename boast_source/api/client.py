@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import orjson
 
@@ -110,14 +110,21 @@ class BoastClient:
     def page(self, path: str, number: int = 1, tally: Tally | None = None) -> Page:
         """Page `number` (from 1) of the list at `path`, for example `/accounts/{id}/forms`."""
         query = f"?page={number}" if number > 1 else ""
-        page = self._read(path, query, lambda body: page_of(body, number), tally)
+
+        def compared(response: Response) -> tuple[Page, bool]:
+            page = page_of(response.body, number, fresh=response.fresh)
+            return page, page.compared
+
+        page = self._read(path, query, compared, tally, lane=path)
         if tally:
             tally.add(pages=1)
         return page
 
     def record(self, path: str, tally: Tally | None = None) -> dict[str, Any]:
-        """The one record at `path`."""
-        return self._read(path, "", record_of, tally)
+        """The one record at `path`, whose last part is its id."""
+        lane, _, key = path.rstrip("/").rpartition("/")
+        wanted = {"id": unquote(key)}
+        return self._read(path, "", lambda response: (record_of(response.body, wanted), True), tally, lane=lane)
 
     def accounts(self) -> Iterator[records.Account]:
         """The accounts with API access that the token can see."""
@@ -177,21 +184,33 @@ class BoastClient:
     def _list(self, account_id: str, noun: str) -> Iterator[dict[str, Any]]:
         return self._all(path_of("accounts", account_id, noun))
 
-    def _read(self, path: str, query: str, parse: Callable[[bytes], T], tally: Tally | None) -> T:
+    def _read(
+        self, path: str, query: str, parse: Callable[[Response], tuple[T, bool]], tally: Tally | None, *, lane: str
+    ) -> T:
+        """`parse`: returns what an answer says, and whether it was compared with the question."""
         path = quote("/" + path.strip("/"), safe="/%")
         call = Call("GET", path, tally or Tally())
 
         def attempt() -> T:
-            try:
-                response, began = self._exchange(call, query=query)
-            except TransportFailure as failure:
-                raise AgainError(failures.of_failure(failure, call)) from None
-            status = response.status
-            if 200 <= status < 300:
+            found: list[T] = []
+
+            def compare(response: Response) -> bool:
+                if not 200 <= response.status < 300:
+                    return False
                 try:
-                    return parse(response.body)
+                    value, compared = parse(response)
                 except BadAnswerError as bad:
                     raise AgainError(failures.of_bad_answer(str(bad), response, call)) from None
+                found.append(value)
+                return compared
+
+            try:
+                response, began = self._exchange(call, query=query, lane=lane, compare=compare)
+            except TransportFailure as failure:
+                raise AgainError(failures.of_failure(failure, call)) from None
+            if found:
+                return found[0]
+            status = response.status
             paused = self._paused(response, began, call)
             error = failures.of_status(response, call)
             if status in failures.PASSING or status >= 500:
@@ -243,14 +262,25 @@ class BoastClient:
             raise failures.not_sent("too late to send it, the API asked to wait", call) from None
         if not 200 <= response.status < 300:
             raise failures.of_status(response, call)
-        return cast("records.SequenceEnrollment", _written(response, call, expected))
+        try:
+            return cast("records.SequenceEnrollment", record_of(response.body, expected))
+        except BadAnswerError as bad:
+            raise failures.of_bad_answer(str(bad), response, call) from None
 
     def _exchange(
-        self, call: Call, *, query: str = "", body: bytes | None = None, until: float | None = None
+        self,
+        call: Call,
+        *,
+        query: str = "",
+        body: bytes | None = None,
+        until: float | None = None,
+        lane: str | None = None,
+        compare: Callable[[Response], bool] | None = None,
     ) -> tuple[Response, float]:
         """Send one request, and again while it is answered 401 and there is another token.
 
-        Returns the answer and the moment the request began. Raises TransportFailure, AuthenticationError.
+        An answer that ends a read, but cannot be compared with its question, counts only where it is the first of its
+        connection. Returns the answer and the moment the request began. Raises TransportFailure, AuthenticationError.
         """
         token, fresh = self._auth.token(), False
         for _ in range(MAX_RENEWALS + 1):
@@ -264,8 +294,13 @@ class BoastClient:
                     "User-Agent": "boast-source",
                 }
                 url = self.base_url + call.path + query
-                response = self._transport.send(call.method, url, headers=headers, body=body)
+                response = self._transport.send(
+                    call.method, url, headers=headers, body=body, lane=lane, compare=compare
+                )
             log.debug("%s: HTTP %s", call.name, response.status)
+            if not response.fresh and failures.ends(response.status):
+                lane = None
+                continue
             if response.status != 401:
                 if response.status not in {429, 503}:
                     self._pace.went_well()
@@ -285,21 +320,6 @@ class BoastClient:
             raise failures.waits_too_long(wait, response, call)
         self._pace.slow_down(began, wait)
         return True
-
-
-def _written(response: Response, call: Call, expected: dict[str, str]) -> dict[str, Any]:
-    """The record that a write answered with, if it is the one that was meant."""
-    try:
-        record = record_of(response.body)
-    except BadAnswerError as bad:
-        raise failures.of_bad_answer(str(bad), response, call) from None
-    for field in {"id": None, **expected}:
-        value = record.get(field)
-        if not isinstance(value, str) or not value:
-            raise failures.of_bad_answer(f"its record has no `{field}`", response, call)
-        if field in expected and value.strip().lower() != expected[field].strip().lower():
-            raise failures.of_bad_answer(f"its record has another `{field}` than asked for", response, call)
-    return record
 
 
 def _check(max_concurrency: int, max_requests_per_second: float | None, request_timeout: float) -> None:

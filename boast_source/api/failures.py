@@ -41,7 +41,7 @@ _NEXT: dict[Kind, str] = {
     "dns": "Check the network, and the host in sources.boast.base_url",
     "connect": "Check the network, and sources.boast.base_url; a firewall may be in between",
     "connect timeout": "Check the network, and sources.boast.base_url; a firewall may be in between",
-    "tls": "Check the clock and the certificates of this machine (SSL_CERT_FILE), and sources.boast.base_url",
+    "tls": "Check clock and certificates of this machine (SSL_CERT_FILE; docs/secure.md), and sources.boast.base_url",
     "proxy": "Check HTTPS_PROXY and NO_PROXY in the environment",
     "timeout": "Try again later; a higher sources.boast.request_timeout may help",
 }
@@ -70,6 +70,11 @@ class Call:
     def name(self) -> str:
         times = f" ({self.attempts} attempts)" if self.attempts > 1 else ""
         return f"{self.method} {self.path}{times}"
+
+
+def ends(status: int) -> bool:
+    """Whether a read that is answered so is not repeated."""
+    return 300 <= status < 500 and status not in PASSING
 
 
 def of_failure(failure: TransportFailure, call: Call) -> ApiError:

@@ -1,37 +1,58 @@
-"""Reads one whole answer off a connection, in bounded time and memory.
+"""Read one whole answer off a connection: leniently, as RFC 9110 and 9112 allow, in bounded time and memory.
 
-llhttp (httptools) parses it; the socket is read here, so that one deadline holds from the first byte to the last. A
-socket's own timeout begins anew with every byte, and a server that trickles would hold a thread for ever.
+Believed, since a write's answer that is not believed leaves the write `unknown`: equal Content-Length fields,
+Content-Length beside chunks (the chunks count), folded fields, bare line feeds, fields without a colon (left out),
+`Content-Encoding: none`. Not believed: whatever leaves the end of the body open. A body that ends too early is `cut`.
+
+Bounds: the caller's deadline over receiving and decoding; MAX_HEAD bytes of heads, chunk sizes' lines and trailers
+together; MAX_BODY bytes of body, as received and as decoded; MAX_MEMBERS gzip streams in a row.
 """
 
 from __future__ import annotations
 
+import re
 import time
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 Kind = Literal["dns", "connect", "connect timeout", "tls", "proxy", "timeout", "reset", "cut", "too large"]
 
-MAX_BODY = 512 * 1024 * 1024  # bytes, decompressed
-MAX_HEAD = 256 * 1024  # bytes
-CHUNK = 64 * 1024
+MAX_BODY = 64 * 1024 * 1024
+MAX_HEAD = 256 * 1024
+MAX_FRAMES = 8 * 1024 * 1024  # bytes of the lines between chunks
+MAX_MEMBERS = 1000
+_RECEIVED = 256 * 1024  # bytes at once
+_DECODED = 1024 * 1024  # bytes between two looks at the clock
+_SLICE = 16 * 1024  # compressed bytes looked at together
 _SLACK = 0.05  # seconds that an answer may outlive its deadline; setting a socket's timeout is not free
+_STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?:[ \t].*)?", re.ASCII | re.DOTALL)
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
+_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+_PLAIN = {"", "identity", "none"}
+_ENVELOPES = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # as zlib counts them
+
+
+class Socket(Protocol):
+    """What is read: a socket, or TLS over one."""
+
+    def recv(self, size: int, /) -> bytes: ...
+    def settimeout(self, seconds: float, /) -> None: ...
 
 
 @dataclass(frozen=True)
 class Response:
-    """A whole answer: `headers` with lower-case names, `body` decompressed."""
+    """A whole answer: `headers` with lower-case names, `body` decoded. `fresh`: nothing was asked before on its
+    connection, so it is the answer to this request and no other's.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    fresh: bool = True
 
     def __repr__(self) -> str:
         return f"Response(status={self.status}, {len(self.body)} bytes)"
@@ -50,111 +71,185 @@ class TransportFailure(Exception):  # noqa: N818 (internal: the client turns it 
         self.status = status
 
 
-class _Answer:
-    """What the parser has found so far: it calls these methods."""
-
-    def __init__(self) -> None:
-        self.parser: HttpResponseParser | None = None
-        self.headers: dict[str, str] = {}
-        self.body: list[bytes] = []
-        self.size = 0
-        self.status: int | None = None  # once the headers are whole
-        self.whole = False
-        self.keep = False
-        self.more = False  # bytes after the answer: the connection is out of step
-
-    def on_message_begin(self) -> None:
-        self.more = self.whole
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.whole:
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-            self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
-
-    def on_headers_complete(self) -> None:
-        if self.parser and not self.whole:
-            self.status = self.parser.get_status_code()
-
-    def on_body(self, part: bytes) -> None:
-        if not self.whole:
-            self.size += len(part)
-            self.body.append(part)
-
-    def on_message_complete(self) -> None:
-        if self.status is not None and self.status < 200:  # an interim answer: the real one follows
-            self.status, self.headers, self.body = None, {}, []
-        elif self.parser:
-            self.whole, self.keep = True, self.parser.should_keep_alive()
-
-    @property
-    def ends_with_the_connection(self) -> bool:
-        bounded = "content-length" in self.headers or "transfer-encoding" in self.headers
-        return self.status is not None and not bounded
+class _BrokenError(Exception):
+    """The bytes are no HTTP answer, or end before it does."""
 
 
-def read_answer(sock: socket.socket, deadline: float) -> tuple[Response, bool]:
-    """The answer to the one request that was sent, and whether the connection may be used again.
+def read_answer(sock: Socket, deadline: float, *, fresh: bool = True, tunnel: bool = False) -> tuple[Response, bool]:
+    """Return the answer to the one request that was sent, and whether the connection may be used again.
 
-    `deadline`: of `time.monotonic`. Raises TransportFailure.
+    `deadline`: of `time.monotonic`. `tunnel`: a proxy answers to CONNECT, a 2xx has no body. Raises TransportFailure.
     """
-    answer = _Answer()
-    parser = HttpResponseParser(answer)
-    answer.parser = parser
+    stream = _Stream(sock, deadline)
+    status: int | None = None
+    kind: Kind
     try:
-        keep = _receive(sock, deadline, answer, parser)
+        while status is None or status < 200:  # interim answers come first
+            status = None
+            status, version, headers = _head(stream)
+        bounded, body = (True, b"") if tunnel and status < 300 else _body(stream, status, headers)
+        body = _plain(body, headers, deadline)
+        keep = bounded and not stream.buffer and _stays_open(version, headers)
+        return Response(status, headers, body, fresh), keep
     except TimeoutError:
-        raise TransportFailure("timeout", sent=True, status=answer.status) from None
-    except (OSError, HttpParserError, HttpParserCallbackError, HttpParserUpgrade):
-        kind: Kind = "reset" if answer.status is None else "cut"
-        raise TransportFailure(kind, sent=True, status=answer.status) from None
-    finally:
-        answer.parser = None  # parser and answer know each other: free both now
-    status = answer.status or 0
-    body = _decoded(b"".join(answer.body), answer.headers.get("content-encoding", ""), status)
-    return Response(status, answer.headers, body), keep
+        kind = "timeout"
+    except OverflowError:
+        kind = "too large"
+    except (OSError, _BrokenError, zlib.error):
+        kind = "reset" if status is None else "cut"
+    raise TransportFailure(kind, sent=True, status=status)
 
 
-def _receive(sock: socket.socket, deadline: float, answer: _Answer, parser: HttpResponseParser) -> bool:
-    timed = 0.0
-    received = 0
-    while not answer.whole:
+class _Stream:
+    """Bytes of a connection as lines and blocks. Raises TimeoutError, OverflowError, _BrokenError."""
+
+    def __init__(self, sock: Socket, deadline: float) -> None:
+        self._sock, self._deadline = sock, deadline
+        self._timed = 0.0
+        self.buffer = bytearray()
+        self.said = 0  # bytes of lines
+
+    def receive(self) -> bool:
+        """Wait for more; False at the end of the connection."""
         now = time.monotonic()
-        if now >= deadline:
+        if now >= self._deadline:
             raise TimeoutError
-        if now - timed > _SLACK:
-            sock.settimeout(deadline - now)
-            timed = now
-        data = sock.recv(CHUNK)
-        if not data:
-            if answer.ends_with_the_connection:
-                return False
-            raise ConnectionError
-        received += len(data)
-        parser.feed_data(data)
-        if answer.size > MAX_BODY or (answer.status is None and received > MAX_HEAD):
-            raise TransportFailure("too large", sent=True, status=answer.status)
-    return answer.keep and not answer.more
+        if now - self._timed > _SLACK:
+            self._sock.settimeout(self._deadline - now)
+            self._timed = now
+        data = self._sock.recv(_RECEIVED)
+        self.buffer += data
+        return bool(data)
 
+    def line(self, most: int) -> bytes:
+        """Return the next line without its end. `most`: bytes of lines in all."""
+        start = 0
+        while (at := self.buffer.find(b"\n", start)) < 0:
+            start = len(self.buffer)
+            if self.said + start > most:
+                raise OverflowError
+            if not self.receive():
+                raise _BrokenError
+        line = bytes(self.buffer[:at])
+        del self.buffer[: at + 1]
+        self.said += at + 1
+        if self.said > most:
+            raise OverflowError
+        return line.removesuffix(b"\r")
 
-def _decoded(body: bytes, encoding: str, status: int) -> bytes:
-    """Decompressed, as the server says it is compressed; a gzip stream that ends too early is a cut answer."""
-    if encoding.strip().lower() in {"", "identity"} or not body:
-        return body
-    if encoding.strip().lower() not in {"gzip", "x-gzip"}:
-        raise TransportFailure("cut", sent=True, status=status)
-    parts: list[bytes] = []
-    size = 0
-    while body:
-        stream = zlib.decompressobj(wbits=31)
-        try:
-            part = stream.decompress(body, MAX_BODY - size + 1)
-        except zlib.error:
-            raise TransportFailure("cut", sent=True, status=status) from None
-        size += len(part)
+    def block(self, size: int) -> bytes:
         if size > MAX_BODY:
-            raise TransportFailure("too large", sent=True, status=status)
-        if not stream.eof:
-            raise TransportFailure("cut", sent=True, status=status)
-        parts.append(part)
-        body = stream.unused_data
-    return b"".join(parts)
+            raise OverflowError
+        while len(self.buffer) < size:
+            if not self.receive():
+                raise _BrokenError
+        block = bytes(self.buffer[:size])
+        del self.buffer[:size]
+        return block
+
+    def rest(self) -> bytes:
+        while self.receive():
+            if len(self.buffer) > MAX_BODY:
+                raise OverflowError
+        return self.block(len(self.buffer))
+
+
+def _head(stream: _Stream) -> tuple[int, bytes, dict[str, str]]:
+    """Return status, version and fields of the next head; what is said twice is joined with a comma."""
+    first = stream.line(MAX_HEAD)
+    found = _STATUS.fullmatch(first)
+    if not found:
+        raise _BrokenError
+    lines: list[bytes] = []
+    while line := stream.line(MAX_HEAD):
+        if line[:1] in b" \t" and lines:
+            lines[-1] += b" " + line.strip()
+        else:
+            lines.append(line)
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.decode("latin-1").partition(":")
+        name, value = name.strip().lower(), value.strip()
+        if colon:
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return int(found[1]), first[:8], headers
+
+
+def _stays_open(version: bytes, headers: Mapping[str, str]) -> bool:
+    options = _listed(headers.get("connection", ""))
+    return "close" not in options and (version == b"HTTP/1.1" or "keep-alive" in options)
+
+
+def _body(stream: _Stream, status: int, headers: Mapping[str, str]) -> tuple[bool, bytes]:
+    """Return whether the body ends before the connection does, and the body. RFC 9112, 6.3."""
+    if status in {204, 304}:
+        return True, b""
+    codings = [coding for coding in _listed(headers.get("transfer-encoding", "")) if coding != "identity"]
+    lengths = set(_listed(headers.get("content-length", "")))
+    if codings and codings[-1] == "chunked":
+        return not lengths, b"".join(_chunks(stream))  # with a length beside it, somebody in between may be misled
+    if codings or not lengths:
+        return False, stream.rest()
+    length = lengths.pop()
+    if lengths or not _LENGTH.fullmatch(length):
+        raise _BrokenError
+    return True, stream.block(int(length))
+
+
+def _chunks(stream: _Stream) -> Iterator[bytes]:
+    stream.said, heads = 0, stream.said
+    size = 0
+    while True:
+        found = _SIZE.fullmatch(stream.line(MAX_FRAMES).strip(b" \t"))
+        length = int(found[1], 16) if found else -1
+        if length < 0:
+            raise _BrokenError
+        if length == 0:
+            break
+        size += length
+        if size > MAX_BODY:
+            raise OverflowError
+        yield stream.block(length)
+        if stream.line(MAX_FRAMES):
+            raise _BrokenError
+    stream.said = heads
+    while stream.line(MAX_HEAD):
+        pass  # trailers say nothing that is read
+
+
+def _plain(body: bytes, headers: Mapping[str, str], deadline: float) -> bytes:
+    """Undo the codings, the last one first. Raises zlib.error, OverflowError, TimeoutError, _BrokenError."""
+    codings = _listed(headers.get("content-encoding", "")) + _listed(headers.get("transfer-encoding", ""))
+    for coding in reversed([coding for coding in codings if coding not in _PLAIN | {"chunked"}] if body else []):
+        if coding not in _ENVELOPES:
+            raise _BrokenError
+        body = b"".join(_decoded(body, _ENVELOPES[coding], deadline))
+    return body
+
+
+def _decoded(body: bytes, wbits: int, deadline: float) -> Iterator[bytes]:
+    """Decode one stream, or several in a row."""
+    if wbits == _ENVELOPES["deflate"] and body[0] & 15 != 8:
+        wbits = -15  # many servers leave the envelope out
+    stream = zlib.decompressobj(wbits)
+    size, members = 0, 1
+    for at in range(0, len(body), _SLICE):
+        part = body[at : at + _SLICE]
+        while part:
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            if stream.eof:
+                stream, members = zlib.decompressobj(wbits), members + 1
+            decoded = stream.decompress(part, _DECODED)
+            size += len(decoded)
+            if size > MAX_BODY or members > MAX_MEMBERS:
+                raise OverflowError
+            yield decoded
+            part = stream.unconsumed_tail or stream.unused_data
+    yield stream.flush()
+    if not stream.eof:
+        raise _BrokenError
+
+
+def _listed(field: str) -> list[str]:
+    return [part.strip().lower() for part in field.split(",") if part.strip()]

@@ -27,7 +27,9 @@ def client(server, **how):
 
 
 def test_a_page_tells_its_records_and_its_numbers():
-    with serving(page({"id": "1"}, count=103, page=1, items=3, pages=35)) as server, client(server) as boast:
+    numbers = {"count": 103, "items": 3, "pages": 35}
+    answers = [page({"id": "1"}, page=number, **numbers) for number in (1, 3)]
+    with serving(*answers) as server, client(server) as boast:
         tally = Tally()
         first, third = boast.page("/accounts/a/forms", tally=tally), boast.page("accounts/a/forms", 3, tally)
         assert (first.number, first.records, first.count, first.items, first.pages) == (1, [{"id": "1"}], 103, 3, 35)
@@ -80,6 +82,37 @@ def test_after_the_attempts_the_error_names_the_request(bad, kind, status):
         assert error.may_have_acted is False
         assert "GET /accounts/a/forms (3 attempts)" in str(error)
         assert "\n" not in str(error)
+
+
+def test_an_answer_to_another_question_is_not_believed_and_its_connection_is_closed():
+    first, second = page({"id": "1"}, page=1, pages=9), page({"id": "2"}, page=2, pages=9)
+    third, fourth = page({"id": "3"}, page=3, pages=9), page({"id": "4"}, page=4, pages=9)
+    with serving(first, second, second, third, fourth) as server, client(server) as boast:
+        numbers = [boast.page("/accounts/a/forms", number).records for number in (1, 2, 3, 4)]
+        assert numbers == [[{"id": each}] for each in "1234"]
+        assert [r.connection for r in server.requests] == [1, 1, 1, 2, 2]
+    records = [reply(200, {"data": {"id": key}}) for key in ("1", "other", "2")]
+    with serving(*records) as server, client(server) as boast:
+        assert [boast.sequence_enrollment("a", key)["id"] for key in "12"] == ["1", "2"]
+        assert [r.connection for r in server.requests] == [1, 1, 2]
+
+
+def test_that_a_record_is_gone_is_believed_on_a_connection_of_its_own_only():
+    gone = errors(404, "not_found")
+    with serving(reply(200, {"data": {"id": "1"}}), gone, reply(200, {"data": {"id": "2"}}), gone) as server:
+        with client(server) as boast:
+            assert [boast.sequence_enrollment("a", key)["id"] for key in "12"] == ["1", "2"]
+            with pytest.raises(NotFoundError):
+                boast.sequence_enrollment("a", "3")
+        assert [r.connection for r in server.requests] == [1, 1, 2, 3]
+
+
+def test_past_the_end_the_last_page_may_come_again():
+    with serving(page({"id": "2"}, page=2, pages=2)) as server, client(server) as boast:
+        assert boast.page("/accounts/a/forms", 3).records == [{"id": "2"}]
+        assert boast.page("/accounts/a/forms", 2).compared
+        with pytest.raises(UnreadableError, match="page 2, not page 1"):
+            boast.page("/accounts/a/forms", 1)
 
 
 def test_the_total_bounds_the_attempts():
@@ -148,9 +181,10 @@ def test_every_documented_list_is_read_to_its_end():
 
 
 def test_one_record_is_read():
-    with serving(reply(200, {"data": {"id": "x"}})) as server, client(server) as boast:
-        assert boast.account("A") == {"id": "x"}
-        assert boast.sequence_enrollment("A", "E") == {"id": "x"}
+    answers = [reply(200, {"data": {"id": key}}) for key in ("a", "E")]  # ids are equal whatever their case
+    with serving(*answers) as server, client(server) as boast:
+        assert boast.account("A") == {"id": "a"}
+        assert boast.sequence_enrollment("A", "E") == {"id": "E"}
         assert [r.target for r in server.requests] == ["/v1/accounts/A", "/v1/accounts/A/sequence_enrollments/E"]
 
 

@@ -32,7 +32,7 @@ FROZEN = (
     *("pyarrow.compute", "pyarrow.dataset", "pyarrow.parquet", "sqlglot.dialects", "sqlglot.optimizer"),
     *("dlt._workspace.cli._plugins", "dlt.common.libs.pyarrow", "dlt.common.libs.sql_alchemy_compat"),
     *("pendulum.locales.en.locale", "pytz", "rich._emoji_codes"),
-    *("click", "email.utils", "fsspec", "httptools", "jinja2", "orjson", "rich.progress", "rich.table", "tenacity"),
+    *("click", "email.utils", "fsspec", "jinja2", "orjson", "rich.progress", "rich.table", "tenacity"),
 )
 LIVING = ("duckdb", "dlt.destinations.impl.duckdb.duck")
 
