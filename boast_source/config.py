@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
+import os
 import re
 from dataclasses import dataclass, fields
 from functools import cache
@@ -11,17 +13,21 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dlt
+import tomlkit
 
 from boast_source.errors import ConfigurationError
+from boast_source.shapes import SHAPES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 NEVER = "never"
 DEFAULT_BASE_URL = "https://api.boast.io/v1"
 
 # the API lists its ids in lower case, and takes them in any
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+_CREDENTIALS = ("access_token", "client_id", "client_secret", "refresh_token", "token_url", "token_store")
 
 T = TypeVar("T")
 
@@ -133,6 +139,30 @@ def wants_json_logs() -> bool:
     with contextlib.suppress(Exception):
         return bool(dlt.config.get("sources.boast.log_format") == "json")
     return False
+
+
+def unknown_keys() -> list[str]:
+    """Return a sentence for each key under `sources.boast` that nothing reads: a typo would stay unnoticed."""
+    prefix = "SOURCES__BOAST__"
+    given = {name[len(prefix) :].lower().replace("__", ".") for name in os.environ if name.startswith(prefix)}
+    providers: Any = dlt.config.config_providers
+    for provider in providers:
+        with contextlib.suppress(Exception):  # only files know all their keys
+            given |= set(_dotted(tomlkit.parse(provider.to_toml()).unwrap()["sources"]["boast"]))
+    known = {field.name for field in fields(Settings)} | {"webhook_url", "max_table_nesting", "schema_contract"}
+    known |= {f"push.{field.name}" for field in fields(PushSettings)} | {f"credentials.{key}" for key in _CREDENTIALS}
+    said = []
+    for key in sorted(given):
+        if key not in known and key.partition(".")[0] not in SHAPES:  # dlt has settings of a resource, too
+            near = difflib.get_close_matches(key, known, 1)
+            meant = f"; did you mean {near[0]}?" if near else "; docs/reference.md lists every setting."
+            said.append(f"sources.boast.{key} is no setting, and nothing reads it{meant}")
+    return said
+
+
+def _dotted(nested: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in nested.items():
+        yield from _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
 
 
 def webhook_url() -> str | None:

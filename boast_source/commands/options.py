@@ -50,6 +50,11 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def run(destination: str | None, dataset: str | None, *, as_json: bool, **own: Any) -> Any:
+        from boast_source.commands.terminal import note
+        from boast_source.config import unknown_keys
+
+        for sentence in unknown_keys():
+            note(sentence)
         return command(Common(destination, dataset, as_json), **own)
 
     made = telling(run)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from boast_source import warehouse
 from boast_source.api import BoastClient, path_of
-from boast_source.config import account_ids_from, settings
+from boast_source.config import account_ids_from, settings, unknown_keys
 from boast_source.errors import BoastError, ConfigurationError
 from boast_source.runs import notify
 from boast_source.warehouse.pipeline import pipeline_for, state_folder
@@ -56,6 +56,7 @@ def check(destination: str | None, dataset: str | None) -> Checked:
     """Check configuration, credentials, lists, folders, destination; what depends on a failed point is left out."""
     points: list[Point] = []
     found = _point(points, "configuration", settings, lambda s: f"base_url {s.base_url}")
+    _point(points, "settings", _all_known, None)
     if found is not None:
         _point(points, "credentials", lambda: _with_client(found, points), None)
     _point(points, "folders", _writable, lambda where: where)
@@ -63,6 +64,11 @@ def check(destination: str | None, dataset: str | None) -> Checked:
     if _point(points, "webhook", notify.address, None):
         points.append(Point("webhook", ok=True, detail="the address is usable; nothing was sent"))
     return Checked(points)
+
+
+def _all_known() -> None:
+    if unknown := unknown_keys():
+        raise ConfigurationError("; ".join(unknown), hint="Correct it in .dlt/config.toml or in the environment.")
 
 
 def _with_client(found: Settings, points: list[Point]) -> None:

@@ -11,6 +11,7 @@ import sys
 import duckdb
 import pytest
 
+from boast_source.commands.main import boast
 from tests.support.waiting import arrived
 from tests.support.wheel import ROOT
 from tests.support.workplace import finish
@@ -176,6 +177,24 @@ def test_a_signal_ends_with_3_at_once_and_is_recorded(sandbox, workplace, number
     assert workplace.sql("select exit_code, error from boast_data.runs")[0][0] == 3
 
 
+def test_a_setting_that_nothing_reads_is_named_by_check_and_warned_of_by_every_command(sandbox, workplace):
+    workplace.use(sandbox(enrollments=30))
+    (workplace.folder / ".dlt").mkdir()
+    (workplace.folder / ".dlt" / "config.toml").write_text(
+        '[sources.boast]\npublish_pth = "x"\nmax_table_nesting = 0\n[sources.boast.contacts]\nselected = true\n'
+    )
+    typo = {"SOURCES__BOAST__PUSH__MAX_SEND": "9"}
+    done = workplace.boast("check", **typo)
+    assert done.code == 2
+    (failed,) = [line for line in done.out.splitlines() if "FAIL" in line]
+    for said in (
+        "sources.boast.publish_pth is no setting, and nothing reads it; did you mean publish_path?",
+        "sources.boast.push.max_send is no setting, and nothing reads it; did you mean push.max_sends?",
+    ):
+        assert said in failed
+        assert said in workplace.boast("load", "--resources", "accounts", **typo).err.splitlines()
+
+
 def test_check_says_ok_to_each_point_or_what_to_do(sandbox, workplace):
     server = sandbox(enrollments=30)
     done = workplace.use(server).boast("check")
@@ -234,7 +253,7 @@ def test_the_demo_loads_runs_a_night_and_answers_a_query(workplace):
 
 
 def test_help_shows_examples_for_every_command(workplace):
-    for command in ("check", "load", "push", "requests", "nightly", "status", "login", "sandbox", "demo"):
+    for command in boast.commands:
         done = workplace.boast(command, "--help")
         assert done.code == 0
         assert f"boast {command}" in done.out.split("Example")[1]
