@@ -16,11 +16,12 @@ from boast_source import warehouse
 from boast_source.errors import DestinationError
 from boast_source.models.comments import comment
 from boast_source.models.schema import relations
-from boast_source.shapes import VIEWS
+from boast_source.shapes import HISTORY, VIEWS
+from boast_source.warehouse.arrow import quote
 from boast_source.warehouse.dialect import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from boast_source.warehouse import SqlClient
 
@@ -48,14 +49,15 @@ def create(
         return []  # dlt attaches a file per dataset there, and a view cannot name a table of an attached file
     with warehouse.migrating(client):
         read = {name for view in VIEWS for _, name in _read().findall(text(view))}
-        there = {t for t in read.difference(VIEWS) if warehouse.columns_in(client, client.make_qualified_table_name(t))}
+        there = {table: columns for table in read.difference(VIEWS) if (columns := _columns(client, table))}
         if not there:
             return []
-        refusals = {name: _refusal(client, name, there, time_zone) for name in VIEWS}
+        foreign = _foreign(client)
+        refusals = foreign | {name: _refusal(client, name, there, time_zone) for name in VIEWS if name not in foreign}
         if any(_has_other_columns(error) for error in refusals.values()):
             with contextlib.suppress(DestinationError):  # somebody's own view reads one of ours
                 drop(client)
-                refusals = {name: _refusal(client, name, there, time_zone) for name in VIEWS}
+                refusals |= {name: _refusal(client, name, there, time_zone) for name in VIEWS if name not in foreign}
         comment(client)
     for reason in filter(None, refusals.values()):
         if on_refused is None:
@@ -64,7 +66,30 @@ def create(
     return [name for name, reason in refusals.items() if reason is None]
 
 
-def _refusal(client: SqlClient, name: str, there: Collection[str], time_zone: str) -> DestinationError | None:
+def _columns(client: SqlClient, name: str) -> list[str]:
+    columns = warehouse.columns_in(client, client.make_qualified_table_name(name))
+    return [column.lower() for column in columns]
+
+
+def _foreign(client: SqlClient) -> dict[str, DestinationError | None]:
+    """Return the names of our views under which somebody else's table or view stands, each with a sentence about it."""
+    found: dict[str, DestinationError | None] = {}
+    for name in VIEWS:
+        ours = set(relations()[name].columns)
+        with contextlib.suppress(DestinationError), warehouse.explained():  # a view that cannot be read is replaced
+            columns = _columns(client, name)
+            if columns and len(ours.intersection(columns)) * 2 < len(ours):
+                found[name] = DestinationError(
+                    f"{client.make_qualified_table_name(name)} is a table or view of yours, so it stays and the view of"
+                    " that name is not made",
+                    hint="Rename yours, then run again.",
+                )
+    return found
+
+
+def _refusal(
+    client: SqlClient, name: str, there: Mapping[str, Collection[str]], time_zone: str
+) -> DestinationError | None:
     """Create or replace a view; returns why it could not be."""
     try:
         with warehouse.explained():
@@ -85,15 +110,21 @@ def drop(client: SqlClient) -> None:
     Raises DestinationError when the destination refuses, as Postgres does when somebody's own view reads one of ours.
     """
     if client.capabilities.sqlglot_dialect in {"postgres", "redshift"}:
+        foreign = _foreign(client)
         with warehouse.explained(), client.begin_transaction():
-            for name in reversed(VIEWS):
+            for name in (view for view in reversed(VIEWS) if view not in foreign):
                 client.execute_sql(f"drop view if exists {client.make_qualified_table_name(name)}")
 
 
-def statement(client: SqlClient, name: str, there: Collection[str], time_zone: str) -> str:
-    """Return the `create or replace view` of a view, in the destination's dialect. `there`: the tables that exist."""
-    view = client.make_qualified_table_name(name)
-    return f"create or replace view {view} as\n{_for(client, written(name, there, time_zone), {*there, *VIEWS})}"
+def statement(client: SqlClient, name: str, there: Mapping[str, Collection[str]], time_zone: str) -> str:
+    """Return the `create or replace view` of a view, in the destination's dialect. `there`: the tables that exist, and
+    their columns.
+    """
+    view, sql = client.make_qualified_table_name(name), written(name, there, time_zone)
+    computed = relations()[name].columns.keys() - relations()[HISTORY].columns.keys()
+    if "h.*" in sql and computed.intersection(columns := there.get(HISTORY, ())):  # fields of an older version's table
+        sql = sql.replace("h.*", ", ".join(f"h.{quote(column)}" for column in columns if column not in computed))
+    return f"create or replace view {view} as\n{_for(client, sql, {*there, *VIEWS})}"
 
 
 def ask(client: SqlClient, sql: str) -> list[dict[str, Any]]:

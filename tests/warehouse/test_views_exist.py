@@ -9,6 +9,7 @@ import pytest
 from boast_source import models
 from boast_source.models.schema import relations
 from boast_source.shapes import VIEWS
+from tests.support.workplace import NO_REPORT
 
 TABLES = [name for name, relation in relations().items() if not relation.is_view]
 READ = [
@@ -78,3 +79,44 @@ def test_a_view_that_cannot_make_room_for_its_new_columns_is_told_and_no_other_i
     ]
     assert ["enrollment_daily" in str(error) or "column" in str(error) for error in told] == [True]
     assert set(VIEWS) < set(place.types())
+
+
+@pytest.mark.parametrize(
+    "made", ["table boast_data.good_runs (mine text)", "view boast_data.good_runs as select 1 as mine"]
+)
+def test_a_table_or_view_of_the_users_under_one_of_our_names_stays_and_is_told(place, made):
+    place.declared("sequence_enrollments_history")
+    place.client.execute_sql(f"create {made}")
+    told = []
+    names = models.create(place.client, time_zone="UTC", on_refused=told.append)
+    assert set(VIEWS) - set(names) == {"good_runs", "pipeline_health"}  # which reads it
+    assert any("good_runs" in str(error) and "yours" in str(error) for error in told)
+    models.drop(place.client)
+    assert place.types()["good_runs"].keys() == {"mine"}
+
+
+def test_a_column_that_an_older_version_named_like_one_of_the_view_breaks_no_view(place):
+    columns = place.declared_types()["sequence_enrollments_history"]
+    place.table("sequence_enrollments_history", {"valid_from": "text", "is_current": "text", **columns}, [])
+    assert place.views() == list(VIEWS)
+    assert place.types()["enrollment_history"]["is_current"] == "boolean"
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("to", ["duckdb", "postgres"])
+def test_any_order_of_commands_from_an_empty_warehouse_ends_well(sandbox, workplace, request, to, seed):
+    server = sandbox(enrollments=6)
+    workplace.use(server, **NO_REPORT)
+    if to == "postgres":
+        workplace.env |= request.getfixturevalue("postgres").env
+    lists = ("accounts", "contacts", "sequence_enrollments", "responses", "sequences")
+    commands = [("load", "--resources", name) for name in lists]
+    commands += [("push", "--new-ledger"), ("prepare",), ("requests", "list"), ("load",), ("nightly", "--new-ledger")]
+    order = random.Random(seed).sample(commands, len(commands))
+    for command in order:
+        done = workplace.boast(*command, "--destination", to)
+        refused = command[0] in {"push", "requests"}  # where there is nothing to push from yet
+        assert done.code in ({0, 1, 2, 3} if refused else {0}), (order, command, done.err)
+        assert "not all views" not in done.err
+    assert workplace.boast("nightly", "--destination", to).code == 0
+    assert workplace.boast("status", "--destination", to).code == 0
