@@ -148,7 +148,7 @@ from boast_source.warehouse.pipeline import pipeline_for
 from boast_source.push import requests
 from boast_source.push.ledger import Ledger
 from boast_source.push.pending import Pending
-from boast_source.listing.index import Scratch
+from boast_source.listing.scratch import Scratch
 with warehouse.connected(pipeline_for("duckdb", "boast_data"), patience=5) as client:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     began, scratch = time.perf_counter(), Scratch()

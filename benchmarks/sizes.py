@@ -14,6 +14,7 @@ import sys
 import threading
 import urllib.request
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.contenders import OURS
@@ -21,7 +22,6 @@ from benchmarks.measure import BOAST, Folder, Run, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SIZES = [10_000, 100_000, 1_000_000, 10_000_000]
 PER_PAGE = 100
@@ -89,9 +89,11 @@ def scratch_of(folder: Path) -> Iterator[list[float]]:
     def watch() -> None:
         while not ended.wait(0.1):
             total = 0
-            for path in folder.glob("boast-scratch-*/**/*"):
-                with contextlib.suppress(OSError):
-                    total += path.stat().st_size
+            for index in folder.glob("boast-scratch-*"):
+                for place, _, names in os.walk(index):
+                    for name in names:
+                        with contextlib.suppress(OSError):
+                            total += Path(place, name).stat().st_size
             sizes.append(total / 1e6)
 
     watcher = threading.Thread(target=watch)

@@ -44,7 +44,8 @@ class Page:
     """One page of a list: `number` (from 1) as asked for; `count` records in all, `items` a page, `pages` in all.
 
     The last three are None where the answer does not tell. Without `paginated` the answer is the whole list.
-    `compared`: the answer told its number, and it is the one that was asked for.
+    `compared`: the answer told its number, and it is the one that was asked for. `size`: of the
+    answer's body in bytes.
     """
 
     number: int
@@ -54,6 +55,7 @@ class Page:
     pages: int | None = None
     paginated: bool = False
     compared: bool = field(default=False, compare=False)
+    size: int = field(default=0, compare=False)
 
     def __repr__(self) -> str:
         return f"Page(number={self.number}, {len(self.records)} records, count={self.count}, pages={self.pages})"
@@ -85,12 +87,13 @@ def page_of(body: bytes, number: int, *, fresh: bool = True) -> Page:
     records = _exact(records, body)
     pagination = _section(_section(envelope, "meta"), "pagination")
     if pagination is None:
-        return Page(number, records)
+        return Page(number, records, size=len(body))
     count, items, pages, told = (_number(pagination, name) for name in ("count", "items", "pages", "page"))
     last_again = fresh and told == pages and told is not None and told < number
     if told not in {None, number} and not last_again:
         raise BadAnswerError(f"it is page {told}, not page {number} that was asked for")
-    return Page(number, records, count, items, pages, paginated=True, compared=told == number)
+    same = told == number
+    return Page(number, records, count, items, pages, paginated=True, compared=same, size=len(body))
 
 
 def record_of(body: bytes, expected: Mapping[str, str] | None = None) -> dict[str, Any]:

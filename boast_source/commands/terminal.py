@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from boast_source.api import Page
-    from boast_source.listing.listing import ListReport
+    from boast_source.listing.report import ListReport
 
 
 def stdout() -> Console:

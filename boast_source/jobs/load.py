@@ -10,7 +10,7 @@ from boast_source.config import account_ids_from
 from boast_source.errors import ConfigurationError
 from boast_source.jobs.job import Job, running
 from boast_source.jobs.progress import QUIET, Progress
-from boast_source.listing.listing import Options
+from boast_source.listing.report import Options
 from boast_source.load.load import load, make_tables
 from boast_source.load.result import Loaded
 from boast_source.outputs.outputs import outputs
@@ -122,7 +122,7 @@ def prepare_job(destination: str | None = None, dataset: str | None = None, *, p
     job = Job(runs.Run("prepare"), Prepared(), progress)
     with running(job, destination, dataset) as client:
         found = job.settings
-        make_tables(job.pipeline, client, patience=found.lock_timeout, time_zone=found.time_zone, on_note=progress.note)
+        make_tables(job.pipeline, patience=found.lock_timeout, time_zone=found.time_zone, on_note=progress.note)
         ids = account_ids_from(found.account_ids) or [str(account["id"]) for account in client.accounts()]
         job.result.accounts = list(dict.fromkeys(ids))
     return job.result

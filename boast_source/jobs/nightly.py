@@ -22,7 +22,7 @@ from boast_source.jobs.job import Job, running
 from boast_source.jobs.load import outputs_of
 from boast_source.jobs.progress import QUIET, Progress
 from boast_source.jobs.push import options_from
-from boast_source.listing.listing import Options
+from boast_source.listing.report import Options
 from boast_source.load.load import load
 from boast_source.push.pending import is_there
 from boast_source.push.result import STATES

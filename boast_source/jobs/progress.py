@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from boast_source.api import Page
-    from boast_source.listing.listing import ListReport
+    from boast_source.listing.report import ListReport
 
 log = logging.getLogger("boast_source")
 

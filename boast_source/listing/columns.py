@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import orjson
 import pyarrow as pa
 
+from boast_source.listing import queries
 from boast_source.shapes import EXTRA, Kind, Shape, to_json
-from boast_source.warehouse.arrow import quote
+from boast_source.warehouse.arrow import literal, quote
 from boast_source.warehouse.dialect import snake_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from boast_source.listing.index import Scratch
+    from boast_source.listing.index import Listed
 
 ACCOUNT, MISSING = "account_id", "missing_since"
 HISTORY_KEYS = ("version_key", "version", "content_hash", "observed_at")
@@ -50,19 +50,19 @@ _JSON_TYPES: dict[Kind, str] = {
     "bool": "'BOOLEAN'",
     "timestamp": "'VARCHAR'",
 }
-_VARIANT = "__v_text"  # what dlt calls the column for values of another type
-_ROOM = f"_x_x{_VARIANT}"  # what may follow the name of a field
+VARIANT = "__v_text"  # what dlt calls the column for values of another type
+_ROOM = f"_x_x{VARIANT}"  # what may follow the name of a field
 # what Python can hold, and so dlt and those who read the table
 _MOMENTS = "'0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table: its name, its kind and the SQL over `x__listed` that gives its raw text.
+    """A column of the table: its name, its kind and the SQL over `listed` that gives its raw text.
 
     `fits`: SQL, whether the value has the column's type at all (a documented field is read by what it means, whether
     or not it comes as text). One that this listing does not deliver at all is carried along, not compared. `field`: the
-    name of the API's field where no shape knows it.
+    API's name for what is not documented.
     """
 
     name: str
@@ -103,37 +103,34 @@ def _json_text(sql: str) -> str:
 
 
 def columns_of(
-    scratch: Scratch,
-    shape: Shape,
-    stored_kinds: Mapping[str, Kind],
-    delivered_before: Collection[str] = (),
-    *,
-    longest: int | None = None,
-    named: Mapping[str, str] = MappingProxyType({}),
+    listed: Listed, stored_kinds: Mapping[str, Kind], fields: Mapping[str, str | None], *, longest: int | None = None
 ) -> list[Column]:
     """The columns that this listing fills: the shape's, one per unknown field, and `…__v_text` for misfits.
 
-    A field that the warehouse already has keeps its kind; a value that does not fit it goes to a text column of the
-    same name with `__v_text`, as dlt does, so that a change of type drops nothing. `longest`: how many characters the
-    warehouse allows in a name; longer ones are shortened. `named`: the columns that earlier listings gave fields.
+    A field that the warehouse already has keeps its column and its kind; a value that does not fit it goes to a text
+    column of the same name with `__v_text`, as dlt does, so that a change of type drops nothing. `fields`: by column
+    the field that earlier listings filled it from (None: not known); one that is not delivered any more becomes null.
+    `longest`: how many characters the warehouse allows in a name; longer ones are shortened.
     """
+    shape = listed.shape
     columns = [Column(name, _kept(kind, stored_kinds.get(name)), quote(name)) for name, kind in shape.columns.items()]
     naming = snake_case(longest - len(_ROOM) if longest else None)
-    columns += _extra_columns(scratch, shape, stored_kinds, naming, named)
+    columns += _extra_columns(listed, stored_kinds, fields, naming) if listed.has_extra else []
     strict = [column for column in columns if column.kind not in {"text", "json"}]
     if strict:
-        misfits = ", ".join(f"count({c.raw}) > count({c.typed})" for c in strict)
-        flags = scratch.rows(f"select {misfits} from {shape.name}__listed")[0]
+        flags = ", ".join(f"count({c.raw}) > count({c.typed})" for c in strict)
         columns += [
-            Column(f"{c.name}{_VARIANT}", "text", f"case when {c.typed} is null then {c.raw} end")
-            for c, misfit in zip(strict, flags, strict=True)
-            if misfit or f"{c.name}{_VARIANT}" in stored_kinds
+            Column(
+                f"{c.name}{VARIANT}", "text", f"case when {c.typed} is null then {c.raw} end", field=c.field or c.name
+            )
+            for c, misfit in zip(strict, listed.scratch.rows(queries.of("misfits", flags=flags))[0], strict=True)
+            if misfit or f"{c.name}{VARIANT}" in stored_kinds
         ]
     # what earlier listings brought and this one does not is null now; what only the user brought is carried along
     here = {*(column.name for column in columns), ACCOUNT, MISSING}
     ours = {name: kind for name, kind in stored_kinds.items() if name not in here and not name.startswith("_dlt")}
     for name, kind in ours.items():
-        columns.append(Column(name, kind, f"null::{SQL_TYPES[kind]}", compared=name in delivered_before))
+        columns.append(Column(name, kind, f"null::{SQL_TYPES[kind]}", compared=name in fields, field=fields.get(name)))
     return columns
 
 
@@ -143,34 +140,30 @@ def _kept(kind: Kind, stored: Kind | None) -> Kind:
 
 
 def _extra_columns(
-    scratch: Scratch,
-    shape: Shape,
-    stored_kinds: Mapping[str, Kind],
-    naming: Callable[[str], str],
-    named: Mapping[str, str],
+    listed: Listed, stored_kinds: Mapping[str, Kind], fields: Mapping[str, str | None], naming: Callable[[str], str]
 ) -> list[Column]:
-    listed = f"{shape.name}__listed"
-    keys = scratch.rows(
-        f"select distinct unnest(json_keys({EXTRA})) as key from {listed} where {EXTRA} is not null order by key"
-    )
     columns: dict[str, Column] = {}
-    taken = {*shape.columns, *_OWN, *(_TAKEN - stored_kinds.keys()), *named.values()}
-    for (key,) in keys:
-        pointer = "'/" + key.replace("~", "~0").replace("/", "~1").replace("'", "''") + "'"
-        types = {
-            row[0]
-            for row in scratch.rows(
-                f"select distinct json_type({EXTRA}, {pointer}) from {listed} where {EXTRA} is not null"
-            )
-        } - {None, "NULL"}
-        name = named.get(key) or _free_name(naming(key.strip() or "_"), {*taken, *columns})
+    had = {field: name for name, field in fields.items() if field is not None and not name.endswith(VARIANT)}
+    taken = {*listed.shape.columns, *_OWN, *(_TAKEN - stored_kinds.keys()), *had.values()}
+
+    def usual(field: str) -> str:
+        return naming(field.strip() or "_")
+
+    def turn(field: str) -> tuple[bool, str]:
+        # a column whose field is not known is that of the same name, or went to the first of several in this order
+        return usual(field) != field and f"{usual(field)}_x" not in stored_kinds, field
+
+    for field in sorted((row[0] for row in listed.scratch.rows(queries.of("unknown_fields"))), key=turn):
+        pointer = literal("/" + field.replace("~", "~0").replace("/", "~1"))
+        types = {row[0] for row in listed.scratch.rows(queries.of("json_types", pointer=pointer))} - {None, "NULL"}
+        name = had.get(field) or _free_name(usual(field), {*taken, *columns})
         kind = stored_kinds.get(name) or _kind_of(types)
         if kind:
             extract = "->" if kind == "json" else "->>"
             type_ = f"json_type({EXTRA}, {pointer})"
             raw = f"case when {type_} <> 'NULL' then ({EXTRA} {extract} {pointer})::varchar end"
             fits = f"{type_} in ({_JSON_TYPES[kind]})" if kind in _JSON_TYPES else "true"
-            columns[name] = Column(name, kind, raw, fits=fits, field=key)
+            columns[name] = Column(name, kind, raw, fits=fits, field=field)
     return list(columns.values())
 
 

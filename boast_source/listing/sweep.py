@@ -32,7 +32,7 @@ BARREN_PAGES = 100  # so many pages in a row with no new record, and the listing
 class Index(Protocol):
     """Where a sweep puts what it reads. Passes are numbered from 1."""
 
-    def add(self, records: list[Record], number: int) -> None: ...
+    def add(self, records: list[Record], number: int, size: int = 0) -> None: ...
     def distinct(self, number: int) -> int: ...
     def same_as_before(self, number: int) -> bool: ...
 
@@ -90,7 +90,7 @@ def sweep(
         for number in range(1, bound + 1):
             facts = _Pass()
             for page in _pages(fetch, pool, facts, window=workers * 4):
-                index.add(page.records, number)
+                index.add(page.records, number, page.size)
                 if on_page:
                     on_page(page)
             distinct = index.distinct(number)

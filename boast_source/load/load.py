@@ -4,44 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import time
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import duckdb
-from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.common.destination import exceptions
-from dlt.common.destination.exceptions import DestinationException
-from dlt.pipeline.exceptions import PipelineStepFailed
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
-
-from boast_source import models, signals, warehouse
-from boast_source.driver_text import one_line, strip
-from boast_source.errors import BoastError, ConfigurationError, DestinationError
-from boast_source.listing.listing import Listing, ListReport, Options
+from boast_source import models, warehouse
+from boast_source.errors import ConfigurationError, DestinationError
+from boast_source.listing.listing import Listing, listing_of
+from boast_source.listing.reader import Given
+from boast_source.listing.report import Options
+from boast_source.load.packages import finish_pending
 from boast_source.load.result import Loaded
 from boast_source.load.source import source_of
 from boast_source.runs.record import ATTENTION, DONE, FAILED, ensure_table
 from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
-from boast_source.warehouse import dropped
+from boast_source.warehouse import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import dlt
 
     from boast_source.api import BoastClient, Page
-    from boast_source.shapes import Record, Shape
+    from boast_source.listing.report import ListReport
+    from boast_source.shapes import Record
     from boast_source.warehouse import SqlClient
 
 log = logging.getLogger("boast_source")
-
-KEPT, KEPT_FOR = 3, timedelta(days=30)  # packages set aside
-_STAMP = "%Y%m%dT%H%M%S.%f"
-_OUT = "Out of Memory Error"  # of a job that failed earlier in the package, dlt keeps the text only
 
 
 def load(
@@ -94,24 +83,18 @@ def load_held(
     """The same for a caller that holds the warehouse and its accounts already."""
     wanted = _known(resources)
     began = time.monotonic()
-    with _hushed():
-        _forget_old(pipeline)
+    with run.quiet():
         mended = _make_dropped(pipeline, on_note)
-        _finish_pending(pipeline, on_note)
-        listing = Listing(client, replace(options, mended=mended), on_page=on_page)
-        try:
-            with warehouse.modest(held) as bound:
-                bound(warehouse.TO_WRITE)
-                _run(pipeline, source_of(listing).with_resources(*wanted), lambda: bound(None))
-                bound(warehouse.TO_READ)
-                for shape in [SHAPES[name] for name in wanted if name in SHAPES]:
-                    _verify(listing, shape, pipeline, lambda: bound(None))
-            reports = listing.reports
-            for report in (r for r in reports if r.short):
-                counted = f"{report.listed + report.short:,} {report.resource} and lists {report.listed:,}"
-                on_note(f"account {report.account_id}: the API counts {counted}, which are loaded")
-        finally:
-            listing.close()
+        finish_pending(pipeline, on_note)
+        listing = listing_of(client, replace(options, mended=mended), on_page)
+        with contextlib.closing(listing), warehouse.bounded(held):
+            run.run(pipeline, source_of(listing).with_resources(*wanted))
+            for shape in [SHAPES[name] for name in wanted if name in SHAPES]:
+                listing.verify(shape, pipeline)
+        reports = listing.reports
+        for report in (r for r in reports if r.short):
+            counted = f"{report.listed + report.short:,} {report.resource} and lists {report.listed:,}"
+            on_note(f"account {report.account_id}: the API counts {counted}, which are loaded")
     every = [r for r in reports if r.account_id]
     enrollments = [r for r in every if r.resource == SEQUENCE_ENROLLMENTS.name]
     if every and all(r.steadiness is None for r in enrollments or every):
@@ -119,24 +102,17 @@ def load_held(
     return Loaded(reports, ATTENTION if any(r.error for r in reports) else DONE, time.monotonic() - began)
 
 
-def store(pipeline: dlt.Pipeline, client: BoastClient, answers: Mapping[str, Sequence[Record]]) -> None:
+def store(pipeline: dlt.Pipeline, answers: Mapping[str, Sequence[Record]]) -> None:
     """Put what the API answered to writes, per account, into the enrollments and their history: no list is read.
 
     Raises BoastError when the warehouse cannot be written; the next load brings the same.
     """
-    if not any(answers.values()):
-        return
-    with _hushed():
-        listing = Listing(client, Options(account_ids=tuple(answers)), answers=answers)
-        try:
-            _run(pipeline, source_of(listing).with_resources(SEQUENCE_ENROLLMENTS.name, HISTORY))
-        finally:
-            listing.close()
+    if any(answers.values()):
+        _load_given(pipeline, answers, [SEQUENCE_ENROLLMENTS.name, HISTORY])
 
 
 def make_tables(
     pipeline: dlt.Pipeline,
-    client: BoastClient,
     *,
     patience: float = 60.0,
     time_zone: str = "UTC",
@@ -146,36 +122,16 @@ def make_tables(
 
     Raises BoastError when the warehouse cannot be written.
     """
-    with warehouse.connected(pipeline, patience=patience, on_wait=on_note) as held, _hushed():
+    with warehouse.connected(pipeline, patience=patience, on_wait=on_note) as held, run.quiet():
         _make_dropped(pipeline, on_note)
-        _finish_pending(pipeline, on_note)
-        listing = Listing(client, Options(account_ids=()), answers={})
-        try:
-            _run(pipeline, source_of(listing))
-        finally:
-            listing.close()
+        finish_pending(pipeline, on_note)
+        _load_given(pipeline, {}, [*SHAPES, HISTORY])
         create_views(held, time_zone, on_note)
 
 
-@contextlib.contextmanager
-def _hushed() -> Iterator[None]:
-    """Dlt logs every failing job with its traceback; the run ends with one line that says it. With --debug all is
-    logged, without what drivers quote of rows.
-    """
-
-    def passes(record: logging.LogRecord) -> bool:
-        of_load = record.filename == "load.py" or record.levelno >= logging.ERROR
-        of_trace = record.funcName == "suppress_and_warn"  # a trace that could not be written, on a full disk
-        if of_load and record.levelno >= logging.WARNING and log.isEnabledFor(logging.DEBUG):
-            strip(record)
-        return not (of_load or of_trace) or log.isEnabledFor(logging.DEBUG)
-
-    logger = logging.getLogger("dlt")
-    logger.addFilter(passes)
-    try:
-        yield
-    finally:
-        logger.removeFilter(passes)
+def _load_given(pipeline: dlt.Pipeline, answers: Mapping[str, Sequence[Record]], names: Sequence[str]) -> None:
+    with run.quiet(), contextlib.closing(Listing(Given(answers), Options(account_ids=tuple(answers)))) as listing:
+        run.run(pipeline, source_of(listing).with_resources(*names))
 
 
 def _known(resources: Sequence[str]) -> list[str]:
@@ -188,122 +144,8 @@ def _known(resources: Sequence[str]) -> list[str]:
     return [*names, HISTORY] if SEQUENCE_ENROLLMENTS.name in names else names
 
 
-def _run(pipeline: dlt.Pipeline, source: Any, unbound: Callable[[], None] = lambda: None) -> None:
-    """`unbound` takes away the bound on the destination's memory, for rows that need more."""
-    try:
-        try:
-            pipeline.run(source)
-        except PipelineStepFailed as error:
-            if error.step == "load" and _lacks_memory(error):
-                unbound()
-            elif not _is_race(error):
-                raise
-            # or another run altered the tables at the same time: the package is complete, only load it again
-            Retrying(
-                stop=stop_after_attempt(5), wait=wait_random(0.1, 1), retry=retry_if_exception(_is_race), reraise=True
-            )(pipeline.load)
-    except PipelineStepFailed as error:
-        missing = next((link for link in signals.chain(error) if isinstance(link, ConfigurationException)), None)
-        raise (warehouse.unconfigured(pipeline, missing) if missing else _cause(error)) from None
-    except DestinationException as error:
-        raise warehouse.explain(error) from None
-
-
-def _verify(listing: Listing, shape: Shape, pipeline: dlt.Pipeline, unbound: Callable[[], None]) -> None:
-    try:
-        listing.verify(shape, pipeline)
-    except DestinationError as error:
-        if not _lacks_memory(error):
-            raise
-        unbound()
-        listing.verify(shape, pipeline)
-
-
-def _is_race(error: BaseException) -> bool:
-    """Whether the tables could not be migrated, as happens when two runs do it at once (dlt 1.31 says so)."""
-    return any(isinstance(link, getattr(exceptions, "SchemaUpdateError", ())) for link in signals.chain(error))
-
-
-def _lacks_memory(error: BaseException) -> bool:
-    """Whether DuckDB as destination could not do with what it was allowed."""
-    return any(isinstance(link, duckdb.OutOfMemoryException) for link in signals.chain(error)) or _OUT in str(error)
-
-
-def _cause(error: BaseException) -> BoastError:
-    """Our own error behind dlt's, or what the destination said."""
-    links = [link for link in signals.chain(error) if not isinstance(link, StopIteration)]  # how dlt's loops end
-    last = links[-1]
-    for link in links:
-        if isinstance(link, BoastError):
-            return link
-    if isinstance(error, PipelineStepFailed) and error.step == "load":
-        return warehouse.explain(error)
-    if isinstance(last, OSError) and last.strerror:
-        return BoastError(
-            f"A file of the pipeline could not be written or read: {last.strerror}",
-            hint="Free space and permissions in the working folder and in DLT_DATA_DIR; the next run does the rest.",
-        )
-    return BoastError(
-        f"The step {getattr(error, 'step', 'run')} failed: {type(last).__name__}: {one_line(str(last))}",
-        hint="Run again with --debug to see where.",
-    )
-
-
 def _make_dropped(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> bool:
-    try:
-        names = dropped.make_again(pipeline)
-    except (PipelineStepFailed, DestinationException) as error:
-        raise warehouse.explain(error) from None
+    names = run.make_again(pipeline)
     if names:
         on_note(f"somebody dropped {', '.join(names[:5])}{' and more' if len(names) > 5 else ''}: made again")
     return bool(names)
-
-
-def _finish_pending(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> None:
-    """Load the packages that a crashed run left, so that dlt does not ignore this run's own data.
-
-    A package that fails twice is set aside, not lost: what it held is compared and loaded again by this run.
-    """
-    for attempt in (1, 2):
-        if not pipeline.has_pending_data:
-            return
-        on_note("finishing the load package of an interrupted run")
-        try:
-            pipeline.normalize()
-            pipeline.load()
-        except (PipelineStepFailed, DestinationException) as error:
-            log.warning("pending package failed (attempt %d): %s", attempt, type(error).__name__)
-    if pipeline.has_pending_data:
-        folder = _set_aside(pipeline)
-        on_note(f"a load package of an interrupted run fails again and again: set aside in {folder}")
-
-
-def _set_aside(pipeline: dlt.Pipeline) -> Path:
-    working = Path(pipeline.working_dir)
-    aside = _aside(pipeline) / f"{datetime.now(timezone.utc):{_STAMP}}"
-    try:
-        for part in ("normalize/extracted", "load/normalized"):
-            if (working / part).is_dir():
-                shutil.copytree(working / part, aside / part)
-        pipeline.drop_pending_packages()
-    except OSError as error:
-        raise DestinationError(
-            f"A failing load package cannot be set aside: {error.strerror}",
-            hint=f"Free space or permissions under {working.parent} and run again.",
-        ) from None
-    _forget_old(pipeline)
-    return aside
-
-
-def _aside(pipeline: dlt.Pipeline) -> Path:
-    return Path(pipeline.working_dir).parent / f"{pipeline.pipeline_name}_set_aside"
-
-
-def _forget_old(pipeline: dlt.Pipeline) -> None:
-    """Set-aside packages hold people's data: keep the newest few, and none for long."""
-    folder = _aside(pipeline)
-    oldest = f"{datetime.now(timezone.utc) - KEPT_FOR:{_STAMP}}"
-    newest_first = sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []
-    for place, package in enumerate(newest_first):
-        if place >= KEPT or package.name < oldest:
-            shutil.rmtree(package, ignore_errors=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from boast_source.errors import BoastError
-    from boast_source.listing.listing import ListReport
+    from boast_source.listing.report import ListReport
 
 _SURENESS = ("failed", "moving", "covered", "exact")  # the weakest account speaks for the run
 

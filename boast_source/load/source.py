@@ -23,7 +23,9 @@ from boast_source import models, warehouse
 from boast_source.api import BoastClient, BoastCredentials
 from boast_source.config import DEFAULT_BASE_URL, account_ids_from
 from boast_source.listing.columns import keeps_history
-from boast_source.listing.listing import Listing, Options
+from boast_source.listing.listing import Listing, listing_of
+from boast_source.listing.report import Options
+from boast_source.load import fields
 from boast_source.logs import hush_hint_warnings
 from boast_source.shapes import HISTORY, SHAPES, Shape
 from boast_source.warehouse import delta
@@ -72,7 +74,7 @@ def boast_source(
         request_timeout=request_timeout,
     )
     options = Options(account_ids=account_ids_from(account_ids), workers=max_concurrency)
-    return resources(_Renewed(lambda: Listing(client, options)))
+    return resources(_Renewed(lambda: listing_of(client, options)))
 
 
 @dlt.source(name="boast", section="boast", max_table_nesting=0)
@@ -129,7 +131,7 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
         listing = listing_for(shape.name)
         _prepare(listing, shape)
         replaced = listing.replaced(shape, _running_pipeline())
-        yield from _hinted(listing.rows(shape), listing.json_columns(shape), "upsert", replaced)
+        yield from _hinted(listing.rows(shape), listing, shape, "upsert", replaced)
 
     # without a key dlt keeps no list of the rows at the cursor; a lag would do as much, but none fits the year 1
     def enrollments(
@@ -159,7 +161,7 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
         _protect_history()
         listing = listing_for(HISTORY)
         _prepare(listing, shape)
-        yield from _hinted(listing.versions(shape, _running_pipeline()), listing.json_columns(shape), "insert-only")
+        yield from _hinted(listing.versions(shape, _running_pipeline()), listing, shape, "insert-only")
 
     return dlt.resource(
         versions,
@@ -169,13 +171,19 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
     )
 
 
-def _hinted(batches: Iterator[pa.Table], json_columns: set[str], strategy: str, replaced: int = 0) -> Iterator[Any]:
-    """Tell dlt once what the resource could not know: which new columns are JSON (Arrow knows them as text), and how
-    to merge where the destination has no such `strategy`, or a better one for so many `replaced` rows.
+def _hinted(
+    batches: Iterator[pa.Table], listing: Listing, shape: Shape, strategy: str, replaced: int = 0
+) -> Iterator[Any]:
+    """Tell dlt once what the resource could not know: from which field a column is filled, which new columns are JSON
+    (Arrow knows them as text), and how to merge where the destination has no such `strategy`, or a better one for so
+    many `replaced` rows.
     """
     hints: dict[str, Any] = {}
-    if json_columns:
-        hints["columns"] = {name: {"data_type": "json"} for name in sorted(json_columns)}
+    columns: dict[str, dict[str, str]] = {name: {fields.HINT: f} for name, f in listing.fields(shape).items()}
+    for name in sorted(listing.json_columns(shape)):
+        columns.setdefault(name, {})["data_type"] = "json"
+    if columns:
+        hints["columns"] = columns
     pipeline = _running_pipeline()
     # always merging: only what differs is handed on, so any other way of writing would lose the rest
     hints["write_disposition"] = destinations.merging(
@@ -188,17 +196,16 @@ def _hinted(batches: Iterator[pa.Table], json_columns: set[str], strategy: str, 
 
 
 def _prepare(listing: Listing, shape: Shape) -> None:
-    """Sweep and compare; remember in dlt's state which unknown fields the API delivered, and their columns."""
-    if _package_state() is None:
-        listing.prepare(shape, None, None)
+    """Sweep and compare."""
+    kinds = _stored_kinds(shape.name)
+    pipeline = _running_pipeline()
+    if kinds is None or pipeline is None:
+        listing.prepare(shape, pipeline, kinds)
         return
-    memory = dlt.current.resource_state(shape.name)
-    before, named = memory.get("unknown_fields", []), memory.get("field_columns", {})
-    listing.prepare(shape, _running_pipeline(), _stored_kinds(shape.name), before, named)
-    if fields := sorted({*before, *listing.unknown_fields(shape)}):
-        memory["unknown_fields"] = fields
-    if columns := named | listing.named(shape):
-        memory["field_columns"] = columns
+    # earlier versions kept the columns in dlt's state alone
+    kept: dict[str, str | None] = dict.fromkeys(dlt.current.resource_state(shape.name).get("unknown_fields", ()))
+    tables = (shape.name, HISTORY) if keeps_history(shape) else (shape.name,)
+    listing.prepare(shape, pipeline, kinds, kept | fields.known(pipeline, dlt.current.source_schema(), tables))
 
 
 def _package_state() -> Any:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from boast_source.warehouse import SqlClient
 
-_MEMORY = "1GB"  # for DuckDB; the rest spills beside the file
+_MEMORY = 1024  # MB for DuckDB; the rest spills beside the file
 _OWN = "select database_name, path from duckdb_databases() where database_name = current_database()"
 _STAGING = "select distinct schema_name from duckdb_schemas() where not internal and ends_with(schema_name, '_staging')"
 _VIEWS = "select schema_name, view_name from duckdb_views() where not internal"
@@ -47,8 +47,7 @@ def publish(client: SqlClient, place: str, on_note: Callable[[str], None]) -> Pa
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{final.name}.", suffix=".tmp") as folder:
             partial = Path(folder) / final.name  # the same name: a view may name its database
-            with warehouse.modest(client) as bound:
-                bound(_MEMORY)
+            with warehouse.bounded(client, _MEMORY):
                 _copy(client.native_connection, source, partial)
             if left_out := _prune(partial):
                 on_note(f"left out of the copy for dashboards, since they read another file: {', '.join(left_out)}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient
     from boast_source.config import PushSettings
-    from boast_source.listing.index import Scratch
+    from boast_source.listing.scratch import Scratch
     from boast_source.load.result import Loaded
     from boast_source.push.ledger import Ledger
     from boast_source.push.pending import Pending

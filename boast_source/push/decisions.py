@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from boast_source.errors import ConfigurationError
-from boast_source.listing.index import Scratch
+from boast_source.listing.scratch import Scratch
 from boast_source.push import model, requests
 from boast_source.push.model import RULES, Decision, State, Verdict
 from boast_source.push.settle import RETRIED

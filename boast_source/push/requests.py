@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from boast_source.listing.index import Scratch
+    from boast_source.listing.scratch import Scratch
     from boast_source.push.model import Verdict
 
 _SQL = queries(__package__, "requests.sql")
@@ -151,7 +151,7 @@ def make_asked(scratch: Scratch, pending: Iterable[pa.Table], accounts: Iterable
     account means the only one.
     """
     scratch.execute("create or replace table accounts (id varchar)")
-    scratch.insert("accounts", pa.table({"id": pa.array([account.lower() for account in accounts], pa.string())}))
+    scratch.append("accounts", pa.table({"id": pa.array([account.lower() for account in accounts], pa.string())}))
     scratch.execute(_sql("asked_table"))
     scratch.stream("asked", pending, _sql("asked_rows"))
 

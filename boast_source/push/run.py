@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from boast_source import warehouse
 from boast_source.errors import ApiError, ConfigurationError
-from boast_source.listing.index import Scratch
-from boast_source.listing.listing import Listing, Options
+from boast_source.listing.listing import listing_of
+from boast_source.listing.report import Options
+from boast_source.listing.scratch import Scratch
 from boast_source.load.load import create_views, load_held, store
 from boast_source.push import readback, requests
 from boast_source.push.context import Context
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient, Page
     from boast_source.config import PushSettings
-    from boast_source.listing.listing import ListReport
+    from boast_source.listing.report import ListReport
     from boast_source.load.result import Loaded
     from boast_source.push.lanes import Lane
     from boast_source.push.requests import Request
@@ -130,7 +131,7 @@ def _carry_out(context: Context, pipeline: dlt.Pipeline, load: Load, resources: 
     if not _is_approved(context, lanes, facts):
         return
     sent = dispatch(context, lanes, facts)
-    store(pipeline, context.client, sent.answers)
+    store(pipeline, sent.answers)
     if sent.unknown and sent.reachable and not result.interrupted:
         _read_back(context, pipeline, load, sent.unknown, taken)
 
@@ -140,7 +141,7 @@ def _rehearse(context: Context) -> Pushed:
     there, ledger, scratch, result = context.ledger.exists(), context.ledger, context.scratch, context.result
     requests.read_ledger(scratch, ledger.newest() if there else ())
     how = Options(account_ids=context.options.accounts, workers=context.options.workers)
-    listing = Listing(context.client, how)
+    listing = listing_of(context.client, how)
     try:
         listing.prepare(SEQUENCE_ENROLLMENTS, None, None)
         asked = _asked(context, listing.accounts())

@@ -10,7 +10,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from boast_source.listing.index import Scratch
+    from boast_source.listing.scratch import Scratch
     from boast_source.push.requests import Request
 
 COLUMNS = ("id", "account_id", "contact_id", "sequence_id", "status", "missing_since")
@@ -88,7 +88,7 @@ def known(
     contacts = {r.contact_id for r in requests} | {r.latest.contact_id for r in requests if r.latest}
     ids = {r.enrollment_id for r in requests} | {r.latest.enrollment_id for r in requests if r.latest}
     scratch.execute("create or replace table wanted (id varchar)")
-    scratch.insert("wanted", pa.table({"id": pa.array(sorted(key for key in contacts | ids if key), pa.string())}))
+    scratch.append("wanted", pa.table({"id": pa.array(sorted(key for key in contacts | ids if key), pa.string())}))
     scratch.execute(
         "create or replace table known (id varchar, account_id varchar, contact_id varchar, sequence_id varchar,"
         " status varchar, gone boolean)"

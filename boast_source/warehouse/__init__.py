@@ -1,10 +1,9 @@
 """Where the data goes: one module per kind of warehouse, and what they share."""
 
 from boast_source.warehouse.base import (
-    TO_READ,
-    TO_WRITE,
     SqlClient,
     batches,
+    bounded,
     client_of,
     columns_in,
     connected,
@@ -15,18 +14,18 @@ from boast_source.warehouse.base import (
     is_there,
     kinds_in,
     kinds_of,
-    modest,
+    limit_memory,
     place,
     read,
 )
 from boast_source.warehouse.errors import explain, explained, unconfigured
 from boast_source.warehouse.locks import lock_accounts, lock_sender, migrating
+from boast_source.warehouse.stored_schema import tables_in
 
 __all__ = [
-    "TO_READ",
-    "TO_WRITE",
     "SqlClient",
     "batches",
+    "bounded",
     "client_of",
     "columns_in",
     "connected",
@@ -39,11 +38,12 @@ __all__ = [
     "is_there",
     "kinds_in",
     "kinds_of",
+    "limit_memory",
     "lock_accounts",
     "lock_sender",
     "migrating",
-    "modest",
     "place",
     "read",
+    "tables_in",
     "unconfigured",
 ]

@@ -20,10 +20,9 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def give_back() -> None:
-    """Return what DuckDB and Arrow have freed to the operating system; their allocators would keep it."""
-    pa.default_memory_pool().release_unused()
-    pa.system_memory_pool().release_unused()
+def literal(text: str) -> str:
+    """A text in a statement for DuckDB."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def in_bulk(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -21,8 +21,8 @@ from dlt.destinations.sql_client import SqlClientBase
 from dlt.pipeline.exceptions import PipelineConfigMissing
 
 from boast_source.errors import DestinationError
-from boast_source.warehouse import delta
-from boast_source.warehouse.arrow import CHUNK, give_back, reader_of
+from boast_source.warehouse import delta, memory
+from boast_source.warehouse.arrow import CHUNK, reader_of
 from boast_source.warehouse.dialect import text_literal
 from boast_source.warehouse.errors import explain, explained, is_lock, is_of_destination, unconfigured
 
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 SqlClient = SqlClientBase[Any]
 
 FEW = 1000  # ids that a query may name
-TO_WRITE, TO_READ = "128MB", "64MB"  # of memory for DuckDB as destination (see `modest`)
 
 # what `connected` keeps open per pipeline, for `client_of`: dlt resolves its configuration anew for every client.
 # DuckDB's alone: on other connections whoever streams rows would be in the way.
 _open: dict[int, SqlClient] = {}
+_bounded: set[int] = set()
 
 _KINDS: dict[str, Kind] = {
     "text": "text",
@@ -253,30 +253,30 @@ def connected(
 
 
 @contextlib.contextmanager
-def modest(client: SqlClient | None) -> Iterator[Callable[[str | None], None]]:
-    """Yields what bounds how much DuckDB as destination keeps in memory (`TO_WRITE`, `TO_READ`; None: its own bound).
-
-    Its own bound is 80 % of the machine; one that the user has set stays. What does not fit spills into `<file>.tmp`.
-    """
-    connection = client.native_connection if client else None
-    if not isinstance(connection, duckdb.DuckDBPyConnection):
-        yield lambda _: None
+def bounded(client: SqlClient | None, megabytes: int = memory.LEAST) -> Iterator[None]:
+    """Bound the memory of a DuckDB as destination, unless its user has; what does not fit spills into `<file>.tmp`."""
+    if client is None or not isinstance(client.native_connection, duckdb.DuckDBPyConnection):
+        yield
         return
     setting = "select current_setting('memory_limit')"
     with duckdb.connect() as fresh:
         (usual,) = fresh.execute(setting).fetchall()[0]
-    if connection.execute(setting).fetchone() != (usual,):
-        yield lambda _: None
+    if client.native_connection.execute(setting).fetchone() != (usual,):
+        yield
         return
-
-    def bound(memory: str | None) -> None:
-        with contextlib.suppress(duckdb.OutOfMemoryException):  # what cannot move to the disk now stays
-            # not `reset`: DuckDB 1.4 then tells the usual bound and goes on with the other
-            connection.execute(f"set memory_limit = '{memory or usual}'")
-        give_back()
-
+    client.native_connection.execute(f"set memory_limit = '{megabytes}MB'")
+    _bounded.add(id(client))
     try:
-        yield bound
+        yield
     finally:
+        _bounded.discard(id(client))
         with contextlib.suppress(duckdb.Error):  # a connection that failed has nothing to give back
-            bound(None)
+            # not `reset`: DuckDB 1.4 then tells the usual bound and goes on with the other
+            client.native_connection.execute(f"set memory_limit = '{usual}'")
+
+
+def limit_memory(pipeline: dlt.Pipeline, megabytes: int) -> None:
+    """Set another bound for the pipeline's destination, inside `bounded`."""
+    client = _open.get(id(pipeline))
+    if client and id(client) in _bounded:
+        client.native_connection.execute(f"set memory_limit = '{megabytes}MB'")

@@ -19,6 +19,7 @@ from pyarrow import parquet as pq
 
 from boast_source.driver_text import stripped
 from boast_source.shapes import HISTORY, SHAPES
+from boast_source.warehouse.arrow import literal
 from boast_source.warehouse.capabilities import Remembering
 
 if TYPE_CHECKING:
@@ -87,15 +88,11 @@ class _MergeJob(RunnableLoadJob, HasFollowupJobs):
         columns = {name: client.escape_column_name(name) for name in self._load_table["columns"]}
         (key,) = (columns[name] for name, hints in self._load_table["columns"].items() if hints.get("primary_key"))
         selected = ", ".join(q if name in there else f"null as {q}" for name, q in columns.items())
-        rows = f"(select {selected} from read_parquet({_literal(glob.escape(self._file_path))}))"
+        rows = f"(select {selected} from read_parquet({literal(glob.escape(self._file_path))}))"
         names = ", ".join(columns.values())
         with _turns[table], client.begin_transaction():
             for statement in _statements(str(self._load_table["x-merge-strategy"]), table, rows, key, names):  # type: ignore[typeddict-item]
                 client.execute_sql(statement)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _statements(strategy: str, table: str, rows: str, key: str, names: str) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from boast_source.api import BoastClient, RetryPolicy
 from boast_source.errors import BoastError
-from boast_source.listing.listing import Options
+from boast_source.listing.report import Options
 from boast_source.load.load import load
 
 QUICK = RetryPolicy(attempts=4, first_wait=0.01, longest_wait=0.05)

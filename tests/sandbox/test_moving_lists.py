@@ -10,7 +10,7 @@ import dlt
 import pytest
 
 from boast_source import BoastClient
-from boast_source.listing.listing import Options
+from boast_source.listing.report import Options
 from boast_source.load.load import load
 
 ONLY = ["sequence_enrollments"]

@@ -109,6 +109,45 @@ def test_another_pipeline_name_compares_with_the_same_tables(sandbox, pipeline, 
     assert rows_of(mine).get("sequence_enrollments", 0) == 0
 
 
+def edit(server, key, drop=(), **fields):
+    server.control("POST", "mutate", {"edits": [{"id": key, "set": fields, "drop": list(drop)}]})
+
+
+FIELDS = "select user_id, user_id_x from sequence_enrollments where id = '%s'"
+
+
+@pytest.mark.parametrize("second", ["mine", "another"])
+@pytest.mark.parametrize(("field", "other"), [("user_id", "userId"), ("userId", "user_id")])
+def test_a_field_keeps_the_column_that_it_got_first(sandbox, pipeline, source_for, field, other, second):
+    server = sandbox(enrollments=10)
+    key = next(iter(server.truth()))
+    edit(server, key, **{field: "first"})
+    file = dlt.destinations.duckdb("one.duckdb")
+
+    def run(name):
+        mine = dlt.pipeline(name, destination=file, dataset_name="d", pipelines_dir=pipeline().pipelines_dir)
+        mine.run(source_for(server).with_resources("sequence_enrollments", "sequence_enrollments_history"))
+        return mine
+
+    run("mine")
+    edit(server, key, **{other: "second"})
+    assert ask(run(second), FIELDS % key) == [("first", "second")]
+    edit(server, key, drop=[field])
+    assert ask(run("mine"), FIELDS % key) == [(None, "second")]
+
+
+def test_a_field_that_the_api_dropped_is_null_also_when_another_pipeline_sees_it(sandbox, pipeline, source_for):
+    server = sandbox(enrollments=10)
+    key = next(iter(server.truth()))
+    edit(server, key, campaign="spring", score=7)
+    file = dlt.destinations.duckdb("one.duckdb")
+    for name, drop in (("first", []), ("second", ["campaign"]), ("third", ["score"])):
+        edit(server, key, drop=drop)
+        mine = dlt.pipeline(name, destination=file, dataset_name="d", pipelines_dir=pipeline().pipelines_dir)
+        mine.run(source_for(server).with_resources("sequence_enrollments", "sequence_enrollments_history"))
+    assert ask(mine, f"select campaign, score from sequence_enrollments where id = '{key}'") == [(None, None)]
+
+
 @pytest.mark.parametrize("refresh", ["drop_sources", "drop_resources", "drop_data"])
 @pytest.mark.parametrize("chosen", [None, "forms", "sequence_enrollments"])
 def test_dlts_refresh_modes_load_again_and_never_touch_the_history(sandbox, pipeline, source_for, refresh, chosen):

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from boast_source.listing import diff
 from boast_source.listing.columns import columns_of
-from boast_source.listing.index import ListIndex, Scratch
+from boast_source.listing.index import Listed, ListIndex
+from boast_source.listing.scratch import Scratch
 from boast_source.shapes import SEQUENCE_ENROLLMENTS as SHAPE
 from boast_source.shapes import to_json
 
@@ -53,11 +54,12 @@ class Warehouse:
         self.table: dict[str, dict] = {}
         self.history: dict[str, dict] = {}
         self.kinds: dict[str, str] = {}
-        self.fields: set[str] = set()
+        self.fields: dict[str, str] = {}
 
-    def batch(self, rows, columns=None):
-        names = columns or {name for row in rows for name in row}
-        return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names}) if rows else None
+    def batches(self, rows, columns=None):
+        names = columns or {name for row in rows.values() for name in row}
+        columns = {name: pa.array([row.get(name) for row in rows.values()]) for name in names}
+        return [pa.table(columns)] if rows else []
 
     def newest(self):
         last: dict[str, dict] = {}
@@ -74,27 +76,22 @@ class Warehouse:
             scratch.close()
 
     def _run(self, scratch, listing, outcome):
-        index = ListIndex(scratch, SHAPE, "account")
+        listed = Listed(scratch, SHAPE)
+        index = ListIndex(listed, "account")
         index.add([record | {"id": key} for key, record in listing.items()], 1)
         index.flush()
-        columns = columns_of(scratch, SHAPE, self.kinds, self.fields)
-        stored = self.batch(list(self.table.values()))
-        diff.make_stored(scratch, SHAPE, columns, [stored] if stored else None)
-        diff.make_now(scratch, SHAPE, columns)
-        diff.make_gone(scratch, SHAPE, [key for _, key in diff.undelivered(scratch, SHAPE, ["account"])])
+        columns = columns_of(listed, self.kinds, self.fields)
+        stored = self.batches(self.table)
+        compared = diff.compared(listed, columns, stored)
+        gone = [key for _, key in compared.undelivered(["account"])]
+        changes = compared.changes(gone, lambda _: stored)
         wanted = ["id", "version", "version_key", "content_hash", "missing_since"]
-        newest = self.batch(list(self.newest().values()), wanted)
-        diff.make_newest(scratch, SHAPE, [newest] if newest else None)
-        if diff.replaced(scratch, SHAPE):
-            kept = self.batch(list(self.history.values()), ["id", "content_hash"])
-            diff.drop_kept(scratch, SHAPE, [kept] if kept else [])
-        diff.make_lost(scratch, SHAPE)
-        diff.make_whole(scratch, SHAPE, columns, [stored] if stored else None)
-        rows = self.fetch(scratch, diff.changed_rows(SHAPE, columns, everything=False))
-        versions = self.fetch(scratch, diff.history_rows(SHAPE, columns))
+        newest, known = self.batches(self.newest(), wanted), self.batches(self.history, ["id", "content_hash"])
+        versions = self.fetch(scratch, changes.versions(newest, lambda: known, lambda _: stored).rows())
+        rows = self.fetch(scratch, changes.rows())
         if outcome != "nothing":
             self.kinds |= {column.name: column.kind for column in columns}
-            self.fields |= {column.name for column in columns if column.compared} - set(SHAPE.columns)
+            self.fields |= {column.name: column.field for column in columns if column.field}
         if outcome in {"whole", "table only"}:
             for row in rows:
                 assert row["id"] not in {other["id"] for other in rows if other is not row}
@@ -105,8 +102,8 @@ class Warehouse:
         return len(rows), len(versions)
 
     @staticmethod
-    def fetch(scratch, sql):
-        return [row for batch in scratch.batches(sql) for row in batch.to_pylist()]
+    def fetch(scratch, queries):
+        return [row for sql in queries for batch in scratch.batches(sql) for row in batch.to_pylist()]
 
 
 def equal(kept, value):

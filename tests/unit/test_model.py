@@ -22,14 +22,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from boast_source import warehouse
-from boast_source.listing.listing import Listing, Options
+from boast_source.listing.listing import listing_of
+from boast_source.listing.report import Options
 from boast_source.load.load import load
 from boast_source.load.source import HISTORY, source_of
 from boast_source.shapes import SEQUENCE_ENROLLMENTS as SHAPE
 from tests.support.plain_api import CHANGES, ORDERS, PlainApi
 
 if TYPE_CHECKING:
-    from boast_source.listing.listing import ListReport
+    from boast_source.listing.report import ListReport
 
 SCHEDULES = int(os.environ.get("BOAST_SCHEDULES", "12"))
 CHANGE = st.tuples(st.sampled_from(CHANGES), st.integers(0, 30))
@@ -223,7 +224,7 @@ class Swift(Schedule):
     def __init__(self):
         super().__init__()
         self.kinds: dict[str, str] = {}
-        self.fields: set[str] = set()
+        self.fields: dict[str, str] = {}
         self.close()
 
     def sql(self, query):
@@ -232,18 +233,18 @@ class Swift(Schedule):
             return cursor.execute(query).fetchall()
 
     def run_load(self, options, outcome):
-        listing = Listing(self.api, options)
+        listing = listing_of(self.api, options)
         try:
             listing.prepare(SHAPE, self.pipeline, self.kinds or None, self.fields)
             batches = [(SHAPE.name, "id", list(listing.rows(SHAPE)))]
             batches += [(HISTORY, "version_key", list(listing.versions(SHAPE, self.pipeline)))]
             left_out = {"table only": HISTORY, "history only": SHAPE.name}.get(outcome)
             if outcome != "nothing":
-                self.fields |= listing.unknown_fields(SHAPE)
+                self.fields |= listing.fields(SHAPE)
                 for table, key, rows in batches:
                     for batch in rows:
                         self.merge(table, key, batch.slice(0, 0) if table == left_out else batch)
-                self.kinds = {column.name: column.kind for column in listing._columns[SHAPE.name]}
+                self.kinds = {column.name: column.kind for column in listing._lists[SHAPE.name].columns}
             if outcome == "whole":
                 listing.verify(SHAPE, self.pipeline)
             return [report for report in listing.reports if report.resource == SHAPE.name]
@@ -294,7 +295,7 @@ class Whole(Schedule):
     def run_load(self, options, outcome):
         pipeline = self.pipeline()
         if outcome == "pending":
-            with contextlib.closing(Listing(self.api, options)) as listing:
+            with contextlib.closing(listing_of(self.api, options)) as listing:
                 pipeline.extract(source_of(listing).with_resources(SHAPE.name, HISTORY))
                 pipeline.normalize()
             return []

@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from boast_source import warehouse
 from boast_source.config import PushSettings
-from boast_source.listing.listing import ListReport
+from boast_source.listing.report import ListReport
 from boast_source.load.result import Loaded
 from boast_source.push import model
 from boast_source.push import run as push_run

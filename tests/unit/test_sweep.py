@@ -23,7 +23,7 @@ class Memory:
     def __init__(self):
         self.delivered: dict[int, list[dict]] = {}
 
-    def add(self, records, number):
+    def add(self, records, number, size=0):
         self.delivered.setdefault(number, []).extend(records)
 
     def distinct(self, number):

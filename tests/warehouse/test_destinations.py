@@ -6,7 +6,7 @@ import dlt
 import pytest
 
 from boast_source.api import AccessTokenCredentials, BoastClient
-from boast_source.listing.listing import Options
+from boast_source.listing.report import Options
 from boast_source.load.load import load
 from boast_source.warehouse.pipeline import MANY, merging, pipeline_name
 from tests.support.workplace import finish, stored

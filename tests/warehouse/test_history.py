@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from boast_source import BoastClient
-from boast_source.listing.listing import Options
+from boast_source.listing.report import Options
 from boast_source.load.load import load
 from boast_source.sandbox import SandboxOptions
 from boast_source.sandbox.server import running

@@ -1,0 +1,97 @@
+"""Where a listing comes from: the API's pages, or records that the API gave in answer to writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from boast_source.api import Page, path_of
+from boast_source.errors import ApiError, AuthenticationError, NotFoundError
+from boast_source.listing.index import ListIndex
+from boast_source.listing.report import ListReport
+from boast_source.listing.sweep import sweep
+from boast_source.shapes import ACCOUNTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from boast_source.api import BoastClient
+    from boast_source.listing.index import Listed
+    from boast_source.listing.report import Options
+    from boast_source.shapes import Record, Shape
+
+
+class Reader(Protocol):
+    """A way to read lists. `asks`: what it does not deliver can be asked for."""
+
+    asks: bool
+
+    def read(self, listed: Listed, account: str | None) -> ListReport:
+        """Read one list of an account (None: the list of accounts) into the index."""
+        ...
+
+    def ask(self, shape: Shape, account: str, key: str, report: ListReport) -> Record | None:
+        """One record, or None when the API has no such record. Raises ApiError when it does not say."""
+        ...
+
+
+class Swept:
+    """Reads every page of the API's lists."""
+
+    asks = True
+
+    def __init__(
+        self, client: BoastClient, options: Options, on_page: Callable[[ListReport, Page], None] | None = None
+    ) -> None:
+        self._client, self._options, self._on_page = client, options, on_page
+
+    def read(self, listed: Listed, account: str | None) -> ListReport:
+        """An account that fails is in its report where the options say so."""
+        shape = listed.shape
+        report = ListReport(account, shape.name)
+        path = path_of(shape.name) if account is None else path_of("accounts", account, shape.name)
+        index = ListIndex(listed, account)
+
+        def fetch(number: int) -> Page:
+            return self._client.page(path, number, report.tally)
+
+        def note(page: Page) -> None:
+            if self._on_page:
+                self._on_page(report, page)
+
+        try:
+            prove = self._options.prove in {True, shape.name}
+            result = sweep(fetch, index, workers=self._options.workers, prove=prove, on_page=note)
+            report.passes, report.steadiness, report.short = result.passes, result.steadiness, result.short
+        except AuthenticationError:
+            raise
+        except ApiError as error:
+            if not self._options.keep_going or shape == ACCOUNTS:
+                raise
+            report.error = str(error)
+        finally:
+            index.flush()
+        return report
+
+    def ask(self, shape: Shape, account: str, key: str, report: ListReport) -> Record | None:
+        try:
+            return self._client.record(path_of("accounts", account, shape.name, key), report.tally)
+        except NotFoundError:
+            return None
+
+
+class Given:
+    """Takes records per account as they are; nothing is read, and nobody is asked."""
+
+    asks = False
+
+    def __init__(self, answers: Mapping[str, Sequence[Record]]) -> None:
+        self._answers = answers
+
+    def read(self, listed: Listed, account: str | None) -> ListReport:
+        index = ListIndex(listed, account)
+        index.add(list(self._answers.get(account or "", ())), 1)
+        index.flush()
+        return ListReport(account, listed.shape.name)
+
+    def ask(self, shape: Shape, account: str, key: str, report: ListReport) -> Record | None:
+        raise NotImplementedError

@@ -1,0 +1,90 @@
+"""How to list, and what became of each list of each account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from boast_source.api import Tally
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from boast_source.listing.sweep import Steadiness
+
+Verified = Literal["exact", "covered", "moving", "failed"]
+
+
+@dataclass
+class ListReport:
+    """What happened to one list of one account (`account_id` None: the list of accounts)."""
+
+    account_id: str | None
+    resource: str
+    listed: int = 0
+    loaded: int = 0
+    missing: int = 0
+    passes: int = 0
+    steadiness: Steadiness | None = None
+    unanswered: int = 0  # stored, not delivered, and the question for it stayed open
+    hidden: int = 0  # stored, not delivered, and there all the same
+    suspicious: int = 0  # stored, not delivered, too many to believe
+    short: int = 0  # counted by the API, and delivered by no pass, although the passes agree
+    verified: Verified | None = None
+    error: str | None = None
+    tally: Tally = field(default_factory=Tally)
+
+    def verify(self, repeated: int, unequal: int) -> None:
+        """Say how sure it is, after the load. `repeated`: rows beyond one per id; `unequal`: records not as listed."""
+        if repeated or unequal or self.suspicious:
+            self.verified = "failed"
+            self.error = self._failure(repeated, unequal)
+        elif self.unanswered:
+            self.verified = "moving"
+        elif self.hidden:
+            self.verified = "covered" if self.steadiness == "exact" else self.steadiness
+        else:
+            self.verified = self.steadiness
+
+    def _failure(self, repeated: int, unequal: int) -> str:
+        if self.suspicious:
+            return (
+                f"{self.suspicious} stored enrollments are no longer listed, too many to believe: nothing was marked"
+                " missing. Look at the account in Boast; if they are gone indeed, run `boast load --accept-missing`."
+            )
+        if repeated:
+            return (
+                f"{repeated} rows of {self.resource} share their id with another. Remove the extra rows, then load"
+                " again."
+            )
+        return f"{unequal} records of {self.resource} differ from what was listed. Run `boast load --full-refresh`."
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to list. `account_ids` None: all that the token sees. `since`/`until` bound the cursor, [since, until).
+    `prove`: read until two passes agree; every list, or the one of this name.
+    """
+
+    account_ids: tuple[str, ...] | None = None
+    workers: int = 8
+    prove: bool | str = False
+    everything: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+    accept_missing: bool = False  # an operator says that many vanished rows are no accident
+    keep_going: bool = False  # a failing account is reported, not raised
+    mended: bool = False  # somebody dropped columns: what is stored now was never a version
+
+    @property
+    def bounded(self) -> bool:
+        return self.since is not None or self.until is not None
+
+    def within(self) -> str:
+        """SQL over a record's cursor, called `moment`: it lies in the range, or there is none."""
+        bounds = []
+        if self.since:
+            bounds.append(f"moment >= '{self.since.isoformat()}'::timestamptz")
+        if self.until:
+            bounds.append(f"moment < '{self.until.isoformat()}'::timestamptz")
+        return f"(moment is null or ({' and '.join(bounds)}))" if bounds else "true"

@@ -1,0 +1,148 @@
+"""The scratch index: a private DuckDB database that holds one run's listings while they are compared.
+
+It lives in memory up to a bound (warehouse.memory), spills beyond that into a folder of its own and disappears with the
+run. Each list has a schema of its own in it, so the queries of all lists are the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+import threading
+import weakref
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+
+from boast_source.warehouse.arrow import CHUNK, quote, reader_of
+from boast_source.warehouse.memory import LEAST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    Parameters = Sequence[Any] | Mapping[str, Any] | None
+
+PREFIX = "boast-scratch-"
+_SETTINGS = """
+    set global TimeZone = 'UTC';
+    set preserve_insertion_order = false;
+    set enable_external_file_cache = false;
+    set parquet_metadata_cache = true;
+    create macro as_hex(hash) as replace(hash::varchar, '-', '')
+"""
+
+
+class Scratch:
+    """One scratch database, or with `of` a schema in it. Not for two threads at once; `lock` is for those who share it.
+
+    `folder`: its files, those of whoever uses it among them.
+    """
+
+    def __init__(self, of: Scratch | None = None, schema: str = "main") -> None:
+        self.schema = schema
+        self.root: Scratch = of.root if of else self
+        self.allowed = LEAST  # MB, of the root
+        self.folder: Path = of.folder / schema if of else _folder()
+        self.lock: threading.RLock = of.lock if of else threading.RLock()
+        self.connection: duckdb.DuckDBPyConnection = of.connection if of else _connection(self.folder)
+        if of:
+            self.folder.mkdir()
+            self.connection.execute(f"create schema {quote(schema)}")
+        else:
+            self._finalizer = weakref.finalize(self, _remove, self.connection, self.folder)
+
+    def allow(self, megabytes: int) -> None:
+        """Let the whole database use as much memory; what it may use already stays."""
+        with self.lock:
+            if megabytes > self.root.allowed:
+                self.connection.execute(f"set memory_limit = '{megabytes}MB'")
+                self.root.allowed = megabytes
+
+    def execute(self, sql: str, parameters: Parameters = None) -> None:
+        with self.lock:
+            self._used().execute(sql, parameters)
+
+    def rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
+        with self.lock:
+            return self._used().execute(sql, parameters).fetchall()
+
+    def value(self, sql: str, parameters: Parameters = None) -> Any:
+        return self.rows(sql, parameters)[0][0]
+
+    def append(self, table: str, rows: pa.Table | pa.RecordBatchReader, select: str = "from incoming") -> None:
+        """Append what `select` makes of `incoming`, which is `rows`, by column name; the table has these columns."""
+        with self.lock:
+            connection = self._used()
+            connection.register("incoming", rows)
+            try:
+                connection.execute(f"insert into {quote(table)} by name {select}")
+            finally:
+                connection.unregister("incoming")
+
+    def stream(self, table: str, batches: Iterable[pa.Table], select: str = "from incoming") -> None:
+        """Append what `select` makes of `incoming`, which is all of these batches, in one statement."""
+        parts = iter(batches)
+        first = next(parts, None)
+        if first is not None:
+            records = (batch for part in itertools.chain([first], parts) for batch in part.to_batches())
+            self.append(table, pa.RecordBatchReader.from_batches(first.schema, records), select)
+
+    def batches(self, sql: str, size: int = CHUNK) -> Iterator[pa.Table]:
+        """The rows of a query, at most `size` at a time."""
+        with self.connection.cursor() as cursor:  # an open result occupies its connection
+            cursor.execute(f"use {quote(self.schema)}")  # which a cursor does not inherit
+            for batch in reader_of(cursor.sql(sql), size):
+                if batch.num_rows:
+                    yield pa.Table.from_batches([batch])
+
+    def empty(self, sql: str) -> pa.Table:
+        """No rows, but the columns of a query."""
+        with self.lock:
+            return reader_of(self._used().sql(f"select * from ({sql}) limit 0"), 1).read_all()
+
+    def clear(self) -> None:
+        """Forget all that is in the schema."""
+        schema = quote(self.schema)
+        with self.lock:
+            self.connection.execute(f"use main; drop schema {schema} cascade; create schema {schema}")
+
+    def close(self) -> None:
+        """Forget the whole database and remove its files."""
+        self._finalizer()
+
+    def _used(self) -> duckdb.DuckDBPyConnection:
+        self.connection.execute(f"use {quote(self.schema)}")
+        return self.connection
+
+
+def _folder() -> Path:
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).split("-")[0]
+        try:
+            if owner.isdigit():
+                os.kill(int(owner), 0)
+        except ProcessLookupError:  # what a killed run left, which holds people's data
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue  # somebody else's, and alive
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+
+
+def _connection(folder: Path) -> duckdb.DuckDBPyConnection:
+    spilled = str(folder / "spilled")
+    connection = duckdb.connect(
+        ":memory:", config={"memory_limit": f"{LEAST}MB", "temp_directory": spilled, "threads": 2}
+    )
+    seen_at = datetime.now(timezone.utc).isoformat()  # one moment for the whole run
+    connection.execute(f"{_SETTINGS}; create macro seen_at() as timestamptz '{seen_at}'")
+    return connection
+
+
+def _remove(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    connection.close()
+    shutil.rmtree(folder, ignore_errors=True)

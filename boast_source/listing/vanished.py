@@ -1,0 +1,73 @@
+"""Stored rows that no pass delivered: each is asked for, unless too many are gone to be believed."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from boast_source.errors import ApiError, AuthenticationError
+from boast_source.listing.index import ASKED, ListIndex
+
+if TYPE_CHECKING:
+    from boast_source.listing.diff import Compared
+    from boast_source.listing.index import Listed
+    from boast_source.listing.reader import Reader
+    from boast_source.listing.report import ListReport, Options
+
+# More vanished rows than this, and more than this share of what is stored, is suspicious: nothing is marked.
+GONE_ROWS, GONE_SHARE = 10, 0.2
+
+
+def ask_for_undelivered(
+    listed: Listed, compared: Compared, reader: Reader, options: Options, reports: list[ListReport]
+) -> list[str]:
+    """The ids that are gone for good: stored, delivered by no pass, and 404 when asked for.
+
+    A record that is there all the same is added to what was listed, and its report counts it as hidden.
+    """
+    by_account = {str(report.account_id): report for report in reports if not report.error}
+    undelivered = compared.undelivered(list(by_account))
+    if options.bounded:  # which rows lie in the range only a whole run may ask
+        for account, _ in undelivered:
+            by_account[account].unanswered += 1
+        return []
+    for account, _ in undelivered:
+        by_account[account].suspicious += 1
+    stored, delivered = compared.stored_counts(), compared.listed_counts()
+    for account, report in by_account.items():
+        few = report.suspicious <= GONE_ROWS or report.suspicious <= GONE_SHARE * stored.get(account, 0)
+        if options.accept_missing or (few and delivered.get(account, 0)):
+            report.suspicious = 0
+    believed = [(account, key) for account, key in undelivered if not by_account[account].suspicious]
+    return _ask(listed, reader, options.workers, by_account, believed)
+
+
+def _ask(
+    listed: Listed, reader: Reader, workers: int, reports: dict[str, ListReport], asked: list[tuple[str, str]]
+) -> list[str]:
+    indexes = {account: ListIndex(listed, account) for account in reports}
+    gone: list[str] = []
+
+    def ask(account: str, key: str) -> None:
+        report = reports[account]
+        try:
+            record = reader.ask(listed.shape, account, key, report)
+        except AuthenticationError:
+            raise
+        except ApiError:
+            with listed.scratch.lock:
+                report.unanswered += 1
+            return
+        with listed.scratch.lock:
+            if record is None:
+                gone.append(key)
+            else:
+                report.hidden += 1
+                indexes[account].add([record], ASKED)
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="boast-ask") as pool:
+        for _ in pool.map(lambda pair: ask(*pair), asked):
+            pass
+    for index in indexes.values():
+        index.flush()
+    return gone

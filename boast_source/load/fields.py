@@ -1,0 +1,30 @@
+"""Which undocumented field fills which column: kept with the column in dlt's schema, and so in the warehouse.
+
+A field keeps the column that it got first, in every pipeline over the dataset; one that the API no longer delivers is
+known to have been delivered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from boast_source import warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import dlt
+
+HINT = "x-boast-field"
+
+
+def known(pipeline: dlt.Pipeline, schema: dlt.Schema, tables: Iterable[str]) -> dict[str, str]:
+    """Return by column its field, from the pipeline's own schema and the warehouse's; of `tables` the first counts."""
+    everywhere = [schema.tables, warehouse.tables_in(pipeline, schema.name)]
+    found: dict[str, str] = {}
+    for table in tables:
+        for there in everywhere:
+            for name, column in there.get(table, {}).get("columns", {}).items():
+                if HINT in column:
+                    found.setdefault(name, str(column[HINT]))
+    return found

@@ -1,0 +1,66 @@
+"""Load packages that an interrupted run left: finished first, or set aside when they fail again and again."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from boast_source.errors import DestinationError
+from boast_source.warehouse import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import dlt
+
+KEPT, KEPT_FOR = 3, timedelta(days=30)  # packages set aside
+_STAMP = "%Y%m%dT%H%M%S.%f"
+
+
+def finish_pending(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> None:
+    """Load the packages that a crashed run left, so that dlt does not ignore this run's own data.
+
+    A package that fails twice is set aside, not lost: what it held is compared and loaded again by this run.
+    """
+    forget_old(pipeline)
+    for _ in range(2):
+        if not pipeline.has_pending_data:
+            return
+        on_note("finishing the load package of an interrupted run")
+        run.finish(pipeline)
+    if pipeline.has_pending_data:
+        folder = _set_aside(pipeline)
+        on_note(f"a load package of an interrupted run fails again and again: set aside in {folder}")
+
+
+def forget_old(pipeline: dlt.Pipeline) -> None:
+    """Set-aside packages hold people's data: keep the newest few, and none for long."""
+    folder = _aside(pipeline)
+    oldest = f"{datetime.now(timezone.utc) - KEPT_FOR:{_STAMP}}"
+    newest_first = sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []
+    for place, package in enumerate(newest_first):
+        if place >= KEPT or package.name < oldest:
+            shutil.rmtree(package, ignore_errors=True)
+
+
+def _set_aside(pipeline: dlt.Pipeline) -> Path:
+    working = Path(pipeline.working_dir)
+    aside = _aside(pipeline) / f"{datetime.now(timezone.utc):{_STAMP}}"
+    try:
+        for part in ("normalize/extracted", "load/normalized"):
+            if (working / part).is_dir():
+                shutil.copytree(working / part, aside / part)
+        pipeline.drop_pending_packages()
+    except OSError as error:
+        raise DestinationError(
+            f"A failing load package cannot be set aside: {error.strerror}",
+            hint=f"Free space or permissions under {working.parent} and run again.",
+        ) from None
+    forget_old(pipeline)
+    return aside
+
+
+def _aside(pipeline: dlt.Pipeline) -> Path:
+    return Path(pipeline.working_dir).parent / f"{pipeline.pipeline_name}_set_aside"

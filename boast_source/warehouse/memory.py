@@ -1,0 +1,37 @@
+"""The one rule for memory: what DuckDB may take, as the scratch index of a listing and as the destination.
+
+DuckDB keeps whatever it touches up to its bound, by itself 80 % of the machine, and what is beyond it on the disk. The
+bound here is what its sorts and joins need, known before they begin: it follows from what was delivered and is never
+raised because something failed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+LEAST = 128  # MB: a join of 10,000,000 rows with as many needs no more
+PER_ROW = 8  # bytes, beyond that size
+BATCH = 4 * 2**20  # bytes of JSON that are kept before they become a batch; one page may bring more
+COPIES = 96  # of the largest record, while two threads type, hash and write
+GROUP, GROUP_COPIES = 5000, 6  # rows that dlt writes into a Parquet file at once, and what merging takes of them
+_MB = 2**20
+
+
+def needed(rows: int = 0, size: int = 0, widest: int = 0) -> int:
+    """MB for a list of so many rows, bytes in all and bytes in the largest row; at most 80 % of the machine."""
+    group = size * min(rows, GROUP) // max(rows, 1)
+    wide = widest * COPIES + max(group - BATCH, 0) * GROUP_COPIES
+    wanted = LEAST + (max(rows - 10_000_000, 0) * PER_ROW + wide) // _MB
+    return max(min(wanted, _machine() * 8 // 10), LEAST)
+
+
+def _machine() -> int:
+    """MB of memory that this process may use at all."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else []
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        text = Path(path).read_text().strip() if Path(path).exists() else ""
+        if re.fullmatch(r"\d+", text):
+            found.append(int(text))
+    return min(found, default=16 * 1024 * _MB) // _MB

@@ -1,0 +1,115 @@
+"""Running a dlt pipeline: with our errors, without dlt's tracebacks, again where another run was in the way.
+
+All that knows which exceptions dlt raises, and how it logs them, is here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.destination import exceptions
+from dlt.common.destination.exceptions import DestinationException
+from dlt.pipeline.exceptions import PipelineStepFailed
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
+
+from boast_source import signals
+from boast_source.driver_text import one_line, strip
+from boast_source.errors import BoastError
+from boast_source.warehouse import dropped
+from boast_source.warehouse.errors import explain, unconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import dlt
+
+log = logging.getLogger("boast_source")
+
+
+def run(pipeline: dlt.Pipeline, source: Any) -> None:
+    """Extract, normalize and load a source.
+
+    Raises the BoastError behind dlt's error, or one that says what the destination or the system said.
+    """
+    try:
+        try:
+            pipeline.run(source)
+        except PipelineStepFailed as error:
+            if not _is_race(error):
+                raise
+            # another run altered the tables at the same time: the package is complete, only load it again
+            Retrying(
+                stop=stop_after_attempt(5), wait=wait_random(0.1, 1), retry=retry_if_exception(_is_race), reraise=True
+            )(pipeline.load)
+    except PipelineStepFailed as error:
+        log.debug("the pipeline's step %s failed", error.step, exc_info=error)
+        missing = next((link for link in signals.chain(error) if isinstance(link, ConfigurationException)), None)
+        raise (unconfigured(pipeline, missing) if missing else _cause(error)) from None
+    except DestinationException as error:
+        raise explain(error) from None
+
+
+def finish(pipeline: dlt.Pipeline) -> None:
+    """Load the packages that an interrupted run left. Whether some are left, the pipeline says."""
+    try:
+        pipeline.normalize()
+        pipeline.load()
+    except (PipelineStepFailed, DestinationException) as error:
+        log.warning("a pending package failed: %s", type(error).__name__)
+
+
+def make_again(pipeline: dlt.Pipeline) -> list[str]:
+    """Make the tables and columns that somebody dropped; returns their names. Raises DestinationError."""
+    try:
+        return dropped.make_again(pipeline)
+    except (PipelineStepFailed, DestinationException) as error:
+        raise explain(error) from None
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Dlt logs every failing job with its traceback; the run ends with one line that says it. With --debug all is
+    logged, without what drivers quote of rows.
+    """
+
+    def passes(record: logging.LogRecord) -> bool:
+        of_load = record.filename == "load.py" or record.levelno >= logging.ERROR
+        of_trace = record.funcName == "suppress_and_warn"  # a trace that could not be written, on a full disk
+        if of_load and record.levelno >= logging.WARNING and log.isEnabledFor(logging.DEBUG):
+            strip(record)
+        return not (of_load or of_trace) or log.isEnabledFor(logging.DEBUG)
+
+    logger = logging.getLogger("dlt")
+    logger.addFilter(passes)
+    try:
+        yield
+    finally:
+        logger.removeFilter(passes)
+
+
+def _is_race(error: BaseException) -> bool:
+    """Whether the tables could not be migrated, as happens when two runs do it at once (dlt 1.31 says so)."""
+    return any(isinstance(link, getattr(exceptions, "SchemaUpdateError", ())) for link in signals.chain(error))
+
+
+def _cause(error: PipelineStepFailed) -> BoastError:
+    """Our own error behind dlt's, or what the destination said."""
+    links = [link for link in signals.chain(error) if not isinstance(link, StopIteration)]  # how dlt's loops end
+    last = links[-1]
+    for link in links:
+        if isinstance(link, BoastError):
+            return link
+    if error.step == "load":
+        return explain(error)
+    if isinstance(last, OSError) and last.strerror:
+        return BoastError(
+            f"A file of the pipeline could not be written or read: {last.strerror}",
+            hint="Free space and permissions in the working folder and in DLT_DATA_DIR; the next run does the rest.",
+        )
+    return BoastError(
+        f"The step {error.step} failed: {type(last).__name__}: {one_line(str(last))}",
+        hint="Run again with --debug to see where.",
+    )
