@@ -12,7 +12,9 @@ from boast_source import warehouse
 from boast_source.api import BoastClient, path_of
 from boast_source.config import account_ids_from, settings, unknown_keys
 from boast_source.errors import BoastError, ConfigurationError
+from boast_source.models.schema import relations
 from boast_source.runs import notify
+from boast_source.warehouse import rights
 from boast_source.warehouse.pipeline import pipeline_for, state_folder
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from boast_source.config import Settings
 
-PATIENCE = 10.0  # seconds for a DuckDB file that another check has open
+PATIENCE = 30.0  # seconds for a DuckDB file that other checks have open
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,9 @@ def _reach(destination: str | None, dataset: str | None) -> str:
     file = warehouse.file_of(pipeline)
     if file and not file.exists():
         return f"{warehouse.place(pipeline)}: the first load makes the file"
-    with warehouse.connected(pipeline, patience=PATIENCE):
-        return f"{warehouse.place(pipeline)} answers"
+    with warehouse.connected(pipeline, patience=PATIENCE) as client:
+        rights.ask(pipeline, client, list(relations()))
+        return f"{warehouse.place(pipeline)} answers, and may be written"
 
 
 def _point(points: list[Point], name: str, attempt: Callable[[], Any], describe: Callable[[Any], str] | None) -> Any:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dlt
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination import Destination
+from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.common.pipeline import get_dlt_pipelines_dir
+from filelock import FileLock
 
 from boast_source.config import configured
 from boast_source.driver_text import one_line
 from boast_source.errors import ConfigurationError
+from boast_source.warehouse.base import file_of
 from boast_source.warehouse.delta import is_lake
 from boast_source.warehouse.duckdb import duckdb
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 PIPELINE = "boast"
 MANY = 50_000  # rows replaced in one run
@@ -31,17 +36,13 @@ def pipeline_for(destination: str | None, dataset: str | None, accounts: Sequenc
     Raises ConfigurationError for a destination that does not exist, is not installed, or cannot merge.
     """
     destination, dataset = destination or configured("destination"), dataset or configured("dataset")
-    if destination == "duckdb" and dataset == "boast":
-        raise ConfigurationError(
-            "The dataset cannot be called boast on DuckDB: the file boast.duckdb has that name already",
-            hint="Choose another, for example --dataset boast_data.",
-        )
     try:
-        pipeline = dlt.pipeline(
-            pipeline_name(accounts),
-            destination=destination_for(destination, accounts),
-            dataset_name=dataset,
-        )
+        with _making_folders():
+            pipeline = dlt.pipeline(
+                pipeline_name(accounts),
+                destination=destination_for(destination, accounts),
+                dataset_name=_normalized(destination, dataset),
+            )
     except OSError as error:
         raise ConfigurationError(
             f"The pipeline's working folder cannot be written: {error.strerror} ({error.filename})",
@@ -61,9 +62,45 @@ def pipeline_for(destination: str | None, dataset: str | None, accounts: Sequenc
                 " tables",
                 hint='Install what they need: pip install "boast-source[delta]"; or choose a SQL destination.',
             ) from None
+    _refuse_equal_names(pipeline)
     # else dlt takes signals while it normalizes and loads, and forgets them at the end: a push would still begin
     pipeline.runtime_config.intercept_signals = False
     return pipeline
+
+
+@contextlib.contextmanager
+def _making_folders() -> Iterator[None]:
+    """One process at a time makes or opens a pipeline's working folder: dlt's way bears no others."""
+    folder = state_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{PIPELINE}.opening.lock", timeout=60):
+        yield
+
+
+def _normalized(destination: str, dataset: str) -> str:
+    """Return the name under which dlt makes the dataset: it warns a hundred times when that is another."""
+    if any(dlt.config.get(key) is False for key in _keys(destination, "enable_dataset_name_normalization")):
+        return dataset
+    return NamingConvention().normalize_identifier(dataset)
+
+
+def _keys(destination: str, setting: str) -> list[str]:
+    return [f"destination.{destination}.{setting}", f"destination.{setting}"]
+
+
+def _refuse_equal_names(pipeline: dlt.Pipeline) -> None:
+    """DuckDB names a catalog after its file, and reads `name.table` as schema or catalog.
+
+    Raises ConfigurationError when the file and the dataset have one name, in whatever case.
+    """
+    file = None
+    with contextlib.suppress(ConfigurationException):  # said where the destination is used
+        file = file_of(pipeline)
+    if file and file.name.partition(".")[0].lower() == pipeline.dataset_name.lower():
+        raise ConfigurationError(
+            f"The dataset cannot be called {pipeline.dataset_name}: the DuckDB file {file.name} has that name already",
+            hint="Choose another, for example --dataset boast_data, or another file.",
+        )
 
 
 def pipeline_name(accounts: Sequence[str] | None) -> str:

@@ -1,0 +1,75 @@
+"""What a load needs to be allowed in the warehouse, asked before it begins: `boast check`.
+
+Source: PostgreSQL documentation, Access Privilege Inquiry Functions.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from boast_source.errors import DestinationError
+from boast_source.warehouse.base import file_of, is_postgres
+from boast_source.warehouse.errors import explained
+
+if TYPE_CHECKING:
+    import dlt
+
+    from boast_source.warehouse.base import SqlClient
+
+_ROLE = (
+    "select current_user, current_database(), pg_is_in_recovery(),"
+    " current_setting('default_transaction_read_only') = 'on',"
+    " has_database_privilege(current_database(), 'create')"
+)
+_SCHEMA = (
+    "select has_schema_privilege(oid, 'usage') and has_schema_privilege(oid, 'create') from pg_namespace"
+    " where nspname = %s"
+)
+_OTHERS = (  # tables and views of ours that another role owns: only an owner alters a table or replaces a view
+    "select c.relname, c.relkind from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s"
+    " and c.relkind in ('r', 'v') and not pg_has_role(c.relowner, 'usage') and c.relname = any(%s) order by 1"
+)
+
+
+def ask(pipeline: dlt.Pipeline, client: SqlClient | None, tables: list[str]) -> None:
+    """Ask whether a load may write, and make and alter `tables` (ours). Only Postgres and a DuckDB file are asked.
+
+    Raises DestinationError with the statements that an administrator runs.
+    """
+    file = file_of(pipeline)
+    if file:
+        for path in (file, file.parent):
+            if path.exists() and not os.access(path, os.W_OK):
+                raise DestinationError(f"{path} cannot be written", hint="Change its permissions, or use another file.")
+    if client is not None and is_postgres(client):
+        with explained():
+            _ask_postgres(client, tables)
+
+
+def _ask_postgres(client: SqlClient, tables: list[str]) -> None:
+    ((role, database, is_replica, is_read_only, may_create),) = client.execute_sql(_ROLE) or ()
+    quoted = client.escape_column_name(role, casefold=False)
+    if is_replica:
+        raise DestinationError("The server is a read-only replica", hint="Point the destination at the primary server.")
+    if is_read_only:
+        raise DestinationError(
+            f"The role {role} may only read", hint=f"Run: alter role {quoted} set default_transaction_read_only = off;"
+        )
+    statements: list[str] = []
+    for name in (client.dataset_name, client.staging_dataset_name):
+        schema = client.escape_column_name(name, casefold=False)
+        found = client.execute_sql(_SCHEMA, name)
+        if not found and not may_create:
+            statements.append(f"create schema {schema} authorization {quoted};")
+        elif found and not found[0][0]:
+            statements.append(f"grant usage, create on schema {schema} to {quoted};")
+        elif found:
+            for relation, kind in client.execute_sql(_OTHERS, name, tables) or ():
+                what = f"{'view' if kind == 'v' else 'table'} {schema}.{client.escape_column_name(relation)}"
+                statements.append(f"alter {what} owner to {quoted};")
+    if statements:
+        raise DestinationError(
+            f"The role {role} may not do in the database {database} what a load needs",
+            hint=f"Let an administrator run: {' '.join(statements)}",
+        )

@@ -1,0 +1,82 @@
+"""`boast check` says before the first night what a load may not do, with the statements that allow it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support.workplace import finish
+
+TO = ("--destination", "postgres")
+
+
+def role(postgres, name, *grants):
+    """Make a role without rights; returns the environment of a command that uses it."""
+    postgres.sql(f"drop role if exists {name}; create role {name} login password 'secret1'")
+    for grant in grants:
+        postgres.sql(grant)
+    return {"DESTINATION__POSTGRES__CREDENTIALS": postgres.url().replace("boast:correct-horse", f"{name}:secret1")}
+
+
+def test_a_role_without_create_is_told_the_statements_and_works_once_they_are_run(sandbox, workplace, postgres):
+    workplace.use(sandbox(enrollments=5)).env |= role(postgres, "narrow")
+    check = workplace.boast("check", *TO)
+    assert check.code == 1
+    statements = re.findall(r'create schema "\w+" authorization "narrow";', check.out)
+    assert len(statements) == 2, check.out
+    load = workplace.boast("load", *TO)
+    assert load.code == 1
+    assert "The warehouse's role may not do this" in load.err
+    for statement in statements:
+        postgres.sql(statement)
+    assert workplace.boast("check", *TO).code == 0
+    night = workplace.boast("load", *TO)
+    assert (night.code, "not all views" in night.err) == (0, False), night.err
+    postgres.sql("drop owned by narrow cascade; drop role narrow")
+
+
+def test_a_role_that_owns_no_table_or_may_not_create_is_told_so(sandbox, workplace, postgres):
+    workplace.use(sandbox(enrollments=5)).env |= postgres.env
+    assert workplace.boast("load", *TO).code == 0
+    given = role(postgres, "other", f"grant create on database {postgres.name} to other")
+    check = workplace.boast("check", *TO, **given)
+    assert check.code == 1
+    assert 'grant usage, create on schema "boast_data" to "other";' in check.out
+    postgres.sql("grant usage, create on schema boast_data to other")
+    assert 'alter table "boast_data"."runs" owner to "other";' in workplace.boast("check", *TO, **given).out
+    postgres.sql("drop owned by other cascade; drop role other")
+
+
+def test_a_role_that_may_only_read_is_told_so(sandbox, workplace, postgres):
+    given = role(postgres, "reader", "alter role reader set default_transaction_read_only = on")
+    workplace.use(sandbox(enrollments=5)).env |= given
+    check = workplace.boast("check", *TO)
+    assert (check.code, "may only read" in check.out) == (1, True)
+    load = workplace.boast("load", *TO)
+    assert (load.code, "The warehouse is read-only" in load.err) == (1, True), load.err
+    postgres.sql("drop role reader")
+
+
+@pytest.mark.parametrize("file", ["boast_data.duckdb", "BOAST_DATA.duckdb", "boast_data.2.duckdb"])
+def test_a_duckdb_file_called_like_the_dataset_is_refused_by_its_name(sandbox, workplace, file):
+    workplace.use(sandbox(enrollments=5), DESTINATION__DUCKDB__CREDENTIALS=file)
+    done = workplace.boast("load")
+    assert done.code == 2
+    assert file in done.err
+    assert list(workplace.folder.glob("*.duckdb")) == []
+
+
+def test_a_dataset_with_a_blank_gets_the_name_that_is_said_and_no_warnings(sandbox, workplace):
+    workplace.use(sandbox(enrollments=5))
+    done = workplace.boast("load", "--dataset", "my data")
+    assert (done.code, len(done.err) < 1000, "my_data" in done.err + done.out) == (0, True, True), done.err
+    assert workplace.sql("select count(*) from my_data.sequence_enrollments") == [(5,)]
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_ten_checks_at_once_all_succeed(sandbox, workplace, loaded):
+    workplace.use(sandbox(enrollments=5))
+    assert not loaded or workplace.boast("load").code == 0
+    done = [finish(process) for process in [workplace.start("check") for _ in range(10)]]
+    assert [one.out + one.err for one in done if one.code] == []
