@@ -1,6 +1,6 @@
 """Write what is made from boast_source/models/schema.yml: `make docs`.
 
-The dbt sources in pipelines/dbt/sources.yml, and the tables of docs/model.md between its two markers.
+The models of the dbt package in dbt/, and the tables of docs/model.md between its two markers.
 """
 
 from __future__ import annotations
@@ -11,16 +11,21 @@ from typing import Any
 import yaml
 
 from boast_source.models.schema import OWN, parsed
+from boast_source.shapes import SEQUENCE_ENROLLMENTS, SHAPES
 
 ROOT = Path(__file__).parent.parent
-SOURCES = ROOT / "pipelines" / "dbt" / "sources.yml"
+PACKAGE = ROOT / "dbt" / "models"
 PAGE = ROOT / "docs" / "model.md"
 BEGIN, END = "<!-- Made from boast_source/models/schema.yml by `make docs`. -->\n", "<!-- End of what is made. -->\n"
 
 HEAD = """\
-# Everything that the connector loads and makes, as dbt sources: copy this file into your project's models/.
-# `dbt source freshness` warns after a missed night. Made from boast_source/models/schema.yml by `make docs`.
+# Made from boast_source/models/schema.yml by `make docs`.
 """
+# where the connector loads to; a project says otherwise under `vars: boast:`
+WHERE = {
+    "schema": "{{ var('boast_schema', 'boast_data') }}",
+    "database": "{{ var('boast_database', target.database) }}",
+}
 FRESHNESS = {
     "loaded_at_field": "finished_at",
     "config": {
@@ -32,12 +37,35 @@ FRESHNESS = {
 }
 
 
-def sources(document: dict[str, Any]) -> str:
-    """Return sources.yml: the connector's tables, and its views as tables beside them."""
+def package(document: dict[str, Any]) -> dict[str, str]:
+    """Return the files of dbt/models: the sources, a staging model for each loaded table, a model for each view."""
     (own,) = [source for source in document["sources"] if source["name"] == OWN]
-    tables = [_fresh(entry) for entry in (*own["tables"], *document["models"])]
-    made = {"version": 2, "sources": [{**own, "tables": tables}]}
-    return HEAD + yaml.safe_dump(made, sort_keys=False, allow_unicode=True, width=120)
+    staged = [entry for entry in own["tables"] if entry["name"] in {*SHAPES, f"{SEQUENCE_ENROLLMENTS.name}_history"}]
+    source = own | WHERE | {"tables": [_fresh(entry) for entry in (*own["tables"], *document["models"])]}
+    files = {"sources.yml": _written(sources=[source])}
+    models = [{**_bare(entry), "name": f"stg_boast__{entry['name']}"} for entry in staged]
+    files["staging/staging.yml"] = _written(models=models)
+    for entry in staged:
+        names = ",\n    ".join(column["name"] for column in entry["columns"])
+        files[f"staging/stg_boast__{entry['name']}.sql"] = f"select\n    {names}\nfrom {_source(entry)}\n"
+    files["marts/marts.yml"] = _written(models=[_bare(entry) for entry in document["models"]])
+    for entry in document["models"]:
+        files[f"marts/{entry['name']}.sql"] = f"select * from {_source(entry)}\n"
+    return files
+
+
+def _source(entry: dict[str, Any]) -> str:
+    return f"{{{{ source('{OWN}', '{entry['name']}') }}}}"
+
+
+def _bare(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry without its tests, which the source has."""
+    columns = [{key: value for key, value in column.items() if key != "data_tests"} for column in entry["columns"]]
+    return {"name": entry["name"], "description": entry["description"], "columns": columns}
+
+
+def _written(**content: Any) -> str:
+    return HEAD + yaml.safe_dump({"version": 2, **content}, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _fresh(entry: dict[str, Any]) -> dict[str, Any]:
@@ -63,5 +91,7 @@ def _described(entry: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    SOURCES.write_text(sources(parsed()), encoding="utf-8")
+    for name, text in package(parsed()).items():
+        (PACKAGE / name).parent.mkdir(parents=True, exist_ok=True)
+        (PACKAGE / name).write_text(text, encoding="utf-8")
     PAGE.write_text(page(parsed(), PAGE.read_text(encoding="utf-8")), encoding="utf-8")

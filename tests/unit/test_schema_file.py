@@ -38,14 +38,16 @@ def test_the_users_table_is_described_as_it_is_read_and_is_none_of_ours():
     assert "pending_enrollments" not in relations()
 
 
-def test_the_dbt_sources_and_the_page_are_those_that_make_docs_writes():
+def test_the_dbt_package_and_the_page_are_those_that_make_docs_writes():
     text = describe.PAGE.read_text(encoding="utf-8")
     assert describe.page(parsed(), text) == text
-    assert describe.sources(parsed()) == describe.SOURCES.read_text(encoding="utf-8")
+    written = {str(path.relative_to(describe.PACKAGE)): path.read_text() for path in describe.PACKAGE.rglob("*.*")}
+    assert {name for name in written if name != "exposures.yml"} == set(describe.package(parsed()))
+    assert describe.package(parsed()).items() <= written.items()
 
 
-def test_the_dbt_sources_declare_every_table_and_view_of_ours():
-    (source,) = yaml.safe_load(describe.SOURCES.read_text(encoding="utf-8"))["sources"]
+def test_the_dbt_package_declares_every_table_and_view_of_ours():
+    (source,) = yaml.safe_load(describe.package(parsed())["sources.yml"])["sources"]
     assert [table["name"] for table in source["tables"]] == list(relations())
 
 

@@ -17,7 +17,7 @@ from boast_source.models.schema import relations
 DOCS = Path(__file__).parents[2] / "docs"
 MODEL = (DOCS / "model.md").read_text(encoding="utf-8")
 BI = (DOCS / "dashboards.md").read_text(encoding="utf-8")
-DBT = yaml.safe_load((DOCS.parent / "pipelines" / "dbt" / "sources.yml").read_text(encoding="utf-8"))["sources"][0]
+DBT = yaml.safe_load((DOCS.parent / "dbt" / "models" / "sources.yml").read_text(encoding="utf-8"))["sources"][0]
 
 
 def blocks(text: str, language: str) -> list[str]:

@@ -1,0 +1,1 @@
+select * from {{ source('boast', 'enrollment_history') }}

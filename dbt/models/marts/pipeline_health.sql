@@ -1,0 +1,1 @@
+select * from {{ source('boast', 'pipeline_health') }}

@@ -1,0 +1,1 @@
+select * from {{ source('boast', 'push_requests') }}

@@ -1,0 +1,19 @@
+select
+    id,
+    first_name,
+    last_name,
+    email,
+    mobile_phone,
+    organization,
+    job_title,
+    time_zone,
+    country_code,
+    location_id,
+    staff_id,
+    source,
+    created_at,
+    updated_at,
+    links__detail,
+    links__edit,
+    account_id
+from {{ source('boast', 'contacts') }}

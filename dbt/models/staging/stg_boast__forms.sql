@@ -1,0 +1,8 @@
+select
+    id,
+    name,
+    status,
+    created_at,
+    updated_at,
+    account_id
+from {{ source('boast', 'forms') }}

@@ -1,0 +1,15 @@
+select
+    id,
+    contact_id,
+    sequence_id,
+    response_id,
+    status,
+    created_at,
+    updated_at,
+    account_id,
+    missing_since,
+    version_key,
+    version,
+    content_hash,
+    observed_at
+from {{ source('boast', 'sequence_enrollments_history') }}
