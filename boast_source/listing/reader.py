@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from boast_source.shapes import Record, Shape
 
 
+SHOWN = 5  # accounts in a message
+
+
 class Reader(Protocol):
     """A way to read lists. `asks`: what it does not deliver can be asked for."""
 
@@ -43,6 +46,7 @@ class Swept:
         self, client: BoastClient, options: Options, on_page: Callable[[ListReport, Page], None] | None = None
     ) -> None:
         self._client, self._options, self._on_page = client, options, on_page
+        self._seen: list[str] | None = None
 
     def read(self, listed: Listed, account: str | None) -> ListReport:
         """An account that fails is in its report where the options say so."""
@@ -67,10 +71,20 @@ class Swept:
         except ApiError as error:
             if not self._options.keep_going or shape == ACCOUNTS:
                 raise
-            report.error = str(error)
+            missing = isinstance(error, NotFoundError) and self._unseen(str(account))
+            report.error = missing or str(error)
         finally:
             index.flush()
         return report
+
+    def _unseen(self, account: str) -> str | None:
+        """What to say of an account that the token does not see; None: it sees it."""
+        if self._seen is None:
+            self._seen = [str(record["id"]) for record in self._client.accounts()]
+        if account in self._seen:
+            return None
+        more = ", ..." if len(self._seen) > SHOWN else ""
+        return f"the token sees no such account. It sees {', '.join(self._seen[:SHOWN]) or 'none'}{more}"
 
     def ask(self, shape: Shape, account: str, key: str, report: ListReport) -> Record | None:
         try:

@@ -47,7 +47,14 @@ class Loaded:
 
     @property
     def errors(self) -> list[str]:
-        failed = [f"account {r.account_id}, {r.resource}: {r.error}" for r in self.reports if r.error]
+        lists: dict[tuple[str | None, str], list[str]] = {}
+        for report in self.reports:
+            if report.error:
+                lists.setdefault((report.account_id, report.error), []).append(report.resource)
+        failed = [
+            f"account {account}{', ' + names[0] if len(names) == 1 else ''}: {error}"
+            for (account, error), names in lists.items()
+        ]
         return [*failed, *map(str, self.unmade)]
 
     @property

@@ -177,6 +177,18 @@ def test_a_signal_ends_with_3_at_once_and_is_recorded(sandbox, workplace, number
     assert workplace.sql("select exit_code, error from boast_data.runs")[0][0] == 3
 
 
+@pytest.mark.parametrize("wrong", [lambda there: there[:8], lambda there: "11111111-1111-4111-8111-111111111111"])
+def test_an_account_that_the_token_does_not_see_is_said_once_with_those_it_sees(sandbox, workplace, wrong):
+    server = sandbox(enrollments=30, accounts=2)
+    one, other = server.account_ids
+    done = workplace.use(server).boast("load", "--account", wrong(one), "--account", other)
+    assert done.code == 3
+    (said,) = [line for line in done.out.splitlines() if line.startswith("!")]
+    assert said.startswith(f"! account {wrong(one)}: the token sees no such account. It sees ")
+    assert one in said
+    assert other in said
+
+
 def test_a_setting_that_nothing_reads_is_named_by_check_and_warned_of_by_every_command(sandbox, workplace):
     workplace.use(sandbox(enrollments=30))
     (workplace.folder / ".dlt").mkdir()
