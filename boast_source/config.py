@@ -67,8 +67,10 @@ class Settings:
 class PushSettings:
     """`sources.boast.push.*`. Durations are seconds, or text with a unit: `30 days`, `12 h`, `600 s`."""
 
+    enabled: bool = True
     pending_table: str = "pending_enrollments"
     max_sends: int = 1000
+    max_attempts: int = 3
     settle_after: Any = 600.0
     reenroll_after: Any = "30 days"
     single_sender: bool = False
@@ -90,13 +92,22 @@ class PushSettings:
 def push_settings() -> PushSettings:
     """The settings of push as configured. Raises ConfigurationError for a value that cannot work."""
     found = _read(PushSettings, "sources.boast.push")
-    for key in ("max_sends", "max_refusals_in_a_row", "max_unknowns_in_a_row"):
+    if not found.pending_table.strip():
+        raise ConfigurationError(
+            "sources.boast.push.pending_table is empty", hint="Name a table or view, or leave the setting out."
+        )
+    for key in ("max_sends", "max_attempts", "max_refusals_in_a_row", "max_unknowns_in_a_row"):
         if getattr(found, key) < 1:
             raise ConfigurationError(f"sources.boast.push.{key} is {getattr(found, key)}", hint="Set it to 1 or more.")
     seconds("sources.boast.push.reenroll_after", found.reenroll_after)
     if str(found.settle_after).strip().lower() != NEVER:
         seconds("sources.boast.push.settle_after", found.settle_after)
     return found
+
+
+def names_a_pending_table() -> bool:
+    """Whether `sources.boast.push.pending_table` is set, be it to its default."""
+    return _value("sources.boast.push.pending_table", str) is not None
 
 
 def seconds(key: str, value: object) -> float:

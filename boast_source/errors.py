@@ -2,6 +2,7 @@
 
 BoastError                      one line for a reader: what happened, then the next step
 ├── ConfigurationError          a setting is missing or wrong: fix it (exit code 2)
+│   └── PendingError            the pending table is not there, or cannot be read: a night's load goes on without it
 ├── LockedError                 another run holds the lock: wait for it (exit code 4)
 ├── StoppedError                a signal stopped it before it was done: the next run does the rest (exit code 3)
 ├── DestinationError            the warehouse cannot be reached, read or written: look there
@@ -40,6 +41,10 @@ class ConfigurationError(BoastError):
     """A setting is missing or wrong."""
 
     exit_code: ClassVar[int] = 2
+
+
+class PendingError(ConfigurationError):
+    """The pending table or view is not there, or cannot be read."""
 
 
 class LockedError(BoastError):

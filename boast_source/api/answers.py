@@ -111,16 +111,19 @@ def record_of(body: bytes, expected: Mapping[str, str] | None = None) -> dict[st
 
 
 def error_of(body: bytes, secrets: Iterable[str | None] = ()) -> ErrorBody:
-    """Parse an errors body; whatever else `body` is, the answer is one without an errors body."""
+    """Parse an errors body as leniently as it can be: a byte-order mark, a byte of another encoding, half an emoji or a
+    NaN somewhere change nothing about a no. Whatever else `body` is, the answer is one without an errors body.
+    """
     try:
-        envelope = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        envelope = _lenient(body.decode("utf-8-sig", "replace"))
+    except BadAnswerError:
         return ErrorBody(given=False)
     errors = envelope.get("errors") if isinstance(envelope, dict) else None
-    if not isinstance(errors, list) or not errors or not isinstance(errors[0], dict):
+    first = next((one for one in errors if isinstance(one, dict)), None) if isinstance(errors, list) else None
+    if first is None:
         return ErrorBody(given=False)
     secrets = tuple(secrets)
-    code, detail = (errors[0].get(name) for name in ("code", "detail"))
+    code, detail = (first.get(name) for name in ("code", "detail"))
     return ErrorBody(
         given=True,
         code=masked(code, secrets, longest=60) if isinstance(code, str) else None,
@@ -187,12 +190,12 @@ def _envelope(body: bytes) -> dict[str, Any]:
     return envelope
 
 
-def _lenient(body: bytes) -> Any:
+def _lenient(body: bytes | str) -> Any:
     """JSON with NaN or infinity, which become text, or half a surrogate pair, which becomes U+FFFD."""
     try:
         return _mended(json.loads(body, parse_int=_integer, parse_constant=str))
     except (ValueError, RecursionError):
-        what = "empty" if not body.strip() else "a web page" if body.lstrip()[:1] == b"<" else "not JSON"
+        what = "empty" if not body.strip() else "a web page" if body.lstrip()[:1] in {b"<", "<"} else "not JSON"
         raise BadAnswerError(f"the body is {what}") from None
 
 

@@ -10,7 +10,8 @@ from boast_source.commands.options import Common, common
 @click.command()
 @common
 @click.option("--new-ledger", is_flag=True, help="First run only: confirm that you are starting a new ledger.")
-def nightly(given: Common, *, new_ledger: bool) -> None:
+@click.option("--no-push", is_flag=True, help="Push nothing tonight.")
+def nightly(given: Common, *, new_ledger: bool, no_push: bool) -> None:
     """Load, push and report: the command to schedule.
 
     A failing stage does not stop the others.
@@ -29,7 +30,7 @@ def nightly(given: Common, *, new_ledger: bool) -> None:
     from boast_source.jobs.nightly import nightly_job
 
     progress = Terminal()
-    night = nightly_job(given.destination, given.dataset, new_ledger=new_ledger, progress=progress)
+    night = nightly_job(given.destination, given.dataset, new_ledger=new_ledger, no_push=no_push, progress=progress)
     for trouble in night.troubles:
         progress.note(f"! {trouble}")
     given.show(night, render.night)

@@ -22,15 +22,30 @@ from boast_source.commands.options import Common, common
     metavar="TABLE",
     help="Table or view of pending requests. Default: sources.boast.push.pending_table, else pending_enrollments.",
 )
-@click.option("--new-ledger", is_flag=True, help="Start a ledger where there is none: for the first push.")
+@click.option(
+    "--plan",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write what would be sent: a page for people, or JSON (*.json); sends nothing.",
+)
+@click.option("--approve", metavar="HASH", help="Send exactly what the plan with this hash shows.")
+@click.option("--only", metavar="KEY", help="Send this one request.")
+@click.option("--new-ledger", is_flag=True, help="First push only: confirm that you are starting a new ledger.")
+@click.option(
+    "--accept-ledger", is_flag=True, help="Go on with a ledger that lost events; hold what may have been sent before."
+)
 def push(
     given: Common,
     pending: str | None,
     limit: int | None,
     max_sends: int | None,
+    plan: str | None,
+    approve: str | None,
+    only: str | None,
     *,
     dry_run: bool,
     new_ledger: bool,
+    accept_ledger: bool,
 ) -> None:
     """Enroll and remove contacts listed in the pending table.
 
@@ -44,6 +59,7 @@ def push(
       boast push --new-ledger         the first push
       boast push                      every further one
       boast push --limit 100          a careful start
+      boast push --plan plan.html     who would be sent what; `--approve HASH` then sends exactly that
       boast push --pending marketing.contacts_to_enroll
     """
     from boast_source.commands import render_push
@@ -57,7 +73,11 @@ def push(
         limit=limit,
         max_sends=max_sends,
         new_ledger=new_ledger,
+        accept_ledger=accept_ledger,
         dry_run=dry_run,
+        plan=plan,
+        approve=approve,
+        only=only,
         progress=Terminal(),
     )
     given.show(pushed, render_push.pushed)

@@ -75,6 +75,10 @@ def status(found: Status) -> None:
             f" {health['last_finished_at']:%Y-%m-%d %H:%M} UTC. {health['last_error'] or ''}".rstrip(),
             markup=False,
         )
+    for scope in found.paused:
+        what = "everything" if scope == "*" else scope
+        option = "" if scope == "*" else f" --{scope}"
+        console.print(f"Paused by an operator: {what}; `boast requests resume{option}` goes on.", style="yellow")
     if found.rows:
         console.print("Rows: " + ", ".join(f"{name} {count:,}" for name, count in found.rows.items()) + ".")
     console.print(f"Warehouse: {found.where}.", markup=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from boast_source.push.ledger import Event
     from boast_source.push.result import Pushed
+    from boast_source.push.shown import Shown
 
 SHOWN = 50  # requests in a listing on a terminal; --json shows all
 NEXT = {
@@ -26,6 +26,7 @@ NEXT = {
     "claimed": "the next push reads back what became of it",
     "invalid": "mend its row; the next push looks at it again",
     "released": "the next push sends it",
+    "duplicate": "remove the enrollment that is too much in Boast, or boast requests drop KEY accepts it",
 }
 _COLOURS = {"enrolled": "green", "removed": "green", "refused": "red", "unknown": "yellow", "held": "yellow"}
 
@@ -48,48 +49,43 @@ def _waiting(console: Console, result: Pushed) -> None:
     if result.too_many is not None:
         console.print(
             f"! {result.too_many:,} requests are ready, more than may be sent at once, so nothing was sent. To approve:"
-            f" boast push --max-sends {result.too_many}, or send some with --limit N.",
+            f" boast push --max-sends {result.too_many}, or look first with --plan FILE, or send some with --limit N.",
             style="yellow",
         )
     if result.stopped:
         console.print(f"! Stopped early: {result.stopped}", style="red", markup=False)
-    for state in ("refused", "unknown", "held"):
-        if result.counts[state] and not result.dry_run:
-            console.print(f"{state}: see `boast requests list --state {state}`; then {NEXT[state]}.")
+    for account, why in result.blocked.items():
+        console.print(f"! Nothing more was sent to account {account}: {why}", style="red", markup=False)
+    for state, count in result.attention.items():
+        console.print(f"{count:,} {state}: see `boast requests list --state {state}`; then {NEXT[state]}.")
     if result.loaded:
         for error in result.loaded.errors:
             console.print(f"! {error}", style="red", markup=False)
 
 
-def requests(events: Sequence[Event], action: str) -> None:
-    """One line per request: key, state, what it is about, why, and what to do about each state."""
+def requests(found: Sequence[Shown], action: str) -> None:
+    """One line per request: key, state, since when, what it is about, why, and what happens next."""
     console = stdout()
-    if not events:
+    if not found:
         console.print("No request waits for a person.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("request", "state", "action", "contact", "sequence", "attempts", "reason"):
+    for name in ("request", "state", "since", "action", "contact", "sequence", "attempts", "reason", "next"):
         table.add_column(name, overflow="fold")
-    for e in events[:SHOWN]:
-        reason = " ".join(str(part) for part in (e.http_status, e.error_code, e.error_detail) if part)
-        table.add_row(
-            *(
-                Text(str(v or ""))
-                for v in (e.request_key, e.state, e.action, e.contact_id, e.sequence_id, e.attempt, reason)
-            )
-        )
+    for one in found[:SHOWN]:
+        e = one.event
+        reason = " ".join(str(part) for part in (e.http_status, e.error_code, e.error_detail, e.note) if part)
+        since = f"{e.recorded_at:%Y-%m-%d %H:%M}" if e.recorded_at else ""
+        sequence = one.sequence_name or e.sequence_id
+        facts = (e.request_key, one.standing, since, e.action, e.contact_id, sequence, e.attempt, reason, one.next)
+        table.add_row(*(Text(str(fact or "")) for fact in facts))
     console.print(table)
-    if len(events) > SHOWN:
-        console.print(f"... and {len(events) - SHOWN:,} more; --json shows all.")
+    if len(found) > SHOWN:
+        console.print(f"... and {len(found) - SHOWN:,} more; --json shows all.")
     if action == "list":
-        for state in dict.fromkeys(event.state for event in events):
+        for state in dict.fromkeys(one.standing.value for one in found):
             if state in NEXT:
                 console.print(f"{state}: {NEXT[state]}.")
-
-
-def as_json(event: Event) -> dict[str, Any]:
-    """A request as `boast requests list --json` prints it."""
-    return {name: getattr(event, name) for name in type(event).__dataclass_fields__}
 
 
 def _planned(console: Console, result: Pushed) -> None:
@@ -105,4 +101,9 @@ def _planned(console: Console, result: Pushed) -> None:
     if len(result.planned) > SHOWN:
         console.print(f"... and {len(result.planned) - SHOWN:,} more; --json shows all.")
     to_send = sum(verdict.send for _, verdict in result.planned)
+    if result.plan:
+        console.print(f"The plan: {result.plan.said()}.", markup=False)
+        console.print(
+            f"It is in {result.plan_file}; `boast push --approve {result.plan.hash}` sends exactly that.", markup=False
+        )
     console.print(f"Dry run: {to_send:,} would be sent (counted as deferred below); nothing was sent or written.")

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from boast_source.commands.options import Common, common, print_json
+from boast_source.errors import ConfigurationError
+from boast_source.push.model import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from boast_source.push.ledger import Event
+
+STATES = [state.value for state in State]
 
 
 @click.group()
@@ -23,68 +31,177 @@ def requests() -> None:
       boast requests release KEY      send a held or refused request at the next push
       boast requests retry KEY        an unknown one did not happen: send it again
       boast requests drop KEY         never send it
+      boast requests pause            send nothing until `boast requests resume`
     """
+
+
+def _filtering(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose requests by what they are like."""
+    for option in (
+        click.option("--before", metavar="TIME", help="In their state since before this time (ISO 8601, UTC)."),
+        click.option("--sequence", "sequences", multiple=True, metavar="ID", help="An id or a name; repeatable."),
+        click.option("--reason", "reasons", multiple=True, metavar="CODE", help="Their error code; repeatable."),
+        click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Their state; repeatable."),
+    ):
+        command = option(command)
+    return command
+
+
+def _deciding(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what the decisions have in common: keys or filters, a count to confirm, a note."""
+    command = click.option("--note", metavar="TEXT", help="Your words, kept in the ledger.")(command)
+    command = click.option(
+        "--confirm", type=click.IntRange(1), metavar="N", help="Without KEY: how many requests that are."
+    )(command)
+    return click.argument("keys", nargs=-1, metavar="[KEY]...")(_filtering(command))
 
 
 @requests.command(name="list")
 @common
-@click.option("--state", "states", multiple=True, metavar="STATE", help="Requests in this state; repeatable.")
-def list_requests(given: Common, states: tuple[str, ...]) -> None:
-    """List the requests that wait for a person, or those in the given states.
+@_filtering
+def list_requests(given: Common, **filters: Any) -> None:
+    """List the requests that wait for a person, or those that are like this.
 
     \b
     Examples:
       boast requests list
       boast requests list --state enrolled --json
+      boast requests list --reason repeat --before 2026-05-01
     """
-    _decide("list", given, states=states)
+    _decide("list", given, **filters)
 
 
 @requests.command()
 @common
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-def release(given: Common, keys: tuple[str, ...]) -> None:
+@_deciding
+def release(given: Common, **choice: Any) -> None:
     """Let the next push send requests that are held, refused or skipped.
 
     \b
-    Example:
+    Examples:
       boast requests release 4711
+      boast requests release --reason repeat --confirm 37 --note "asked for by marketing"
     """
-    _decide("release", given, keys=keys)
+    _decide("release", given, **choice)
 
 
 @requests.command()
 @common
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-def retry(given: Common, keys: tuple[str, ...]) -> None:
+@_deciding
+def retry(given: Common, **choice: Any) -> None:
     """Say of unknown requests that they did not happen: the next push looks once more, then sends them again.
 
     \b
     Example:
       boast requests retry 4711
     """
-    _decide("retry", given, keys=keys)
+    _decide("retry", given, **choice)
 
 
 @requests.command()
 @common
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-def drop(given: Common, keys: tuple[str, ...]) -> None:
+@_deciding
+def drop(given: Common, **choice: Any) -> None:
     """Never send these requests (again).
 
     \b
-    Example:
+    Examples:
       boast requests drop 4711 4712
+      boast requests drop --state held --sequence "Video testimonial after purchase"
     """
-    _decide("drop", given, keys=keys)
+    _decide("drop", given, **choice)
 
 
-def _decide(action: str, given: Common, *, keys: Sequence[str] = (), states: Sequence[str] = ()) -> None:
+def _pausing(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--note", metavar="TEXT", help="Your words, kept in the ledger."),
+        click.option("--account", "accounts", multiple=True, metavar="ID", help="Of this account; repeatable."),
+        click.option("--sequence", "sequences", multiple=True, metavar="ID", help="An id or a name; repeatable."),
+    ):
+        command = option(command)
+    return command
+
+
+@requests.command()
+@common
+@_pausing
+def pause(given: Common, **what: Any) -> None:
+    """Send nothing (of a sequence, of an account) until it is resumed; what is asked for meanwhile waits.
+
+    \b
+    Examples:
+      boast requests pause
+      boast requests pause --sequence 6ea82b1c-0d3f-4e12-9f57-12345678abcd
+    """
+    _pause(given, resume=False, **what)
+
+
+@requests.command()
+@common
+@_pausing
+def resume(given: Common, **what: Any) -> None:
+    """Go on with what was paused.
+
+    \b
+    Example:
+      boast requests resume
+    """
+    _pause(given, resume=True, **what)
+
+
+def _pause(given: Common, **what: Any) -> None:
+    from boast_source.jobs.requests import pause_job
+
+    paused = pause_job(given.destination, given.dataset, **what)
+    if given.as_json:
+        print_json({"status": "ok", "paused": paused})
+    else:
+        said = ", ".join("everything" if scope == "*" else scope for scope in paused)
+        click.echo(f"Paused: {said}." if paused else "Nothing is paused.")
+
+
+def _decide(
+    action: str, given: Common, *, before: str | None, note: str | None = None, confirm: int | None = None, **like: Any
+) -> None:
     from boast_source.commands import render_push
     from boast_source.jobs.requests import requests_job
+    from boast_source.push.decisions import Choice
 
-    events = requests_job(given.destination, given.dataset, action=action, keys=keys, states=states)
+    choice = Choice(before=_moment(before) if before else None, **like)
+    if action != "list" and bool(choice.keys) == choice.filters:
+        raise click.UsageError(f"Give the keys to {action}, or what they are like (--state, --reason, ...), not both.")
+    found = requests_job(
+        given.destination,
+        given.dataset,
+        action=action,
+        choice=choice,
+        note=note,
+        confirm=lambda events: _confirm(action, events, confirm),
+    )
     if given.as_json:
-        print_json({"status": "ok", "requests": [render_push.as_json(event) for event in events]})
+        print_json({"status": "ok", "requests": [one.as_json() for one in found]})
     else:
-        render_push.requests(events, action)
+        render_push.requests(found, action)
+
+
+def _confirm(action: str, events: Sequence[Event], expected: int | None) -> None:
+    """Let an operator say how many requests are meant. Raises ConfigurationError."""
+    count = len(events)
+    if expected == count or (expected is None and sys.stdin.isatty() and _says_yes(action, count)):
+        return
+    raise ConfigurationError(
+        f"{count} requests are like this, so nothing was decided",
+        hint=f"To {action} them all, run it again with --confirm {count}.",
+    )
+
+
+def _says_yes(action: str, count: int) -> bool:
+    return click.confirm(f"{action.capitalize()} {count} requests?", err=True)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    except ValueError:
+        raise click.BadParameter("give a date or a time, for example 2026-05-01T12:00", param_hint="--before") from None
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)

@@ -9,25 +9,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from boast_source import runs, signals, warehouse
-from boast_source.config import account_ids_from, push_settings
-from boast_source.errors import BoastError, LockedError
+from boast_source.config import account_ids_from, names_a_pending_table, push_settings
+from boast_source.errors import BoastError, LockedError, PendingError
 from boast_source.jobs.job import Job, running
 from boast_source.jobs.load import outputs_of
 from boast_source.jobs.progress import QUIET, Progress
 from boast_source.jobs.push import options_from
+from boast_source.jobs.telling import tell
 from boast_source.listing.report import Options
 from boast_source.load.load import load
 from boast_source.push.pending import is_there
 from boast_source.push.result import STATES
 from boast_source.push.run import push
-from boast_source.runs import health, notify
+from boast_source.runs import notify
 from boast_source.warehouse.delta import is_lake
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from boast_source.push.result import Pushed, PushOptions
 
 log = logging.getLogger("boast_source")
+
+
+def _is_pending(stage: Any) -> bool:
+    """Whether the pending table is what is wrong: the night did the rest, and an operator mends the table."""
+    return isinstance(getattr(stage, "error", stage), PendingError)
 
 
 @dataclass
@@ -59,7 +64,7 @@ class Night:
     def exit_code(self) -> int:
         """The worst of the stages: failed, then misconfigured, then needs attention."""
         stages = [stage for stage in (self.loaded, self.pushed, *self.troubles) if stage]
-        codes = {stage.exit_code for stage in stages}
+        codes = {runs.ATTENTION if _is_pending(stage) else stage.exit_code for stage in stages}
         return next((code for code in (runs.FAILED, runs.USAGE, runs.ATTENTION) if code in codes), runs.DONE)
 
     @property
@@ -95,6 +100,7 @@ def nightly_job(
     dataset: str | None = None,
     *,
     new_ledger: bool = False,
+    no_push: bool = False,
     progress: Progress = QUIET,
 ) -> Night:
     """Load, push, views, report, published copy, notification; `boast nightly` as a function.
@@ -103,15 +109,17 @@ def nightly_job(
         destination: a dlt destination, configured as dlt asks for it; default: `sources.boast.destination`.
         dataset: the dataset (schema) of it all; default: `sources.boast.dataset`.
         new_ledger: start a push ledger where there is none, for the first night.
+        no_push: push nothing tonight.
         progress: told of pages, notes and stages.
 
     Returns `Night`: what the stages did, `exit_code` (0, 1, 2 or 3), `as_json()`.
 
     Raises BoastError when the night as a whole failed. However it ends, the run is recorded, and people are notified.
     """
-    job = Job(runs.Run("nightly"), Night(), progress, at_end=_notify)
+    job = Job(runs.Run("nightly"), Night(), progress, at_end=_end)
     with running(job, destination, dataset) as client:
         found_push = push_settings()
+        found_push = replace(found_push, enabled=found_push.enabled and not no_push)
         how_to_push = replace(options_from(job.settings, found_push), new_ledger=new_ledger)
         if job.died:
             notify.tell_death(job.pipeline, job.died, progress.note)
@@ -121,12 +129,9 @@ def nightly_job(
     return job.result
 
 
-def _notify(job: Job[Night]) -> None:
-    """Tell people what is news, before the run and what they know are recorded."""
-    run, waiting = job.run, None
-    with contextlib.suppress(Exception):  # a warehouse that cannot be read is told in its own words
-        waiting = health.waiting(job.opened) if job.opened and run.exit_code != runs.LOCKED else None
-    notify.tell(job.opened, run, waiting, job.progress.note)
+def _end(job: Job[Night]) -> None:
+    tell(job)
+    run = job.run
     seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0.0
     job.progress.stage("nightly", seconds, run.run_id, status=run.status, exit_code=run.exit_code, error=run.error)
 
@@ -212,6 +217,15 @@ def _foreseen(stage: str, error: Exception) -> BoastError:
 
 
 def _wants_push(job: Job[Night], found_push: PushSettings) -> bool:
+    """Whether there is a table to push from, or one that is configured and has to be there."""
     patience, note = job.settings.lock_timeout, job.progress.note
+    if not found_push.enabled:
+        note("push: switched off")
+        return False
+    if names_a_pending_table():
+        return True
     with warehouse.connected(job.pipeline, patience=patience, on_wait=note) as client:
-        return client is not None and is_there(client, found_push.pending_table)
+        if client is not None and is_there(client, found_push.pending_table):
+            return True
+    note(f"push: there is no {found_push.pending_table}, so nothing is asked for")
+    return False

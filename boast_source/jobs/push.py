@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from boast_source import runs
 from boast_source.config import account_ids_from, push_settings
+from boast_source.errors import ConfigurationError
 from boast_source.jobs.job import Job, running
 from boast_source.jobs.progress import QUIET, Progress
+from boast_source.jobs.telling import tell
 from boast_source.push.result import Pushed, PushOptions
 from boast_source.push.run import push
 
@@ -25,7 +27,11 @@ def push_job(
     limit: int | None = None,
     max_sends: int | None = None,
     new_ledger: bool = False,
+    accept_ledger: bool = False,
     dry_run: bool = False,
+    plan: str | None = None,
+    approve: str | None = None,
+    only: str | None = None,
     progress: Progress = QUIET,
 ) -> Pushed:
     """Enroll and remove contacts listed in the pending table, each request at most once; `boast push` as a function.
@@ -37,16 +43,27 @@ def push_job(
         limit: send at most so many; the rest is deferred to the next run.
         max_sends: with more to send than this, nothing is sent; None: `sources.boast.push.max_sends`.
         new_ledger: start a ledger where there is none, for the first push.
+        accept_ledger: go on with a ledger that lost events, and hold what may have been sent before.
         dry_run: decide, but send and write nothing; the run is not recorded.
+        plan: a file for what would be sent, as a page, or as JSON if it ends with .json; nothing is sent.
+        approve: the hash of a plan: send exactly that; what changed since is held.
+        only: the key of the one request to send.
         progress: told of notes, and of the counts while it sends.
 
     Returns `Pushed`: requests by state, `exit_code` (0, 1 or 3), `as_json()`.
 
     Raises BoastError when the push failed as a whole, with a `summary` of what was left; the run is recorded then, too.
     """
-    job = Job(runs.Run("push"), Pushed(dry_run=dry_run), progress, recorded=not dry_run)
+    dry_run = dry_run or plan is not None
+    at_end = None if dry_run else tell
+    job = Job(runs.Run("push"), Pushed(dry_run=dry_run), progress, recorded=not dry_run, at_end=at_end)
     with running(job, destination, dataset) as client:
         found_push = push_settings()
+        if not (found_push.enabled or dry_run):
+            raise ConfigurationError(
+                "Pushing is switched off: sources.boast.push.enabled is false",
+                hint="Set it to true, or leave the setting out.",
+            )
         options = options_from(job.settings, found_push)
         options = replace(
             options,
@@ -54,7 +71,11 @@ def push_job(
             max_sends=max_sends or options.max_sends,
             limit=limit,
             new_ledger=new_ledger,
+            accept_ledger=accept_ledger,
             dry_run=dry_run,
+            plan=plan,
+            approve=approve,
+            only=only,
         )
         began = time.monotonic()
         with progress.live("looking at the requests"):

@@ -1,22 +1,27 @@
-"""`boast requests` as a function: what an operator sees of pushed requests, and decides."""
+"""`boast requests` as functions: what an operator sees of pushed requests, decides, pauses and resumes."""
 
 from __future__ import annotations
 
+import contextlib
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from boast_source import warehouse
-from boast_source.config import settings
+from boast_source.config import push_settings, settings
 from boast_source.errors import ConfigurationError
-from boast_source.push.decisions import decide_on, listed
+from boast_source.push import controls, shown
+from boast_source.push.decisions import Choice, chosen, decide_on, listed
 from boast_source.push.ledger import Ledger
+from boast_source.push.model import Control
 from boast_source.runs.lock import lock
 from boast_source.warehouse.pipeline import pipeline_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from boast_source.push.ledger import Event
+    from boast_source.push.shown import Shown
 
 
 def requests_job(
@@ -24,30 +29,97 @@ def requests_job(
     dataset: str | None = None,
     *,
     action: str,
-    keys: Sequence[str] = (),
-    states: Sequence[str] = (),
-) -> list[Event]:
+    choice: Choice | None = None,
+    note: str | None = None,
+    confirm: Callable[[Sequence[Event]], None] | None = None,
+) -> list[Shown]:
     """List requests, or record an operator's decision about them.
 
     Args:
         destination, dataset: where the ledger is.
         action: `list`, `release`, `retry` or `drop`.
-        keys: of the requests to decide about.
-        states: of the requests to list; none: those that need attention.
+        choice: which requests; None: those that wait for an operator. A sequence may be given by its name.
+        note: an operator's words, kept with the decision.
+        confirm: asked before a decision about requests that no key names; raises what stops it.
 
-    Returns the newest event of each request.
+    Returns the newest event of each request, with what happens next. Listing works while a run is alive, where the
+    warehouse lets it.
 
     Raises ConfigurationError when there is no ledger, no such request, or nothing to decide about it.
     """
+    choice = choice or Choice()
+    with _ledger(destination, dataset, alone=action != "list") as ledger:
+        choice = replace(choice, sequences=_ids(choice.sequences, ledger))
+        if action == "list":
+            return shown.shown(listed(ledger, choice), ledger, _timing(ledger))
+        events = chosen(ledger, action, choice)
+        if confirm and not choice.keys:
+            confirm(events)
+        said = [shown.outcome(event, action) for event in events]
+        decided = decide_on(ledger, action, events, uuid.uuid4().hex, note=note)
+        return [
+            replace(one, next=words)
+            for one, words in zip(shown.shown(decided, ledger, _timing(ledger)), said, strict=True)
+        ]
+
+
+def pause_job(
+    destination: str | None = None,
+    dataset: str | None = None,
+    *,
+    resume: bool = False,
+    sequences: Sequence[str] = (),
+    accounts: Sequence[str] = (),
+    note: str | None = None,
+) -> list[str]:
+    """Pause or resume the sending of requests, of all without a sequence or account; kept in the ledger.
+
+    A sequence may be given by its name. Returns what is paused now. Raises ConfigurationError.
+    """
+    with _ledger(destination, dataset, alone=True) as ledger:
+        what = controls.scopes(_ids(tuple(sequences), ledger), accounts)
+        control = Control.RESUMED if resume else Control.PAUSED
+        controls.pause(ledger, control, what, uuid.uuid4().hex, note=note)
+        return sorted(controls.read(ledger).paused)
+
+
+@contextlib.contextmanager
+def _ledger(destination: str | None, dataset: str | None, *, alone: bool) -> Iterator[Ledger]:
+    """Yield the ledger. `alone`: no run is alive meanwhile, and none begins."""
     found = settings()
     pipeline = pipeline_for(destination, dataset)
-    with lock(pipeline), warehouse.connected(pipeline, patience=found.lock_timeout, creates=False) as client:
+    with contextlib.ExitStack() as stack:
+        if alone:
+            stack.enter_context(lock(pipeline))
+        client = stack.enter_context(warehouse.connected(pipeline, patience=found.lock_timeout, creates=False))
         ledger = Ledger(client) if client else None
         if ledger is None or not ledger.exists():
             raise ConfigurationError(
                 "There is no ledger", hint="It comes with the first push: `boast push --new-ledger`."
             )
-        if action == "list":
-            return listed(ledger, states)
-        warehouse.lock_sender(ledger.client, single_sender=True)
-        return decide_on(ledger, action, keys, uuid.uuid4().hex)
+        if alone:
+            warehouse.lock_sender(ledger.client, single_sender=True)
+            ledger.create()  # the columns that an older version did not have
+        yield ledger
+
+
+def _ids(sequences: tuple[str, ...], ledger: Ledger) -> tuple[str, ...]:
+    """Return the ids of sequences that may be given by name. Raises ConfigurationError for a name of several."""
+    if not sequences:
+        return ()
+    by_name: dict[str, list[str]] = {}
+    for key, name in shown.sequence_names(ledger).items():
+        by_name.setdefault(name.strip().lower(), []).append(key)
+    found = {one: by_name.get(one.strip().lower(), [one.strip().lower()]) for one in sequences}
+    for one, ids in found.items():
+        if len(ids) > 1:
+            raise ConfigurationError(f"Several sequences are called {one}", hint=f"Give an id: {', '.join(ids)}.")
+    return tuple(ids[0] for ids in found.values())
+
+
+def _timing(ledger: Ledger) -> shown.Timing:
+    settle_after = push_settings().settle_seconds
+    if settle_after is None:
+        return shown.Timing(None, None)
+    sending_for = settle_after / 2 + settings().request_timeout  # as a push has it (push/context.py)
+    return shown.Timing(settle_after + sending_for, settle_after, shown.restless_since(ledger))

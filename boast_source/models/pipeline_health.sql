@@ -1,7 +1,7 @@
 -- One row: is all well? Freshness, the last run, listed against stored, what needs an operator.
 -- `last_success_at`: the end of the last good run (`good_runs`); where accounts have runs of their own, that of the account that has
 -- waited longest for one (an account that no run listed for 30 days has left). `verified` and `listed` are of the last good run, `stored`
--- is what is here now and not missing. `waiting`: requests that are held, refused or unknown.
+-- is what is here now and not missing. `waiting`: requests that wait for an operator.
 -- `last_*`: of the last load, push or nightly; a report that succeeds does not hide a night that failed.
 -- What a clock that ran ahead recorded in the future is left out until then.
 -- (No `cross join`: DuckDB 1.4 writes it as a comma, which a left join then binds otherwise, where the copy for dashboards reads it.)
@@ -46,21 +46,14 @@ stored as (
     from sequence_enrollments
 ),
 
-latest as (
-    select state
-    from (
-        select state, row_number() over (partition by request_key order by event desc) as place
-        from push_ledger
-    ) as ranked
-    where place = 1
-),
-
 waiting as (
     select
         cast(coalesce(sum(case when state = 'held' then 1 else 0 end), 0) as bigint) as held,
         cast(coalesce(sum(case when state = 'refused' then 1 else 0 end), 0) as bigint) as refused,
-        cast(coalesce(sum(case when state in ('unknown', 'claimed') then 1 else 0 end), 0) as bigint) as unknown
-    from latest
+        cast(coalesce(sum(case when state in ('unknown', 'claimed') then 1 else 0 end), 0) as bigint) as unknown,
+        cast(count(*) as bigint) as waiting
+    from push_requests
+    where attention
 )
 
 select
@@ -79,7 +72,7 @@ select
     w.held,
     w.refused,
     w.unknown,
-    w.held + w.refused + w.unknown as waiting
+    w.waiting
 from waiting as w
 inner join stored as st on 1 = 1
 inner join oldest as o on 1 = 1

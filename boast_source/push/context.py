@@ -6,21 +6,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from boast_source.push.model import RULES, State
 from boast_source.push.settle import Proof
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from boast_source.api import BoastClient
     from boast_source.config import PushSettings
     from boast_source.listing.scratch import Scratch
     from boast_source.load.result import Loaded
-    from boast_source.push.ledger import Ledger
+    from boast_source.push.ledger import Event, Ledger
     from boast_source.push.pending import Pending
     from boast_source.push.result import Pushed, PushOptions
 
+_NOT_SENT = {State.DUPLICATE.value, "late", "settled", "accepted"}  # what was found out about what was sent before
 UNSETTLED = 600.0  # seconds in place of settle_after where it is `never`, to bound the age of a claim
 
 
@@ -45,11 +47,26 @@ class Context:
         return (self.settings.settle_seconds or UNSETTLED) / 2
 
     @property
+    def acts_within(self) -> float:
+        """How long after its claim the server may act on a request, in seconds."""
+        settle_after = self.settings.settle_seconds
+        return (UNSETTLED if settle_after is None else settle_after) + self.sending_for
+
+    @property
+    def sending_for(self) -> float:
+        """How long after its claim a request can still be on its way, in seconds."""
+        return self.claim_seconds + self.options.request_timeout
+
+    @property
     def reenroll_after(self) -> timedelta:
         return timedelta(seconds=self.settings.reenroll_seconds)
 
     def proof(self, began: datetime, loaded: Loaded | None) -> Proof:
         """Return what a listing that began then can prove."""
         exact = {str(r.account_id).lower() for r in loaded.enrollments if r.verified == "exact"} if loaded else set()
-        sending_for = self.claim_seconds + self.options.request_timeout
-        return Proof(began, exact, self.settings.settle_seconds, sending_for)
+        return Proof(began, exact, self.settings.settle_seconds, self.sending_for)
+
+    def record(self, events: Sequence[Event]) -> None:
+        """Write events into the ledger, and count those by which a request was carried out."""
+        self.ledger.append(events)
+        self.result.sent += sum(RULES[State(e.state)].sent and e.error_code not in _NOT_SENT for e in events)

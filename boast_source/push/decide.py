@@ -2,69 +2,152 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from boast_source.push.model import State, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from collections.abc import Set as AbstractSet
+    from datetime import datetime
 
     from boast_source.push.requests import Request
     from boast_source.push.snapshot import Enrollment, Known
 
+DEFAULT_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A request that accounts for an enrollment: it made it, or removed it."""
+
+    request_key: str
+    state: str
+    requested_at: str | None = None
+
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known before anything is sent. `repeated`: keys that repeat what another request said lately."""
+    """What is known before anything is sent.
+
+    `repeated`: keys that repeat what another request said lately. `origins`: by enrollment, the request that accounts
+    for it. `recent`: what was created later than this is too young to be repeated, by the API's clock; `doubtful`: so
+    is what was created before this, since the ledger lost events. `history`: of requests that were sent
+    `max_attempts` times, what each attempt came to. `paused`: the accounts and sequences that an operator paused.
+    `only`: the one request that may be sent. `approved`: short hashes of the keys that may be sent, each with that of
+    its content.
+    """
 
     known: Known
-    repeated: AbstractSet[str]
+    repeated: AbstractSet[str] = frozenset()
+    origins: dict[str, Origin] = field(default_factory=dict)
+    recent: datetime | None = None
+    doubtful: datetime | None = None
+    max_attempts: int = DEFAULT_ATTEMPTS
+    history: Mapping[str, Collection[str]] = field(default_factory=dict)
+    paused: AbstractSet[str] = frozenset()
+    only: str | None = None
+    approved: Mapping[str, str] | None = None
+
+    def stranger(self, there: Collection[Enrollment]) -> Enrollment | None:
+        """Return an enrollment that no request accounts for and that is too young, or in doubt."""
+        return next((e for e in there if e.id not in self.origins and self._counts(e)), None)
+
+    def _counts(self, enrollment: Enrollment) -> bool:
+        made = enrollment.created_at
+        in_doubt = self.doubtful is not None and (made is None or made <= self.doubtful)
+        return in_doubt or (self.recent is not None and (made is None or made > self.recent))
 
 
-def decide(request: Request, facts: Facts, done: AbstractSet[str]) -> Verdict:
-    """Return the verdict on a request that is not open. `done`: the content keys that this run has sent already."""
+def decide(request: Request, facts: Facts, *, before: str | None = None, prevented: bool = False) -> Verdict:
+    """Return the verdict on a request that is not open.
+
+    `before`: the content key of the last word that this run carried out for the same contact and sequence.
+    `prevented`: an enrollment that was asked for before it was not sent, since this one removes it.
+    """
+    latest = request.latest
+    if latest and latest.state == State.HELD and not request.conflict:  # whatever the row says: an operator decides
+        return Verdict(State.HELD, latest.error_code, latest.error_detail)
     if request.conflict:
         return Verdict(State.HELD, "ambiguous", "rows with the same request_id do not say the same")
+    if request.several:
+        return Verdict(State.HELD, "candidates", f"several fit: {request.several}")
     if request.fault:
         return Verdict(State.INVALID, "invalid", request.fault)
-    latest = request.latest
     released = latest is not None and latest.state == State.RELEASED and not request.changed
+    # version 0.1.0 counted a claim that was not sent as an attempt
     never_sent = latest is None or latest.attempt == 0 or (latest.state == State.DEFERRED and latest.attempt == 1)
     if request.changed and not never_sent:
         return Verdict(State.HELD, "changed", "it was sent already, and its row now says something else")
-    if latest and latest.state == State.HELD and not request.changed:
-        return Verdict(State.HELD, latest.error_code, latest.error_detail)
-    if request.content_key in done:
+    if request.content_key == before:
         return Verdict(State.SKIPPED_DUPLICATE, "duplicate", "an equal row came first")
     if request.action == "remove":
-        return _removal(request, facts.known)
-    again = latest is not None and latest.attempt > 0
-    return _enrollment(request, facts, allowed=released or again)
+        verdict = _removal(request, facts, released=released, prevented=prevented)
+    else:
+        verdict = _enrollment(request, facts, allowed=released or not never_sent)
+    if verdict.send and latest and latest.attempt >= facts.max_attempts and not released:
+        past = ", ".join(facts.history.get(request.request_key, ())) or "no clear answer"
+        return Verdict(State.HELD, "attempts", f"sent {latest.attempt} times and never there: {past}")
+    if verdict.send and not facts.paused.isdisjoint(_scopes(request, facts)):
+        return Verdict(State.DEFERRED, "paused", "an operator paused it")
+    return _as_approved(request, facts) or verdict if verdict.send else verdict
+
+
+def _as_approved(request: Request, facts: Facts) -> Verdict | None:
+    """Return why a request that is ready is not sent by this push, which was asked for a part only; None: it is."""
+    if facts.only not in {None, request.request_key}:
+        return Verdict(State.DEFERRED, "unchosen", "only another request was to be sent")
+    if facts.approved is None:
+        return None
+    planned = facts.approved.get(short(request.request_key))
+    if planned is None:
+        return Verdict(State.DEFERRED, "unplanned", "it is not in the plan that was approved")
+    if planned != short(request.content_key):
+        return Verdict(State.HELD, "replanned", "its row changed after the plan that was approved")
+    return None
+
+
+def short(text: str) -> str:
+    """Return a hash of a key or a content by which a plan knows it."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:12]
+
+
+def _scopes(request: Request, facts: Facts) -> set[str]:
+    account, _, sequence = facts.known.pair(request)
+    return {"*", f"account {account}", f"sequence {sequence}"}
 
 
 def _enrollment(request: Request, facts: Facts, *, allowed: bool) -> Verdict:
     there = facts.known.of(request)
-    active = [e for e in there if e.active]
-    if active:
+    if active := [e for e in there if e.active]:
         return Verdict(State.SKIPPED_ACTIVE, "active", "the contact is active in this sequence", active[0].id)
-    unclear = [e for e in there if not e.over]
-    if unclear and not allowed:
+    if allowed:
+        return Verdict(State.CLAIMED, send=True)
+    if unclear := [e for e in there if not e.over]:
         detail = f"the contact's enrollment has the status {unclear[0].status}, which may mean that it goes on"
         return Verdict(State.HELD, "unclear_status", detail, unclear[0].id)
-    if request.request_key in facts.repeated and not allowed:
+    if request.request_key in facts.repeated:
         return Verdict(State.HELD, "repeat", "another request enrolled this contact in this sequence a short time ago")
+    if later := [e for e in there if _is_later(facts.origins.get(e.id), State.REMOVED, request)]:
+        return Verdict(State.WITHDRAWN, "superseded", "a later request removed the contact", later[0].id)
+    if stranger := facts.stranger(there):
+        when = f" of {stranger.created_at:%Y-%m-%d}" if stranger.created_at else ""
+        detail = f"there is an enrollment{when} that no request accounts for"
+        return Verdict(State.HELD, "unaccounted", detail, stranger.id)
     return Verdict(State.CLAIMED, send=True)
 
 
-def _removal(request: Request, known: Known) -> Verdict:
+def _removal(request: Request, facts: Facts, *, released: bool, prevented: bool) -> Verdict:
+    known = facts.known
     if request.enrollment_id:
         target = known.get(request.enrollment_id)
         if target is None and request.account_id is None:
             return Verdict(State.INVALID, "invalid", "account_id is missing, and no account has this enrollment")
         if target and request.account_id and target.account_id != request.account_id:
             return Verdict(State.INVALID, "invalid", "the enrollment belongs to another account")
-        return _of_one(target, request.enrollment_id)
+        return _of_one(target, request.enrollment_id, request, facts, released=released)
     there = known.of(request)
     active = [e for e in there if e.active]
     if not active and request.account_id not in known.whole:
@@ -72,16 +155,46 @@ def _removal(request: Request, known: Known) -> Verdict:
         return Verdict(State.DEFERRED, "moving", detail)
     if len(active) > 1:
         detail = f"{len(active)} active enrollments of this contact in this sequence: name the enrollment_id"
-        return Verdict(State.HELD, "ambiguous", detail)
+        return Verdict(State.HELD, "several", detail)
+    if prevented and not active:
+        return Verdict(State.REMOVED, "prevented", "the enrollment that was asked for before it was not sent")
     if not there:
         return Verdict(State.REFUSED, "not_found", "the contact was never in this sequence")
     # the one that may still send messages, else the one that is removed already, else whatever there is
     best = min(there, key=lambda e: (not e.active, e.over, e.status != "removed", e.gone, e.id))
-    return _of_one(best, best.id)
+    return _of_one(best, best.id, request, facts, released=released)
 
 
-def _of_one(target: Enrollment | None, enrollment_id: str) -> Verdict:
+def _of_one(
+    target: Enrollment | None, enrollment_id: str, request: Request, facts: Facts, *, released: bool
+) -> Verdict:
+    maker = facts.origins.get(enrollment_id)
+    if target and target.gone and maker and target.account_id not in facts.known.whole:
+        return Verdict(State.DEFERRED, "moving", "the list did not hold still, and an enrollment of ours seems gone")
     if target and (target.gone or target.status == "removed"):
         code = "gone" if target.gone else "already_removed"
         return Verdict(State.REMOVED, code, "there was nothing left to remove", enrollment_id)
+    if target and target.active and not released:
+        if request.latest and request.latest.state == State.REMOVED:
+            detail = "it was carried out, and the contact is active in this sequence again"
+            return Verdict(State.HELD, "active_again", detail, enrollment_id)
+        if _is_later(maker, State.ENROLLED, request):
+            detail = "a request with a later requested_at enrolled the contact"
+            return Verdict(State.HELD, "older", detail, enrollment_id)
+        past = [e for e in facts.known.of_pair(target) if e.status == "removed" and e.id not in facts.origins]
+        if facts.doubtful and any(e.created_at is None or e.created_at <= facts.doubtful for e in past):
+            detail = "the ledger lost events, and the contact was removed once: it may have been this request"
+            return Verdict(State.HELD, "unaccounted", detail, enrollment_id)
     return Verdict(State.CLAIMED, enrollment_id=enrollment_id, send=True)
+
+
+def _is_later(origin: Origin | None, state: State, request: Request) -> bool:
+    """Return whether another request in this state was asked for later than this one."""
+    if origin is None or origin.state != state or origin.request_key == request.request_key:
+        return False
+    return is_after(origin.requested_at, request.requested_at)
+
+
+def is_after(one: str | None, other: str | None) -> bool:
+    """Return whether one `requested_at` is later than another, where both are moments."""
+    return bool(one and other and one[10:11] == other[10:11] == "T" and one > other)

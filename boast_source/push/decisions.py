@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 from boast_source.errors import ConfigurationError
 from boast_source.listing.scratch import Scratch
@@ -11,52 +12,102 @@ from boast_source.push.model import RULES, Decision, State, Verdict
 from boast_source.push.settle import RETRIED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from boast_source.push.ledger import Event, Ledger
 
+T = TypeVar("T")
+
 _RELEASED = Verdict(State.RELEASED, "released", "a person released it: the next push sends it")
 _RETRIED = Verdict(State.RELEASED, RETRIED, "a person says that it did not happen: the next push sends it again")
+_ACCEPTED = Verdict(State.ENROLLED, "accepted", "a person accepted that the contact is enrolled more than once")
 _DROPPED = Verdict(State.DROPPED, "dropped", "a person dropped it")
 
 
-def listed(ledger: Ledger, states: Sequence[str]) -> list[Event]:
-    """Return the newest event of each request in one of these states; default: those that wait for an operator."""
-    wanted = tuple(states) or model.states(lambda rule: rule.attention)
-    return sorted(_newest(ledger, states=wanted), key=lambda e: (e.state, e.request_key))
+@dataclass(frozen=True)
+class Choice:
+    """Which requests: these keys, or all that are like this; with neither, those that wait for an operator.
 
-
-def decide_on(ledger: Ledger, decision: str, keys: Sequence[str], run_id: str) -> list[Event]:
-    """Record the decision for each of these keys, or for none when one of them cannot be decided on.
-
-    Raises ConfigurationError that names it.
+    `states`: how they stand; `reasons`: their error codes; `sequences`: ids; `before`: in their state since before it.
     """
-    found = {event.request_key: event for event in _newest(ledger, keys=keys)}
-    for key in keys:
-        if key not in found:
-            raise ConfigurationError(f"There is no request {key}", hint="`boast requests list` shows those that wait.")
-        if Decision(decision) not in model.rule(found[key]).decisions:
-            decidable = [state for state, rule in RULES.items() if Decision(decision) in rule.decisions]
+
+    keys: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    sequences: tuple[str, ...] = ()
+    before: datetime | None = None
+
+    @property
+    def filters(self) -> bool:
+        return bool(self.states or self.reasons or self.sequences or self.before)
+
+    def has(self, event: Event) -> bool:
+        """Whether a request with this newest event is like this."""
+        since = event.recorded_at
+        return (
+            (not self.reasons or event.error_code in self.reasons)
+            and (not self.sequences or event.sequence_id in self.sequences)
+            and (self.before is None or (since is not None and since < self.before))
+        )
+
+
+def listed(ledger: Ledger, choice: Choice) -> list[Event]:
+    """Return the newest event of each request that is chosen, by state and key."""
+    wanted = choice.states or model.states(lambda rule: rule.attention)
+    events = _read(ledger, lambda scratch: requests.with_states(scratch, wanted))
+    return sorted(filter(choice.has, events), key=lambda e: (e.state, e.request_key))
+
+
+def chosen(ledger: Ledger, decision: str, choice: Choice) -> list[Event]:
+    """Return the newest event of each request to decide on.
+
+    Raises ConfigurationError that names a key which there is not, or about which there is nothing to decide.
+    """
+    decidable = [state for state, rule in RULES.items() if Decision(decision) in rule.decisions]
+    if not choice.keys:
+        states = [state for state in decidable if not choice.states or state in choice.states]
+        found = listed(ledger, replace(choice, states=tuple(states))) if states else []
+        if not found:
             raise ConfigurationError(
-                f"The request {key} is {model.standing(found[key])}: there is nothing to {decision}",
+                f"There is no such request to {decision}", hint="`boast requests list` shows those that wait."
+            )
+        return found
+    by_key = _read(ledger, lambda scratch: requests.with_keys(scratch, choice.keys))
+    for key in choice.keys:
+        if key not in by_key:
+            raise ConfigurationError(f"There is no request {key}", hint="`boast requests list` shows those that wait.")
+        if Decision(decision) not in model.rule(by_key[key]).decisions:
+            raise ConfigurationError(
+                f"The request {key} is {model.standing(by_key[key])}: there is nothing to {decision}",
                 hint=f"This can be said of requests that are {', '.join(decidable)}.",
             )
-    each = [found[key] for key in dict.fromkeys(keys)]
-    events = [requests.orphan(event).followed(_verdict(decision, event), run_id).event for event in each]
-    ledger.append(events)
-    return events
+    return list({by_key[key].request_key: by_key[key] for key in choice.keys}.values())
+
+
+def decide_on(
+    ledger: Ledger, decision: str, events: Sequence[Event], run_id: str, *, note: str | None = None
+) -> list[Event]:
+    """Record the decision about these requests (their newest events), or about none; return the new events."""
+    decided = [_decided(event, _verdict(decision, event), run_id, note) for event in events]
+    ledger.append(decided)
+    return decided
+
+
+def _decided(event: Event, verdict: Verdict, run_id: str, note: str | None) -> Event:
+    return requests.orphan(event).followed(verdict, run_id, note=note).event
 
 
 def _verdict(decision: str, event: Event) -> Verdict:
     if decision == Decision.DROP:
-        return _DROPPED
+        return _ACCEPTED if model.standing(event) == State.DUPLICATE else _DROPPED
     return _RETRIED if event.state in {State.UNKNOWN, State.CLAIMED} else _RELEASED
 
 
-def _newest(ledger: Ledger, *, states: Sequence[str] = (), keys: Sequence[str] = ()) -> list[Event]:
+def _read(ledger: Ledger, question: Callable[[Scratch], T]) -> T:
     scratch = Scratch()
     try:
         requests.read_ledger(scratch, ledger.newest(whole=True))
-        return requests.newest_of(scratch, states, keys)
+        return question(scratch)
     finally:
         scratch.close()

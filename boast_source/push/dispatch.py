@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from boast_source import signals
 from boast_source.push import gate
+from boast_source.push.decide import Origin
 from boast_source.push.model import State, Verdict
 from boast_source.push.snapshot import enrollment_of
 
@@ -72,7 +73,7 @@ def dispatch(context: Context, lanes: Sequence[Lane], facts: Facts) -> Sent:
                 claims = _claims(context, flight)
                 began = time.monotonic()
                 events, flight.events = flight.events, []
-                context.ledger.append(events)
+                context.record(events)
                 for lane, request, verdict in claims:
                     sending = pool.submit(_send, context, flight, request, verdict, began)
                     flight.flying[sending] = (lane, request)
@@ -95,7 +96,7 @@ def _claims(context: Context, flight: _Flight) -> list[tuple[Lane, Request, Verd
         lane = flight.waiting.popleft()
         while step := lane.next(flight.facts):
             request, verdict = step
-            if verdict.send and _may_send(context, flight):
+            if verdict.send and _may_send(context, flight, request):
                 there = [e.id for e in flight.facts.known.of(request)] if request.action == "enroll" else None
                 before = None if there is None else json.dumps(there)
                 claims.append((lane, _noted(context, flight, request, verdict, claims=1, before=before), verdict))
@@ -120,28 +121,31 @@ def _noted(
     return request
 
 
-def _may_send(context: Context, flight: _Flight) -> bool:
-    limit = context.options.limit
-    return context.result.stopped is None and (limit is None or flight.sent.attempts < limit)
+def _may_send(context: Context, flight: _Flight, request: Request) -> bool:
+    limit, result = context.options.limit, context.result
+    stopped = result.stopped is not None or request.account_id in result.blocked
+    return not stopped and (limit is None or flight.sent.attempts < limit)
 
 
 def _send(context: Context, flight: _Flight, request: Request, verdict: Verdict, began: float) -> Outcome:
     """Send one request, in a thread of the pool; a claim that waited too long is not sent."""
-    result = context.result
-    if result.stopped is not None:
+    result, facts = context.result, flight.facts
+    account = request.account_id or ""
+    if result.stopped is not None or account in result.blocked:
         return gate.STOPPED
     within = context.claim_seconds - (time.monotonic() - began)
-    account = request.account_id or ""
     if request.action == "remove":
         key = verdict.enrollment_id or ""
-        listed = flight.facts.known.get(key) is not None
-        outcome = gate.remove(context.client, account, key, listed=listed, within=within)
+        listed, ours = facts.known.get(key) is not None, key in facts.origins
+        outcome = gate.remove(context.client, account, key, listed=listed, ours=ours, within=within)
     else:
         contact, sequence = request.contact_id or "", request.sequence_id or ""
         outcome = gate.enroll(context.client, account, contact, sequence, within=within)
     if outcome.stop and not flight.asked_to_stop.is_set():
         result.stopped = result.stopped or outcome.stop  # at once: the others look before they send
         flight.sent.reachable = False
+    if outcome.blocks:
+        result.blocked.setdefault(account, outcome.blocks)
     return outcome
 
 
@@ -151,18 +155,22 @@ def _landed(context: Context, flight: _Flight, future: Future[Outcome]) -> None:
         outcome = future.result()
     except CancelledError:
         outcome = gate.STOPPED
-    state = outcome.verdict.state
-    request = _noted(context, flight, request, outcome.verdict)
+    state, facts = outcome.verdict.state, flight.facts
+    request = _noted(context, flight, request, outcome.verdict, claims=-1 if state == State.DEFERRED else 0)
     context.result.count(request, state)
-    lane.ended(request, state)
+    lane.ended(request, state, facts.known)
     if outcome.record:
-        account = request.account_id or ""
+        account, enrollment = request.account_id or "", enrollment_of(request.account_id or "", outcome.record)
         flight.sent.answers.setdefault(account, []).append(outcome.record)
-        flight.facts.known.learn(enrollment_of(account, outcome.record))
+        facts.known.learn(enrollment)
+        facts.origins[enrollment.id] = Origin(request.request_key, state, request.requested_at)
     if state == State.UNKNOWN:
         flight.sent.unknown.append(request)
     flight.refusals = flight.refusals + 1 if state == State.REFUSED else 0
-    flight.unknowns = flight.unknowns + 1 if state == State.UNKNOWN else 0
+    if state != State.UNKNOWN:
+        flight.unknowns = 0
+    elif request.event.attempt == 1:  # what was unknown before says nothing about tonight
+        flight.unknowns += 1
     if lane.requests:
         flight.waiting.appendleft(lane)
 

@@ -12,6 +12,7 @@ from boast_source.push.model import State, Verdict
 if TYPE_CHECKING:
     from boast_source.api import BoastClient
 
+FORBIDDEN = 403
 log = logging.getLogger("boast_source.push")
 
 
@@ -19,12 +20,14 @@ log = logging.getLogger("boast_source.push")
 class Outcome:
     """What became of a sending: enrolled, removed, refused, unknown or deferred. `record`: what the API answered with.
 
-    `stop` says why nothing more should be sent: the token is not accepted, or the API cannot be reached.
+    `stop` says why nothing more should be sent: the token is not accepted, or the API cannot be reached; `blocks`: why
+    nothing more should be sent to this account.
     """
 
     verdict: Verdict
     record: dict[str, Any] | None = None
     stop: str | None = None
+    blocks: str | None = None
 
 
 STOPPED = Outcome(Verdict(State.DEFERRED, "stopped", "the sending was stopped before it"))
@@ -43,9 +46,11 @@ def enroll(client: BoastClient, account_id: str, contact_id: str, sequence_id: s
     return Outcome(Verdict(State.ENROLLED, enrollment_id=str(record["id"]).lower()), dict(record))
 
 
-def remove(client: BoastClient, account_id: str, enrollment_id: str, *, listed: bool, within: float) -> Outcome:
+def remove(
+    client: BoastClient, account_id: str, enrollment_id: str, *, listed: bool, ours: bool, within: float
+) -> Outcome:
     """DELETE. A refusal is checked by reading back: an earlier attempt may have worked, and one that was `listed`
-    may be gone.
+    may be gone. That one of `ours` is gone, one answer does not prove.
     """
     try:
         record = client.remove_sequence_enrollment(account_id, enrollment_id, within=within)
@@ -53,19 +58,25 @@ def remove(client: BoastClient, account_id: str, enrollment_id: str, *, listed: 
         failed = _failed(error)
         if failed.verdict.state != State.REFUSED:
             return failed
-        return removed_already(client, account_id, enrollment_id, listed=listed) or failed
+        return _removed_already(client, account_id, enrollment_id, listed=listed, ours=ours) or failed
     except Exception as error:  # noqa: BLE001 -- whatever it was, the request may be out
         return _broken(error)
     return _removed(dict(record))
 
 
-def removed_already(client: BoastClient, account_id: str, enrollment_id: str, *, listed: bool) -> Outcome | None:
-    """What reading back shows: `removed`, also of a `listed` one that the API has no more; None when it does not."""
+def _removed_already(
+    client: BoastClient, account_id: str, enrollment_id: str, *, listed: bool, ours: bool
+) -> Outcome | None:
+    """Return what reading back shows: `removed`, also of a `listed` one that the API no longer has; None: nothing."""
     try:
         record = dict(client.sequence_enrollment(account_id, enrollment_id))
     except NotFoundError as error:
-        gone = Verdict(State.REMOVED, "gone", "the API no longer has it", enrollment_id, error.status)
-        return Outcome(gone) if listed and error.code else None
+        if not error.code or not (listed or ours):
+            return None
+        if ours:
+            detail = "the API says that it is not there, though it made it"
+            return Outcome(Verdict(State.UNKNOWN, "gone", detail, enrollment_id, error.status))
+        return Outcome(Verdict(State.REMOVED, "gone", "the API no longer has it", enrollment_id, error.status))
     except ApiError:
         return None
     return _removed(record) if record.get("status") == "removed" else None
@@ -82,14 +93,14 @@ def _removed(record: dict[str, Any]) -> Outcome:
 def _failed(error: ApiError) -> Outcome:
     def outcome(state: State, stop: str | None = None) -> Outcome:
         verdict = Verdict(state, error.code, error.detail or error.message, http_status=error.status)
-        return Outcome(verdict, stop=stop)
+        return Outcome(verdict, stop=stop, blocks=str(error) if error.status == FORBIDDEN else None)
 
     if error.may_have_acted:
         return outcome(State.UNKNOWN)
     if isinstance(error, AuthenticationError):
         return outcome(State.DEFERRED, str(error))
     if isinstance(error, ForbiddenError):
-        return outcome(State.REFUSED, str(error))
+        return outcome(State.DEFERRED)
     if error.status is not None and 400 <= error.status < 500 and error.status != 429:
         return outcome(State.REFUSED)
     return outcome(State.DEFERRED, str(error))

@@ -1,12 +1,15 @@
-"""Lanes: the requests of one contact, in the order in which they were asked for; one of them at a time is sent."""
+"""Lanes: the requests of one contact, in the order in which they were asked for; one of them at a time is sent.
+
+Per contact and sequence the last word counts: an enrollment that a later row takes back is not sent at all.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from boast_source.push.decide import Facts, decide
+from boast_source.push.decide import Facts, Origin, decide
 from boast_source.push.model import State, Verdict
 from boast_source.push.snapshot import Enrollment
 
@@ -16,51 +19,79 @@ if TYPE_CHECKING:
     from boast_source.push.requests import Request
     from boast_source.push.snapshot import Known
 
+    Pair = tuple[str | None, ...]
+
 _FOLLOWS = Verdict(State.DEFERRED, "blocked", "an open request of the same contact comes first")
+_SUPERSEDED = Verdict(State.WITHDRAWN, "superseded", "a later row asks for its removal")
+_DOUBTED = Verdict(State.DEFERRED, "blocked", "a removal that waits for an operator comes after it")
 _SAID_ANYWAY = {State.HELD, State.INVALID}  # an open request before it changes nothing about it
+_CARRIED_OUT = {State.ENROLLED, State.REMOVED, State.REFUSED}
 
 
 @dataclass
 class Lane:
-    """The requests of one contact, in order. `blocked`: one before them has no clear end."""
+    """The requests of one contact, in order. `blocked`: one before them has no clear end. `said`: the content key of
+    the last word carried out per sequence; `prevented`: sequences in which an enrollment was superseded.
+    """
 
     requests: deque[Request] = field(default_factory=deque)
     blocked: bool = False
-    done: set[str] = field(default_factory=set)
+    said: dict[Pair, str | None] = field(default_factory=dict)
+    prevented: set[Pair] = field(default_factory=set)
+
+    @property
+    def again(self) -> bool:
+        """Whether its first request was tried before: new ones come first."""
+        latest = self.requests[0].latest if self.requests else None
+        return latest is not None and (latest.attempt > 0 or latest.state == State.DEFERRED)
 
     def next(self, facts: Facts) -> tuple[Request, Verdict] | None:
         """Take the next request and decide on it; nothing is sent behind one without a clear end."""
         if not self.requests:
             return None
         request = self.requests.popleft()
-        verdict = decide(request, facts, self.done)
+        pair = facts.known.pair(request)
+        verdict = decide(request, facts, before=self.said.get(pair), prevented=pair in self.prevented)
         if self.blocked and verdict.state not in _SAID_ANYWAY:
             return request, _FOLLOWS
-        self.blocked = self.blocked or verdict.state == State.DEFERRED
+        if verdict.send and request.action == "enroll" and (later := self._removals(pair, facts)):
+            if any(one.conflict or (one.latest and one.latest.state == State.HELD) for one in later):
+                return request, _DOUBTED
+            verdict = _SUPERSEDED
+            self.said[pair] = None
+            self.prevented.add(pair)
+        self.blocked = self.blocked or (verdict.state == State.DEFERRED and verdict.code != "paused")
         return request, verdict
 
-    def ended(self, request: Request, state: State) -> None:
+    def ended(self, request: Request, state: State, known: Known) -> None:
         """Go on after a request was sent (or not, after all)."""
-        if state in {State.ENROLLED, State.REMOVED, State.REFUSED}:
-            self.done.add(request.content_key)
+        if state in _CARRIED_OUT:
+            self.said[known.pair(request)] = request.content_key
         else:
             self.blocked = True
 
+    def _removals(self, pair: Pair, facts: Facts) -> list[Request]:
+        """Return the later requests that remove the same contact from the same sequence."""
+        later = (one for one in self.requests if one.action == "remove" and not one.fault)
+        return [one for one in later if facts.known.pair(one) == pair]
+
 
 def lanes_of(ready: Iterable[Request], open_: Iterable[Request], known: Known) -> list[Lane]:
-    """Return the lanes of these requests, those blocked whose contact has an open one."""
+    """Return the lanes of these requests, new ones before those that were tried before. Those whose contact has an open
+    request are blocked.
+    """
     lanes: dict[str, Lane] = {}
     for request in ready:
         lanes.setdefault(_lane(request, known), Lane()).requests.append(request)
     for request in open_:
         if lane := lanes.get(_lane(request.as_claimed(), known)):  # whatever its row says by now
             lane.blocked = True
-    return list(lanes.values())
+    return sorted(lanes.values(), key=lambda lane: lane.again)
 
 
 def plan(lanes: Sequence[Lane], facts: Facts) -> list[tuple[Request, Verdict]]:
     """Return what would become of each request if every sending went well; change nothing."""
-    facts = Facts(facts.known.copy(), facts.repeated)
+    facts = replace(facts, known=facts.known.copy(), origins=dict(facts.origins))
     planned: list[tuple[Request, Verdict]] = []
     for lane in lanes:
         trial = Lane(deque(lane.requests), lane.blocked)
@@ -68,8 +99,11 @@ def plan(lanes: Sequence[Lane], facts: Facts) -> list[tuple[Request, Verdict]]:
             request, verdict = step
             planned.append(step)
             if verdict.send:
-                facts.known.learn(_imagined(request, verdict, facts.known))
-                trial.done.add(request.content_key)
+                made = _imagined(request, verdict, facts.known)
+                state = State.REMOVED if request.action == "remove" else State.ENROLLED
+                facts.known.learn(made)
+                facts.origins[made.id] = Origin(request.request_key, state, request.requested_at)
+                trial.ended(request, state, facts.known)
     return planned
 
 

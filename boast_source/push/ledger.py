@@ -2,7 +2,8 @@
 
 The newest event of a request is the one with the highest `event`, so that no clock decides; times are the warehouse's.
 An event carries on what is known about its request, so the newest tells all. `known_enrollment_ids` (a JSON array)
-are the enrollments of that contact and sequence that were there before the request was claimed.
+are the enrollments of that contact and sequence that were there before the request was claimed. What an operator
+controls (a pause, an accepted loss) stands in it too, see controls.py.
 
 On Postgres a unique index on (`request_key`, `event`) lets only one of two senders claim a request; a DuckDB file has
 one writer anyway. The queries are in ledger.sql.
@@ -10,12 +11,14 @@ one writer anyway. The queries are in ledger.sql.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from boast_source import warehouse
 from boast_source.push import model
+from boast_source.push.model import Control, State
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
 from boast_source.warehouse.arrow import quote
 from boast_source.warehouse.dialect import translated
@@ -36,8 +39,10 @@ _SQL = queries(__package__, "ledger.sql")
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a request. `event` counts from 1 within it, `attempt` its claims; `recorded_at` is set when
-    it is read back.
+    """What happened to a request. `event` counts from 1 within it; `attempt`: how often it was sent, or may have been.
+
+    `requested_at`: the order that its row gave it, a moment in UTC or whatever it is. `note`: an operator's words.
+    `recorded_at` is set when it is read back.
     """
 
     request_key: str
@@ -55,10 +60,29 @@ class Event:
     http_status: int | None = None
     error_code: str | None = None
     error_detail: str | None = None
+    requested_at: str | None = None
+    note: str | None = None
     recorded_at: datetime | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(Event))
+TYPES = dict.fromkeys(COLUMNS, "text") | dict.fromkeys(("event", "attempt", "http_status"), "bigint")
+TYPES["recorded_at"] = "timestamptz"
+# what a query reads of a table that is not there
+_EMPTY = {
+    SEQUENCE_ENROLLMENTS.name: {
+        **dict.fromkeys(("id", "account_id", "contact_id", "sequence_id", "status"), "text"),
+        **dict.fromkeys(("created_at", "missing_since"), "timestamptz"),
+    },
+    "runs": {"run_id": "text", "sent": "bigint"},
+}
+_VALUES = {
+    "columns": ", ".join(f"{column} {kind}" for column, kind in TYPES.items()),
+    "events": ", ".join(f"l.{column}" for column in COLUMNS),
+    "final": model.in_sql(lambda rule: rule.final),
+    "attention": model.in_sql(lambda rule: rule.attention),
+    "controls": ", ".join(f"'{control.value}'" for control in Control),
+}
 
 
 class Ledger:
@@ -69,20 +93,17 @@ class Ledger:
         self.name = client.make_qualified_table_name(TABLE)
 
     def exists(self) -> bool:
-        return bool(warehouse.columns_in(self.client, self.name))
-
-    def is_lost(self) -> bool:
-        """Return whether requests were sent before, and yet no event is there."""
-        if self._value("count") or not warehouse.columns_in(self.client, self._plain("runs")):
-            return False
-        return bool(self._value("sent_in_runs"))
+        return bool(self._columns(TABLE))
 
     def create(self) -> None:
-        """Make the table if it is not there."""
+        """Make the table, or the columns that an older version did not have."""
         with warehouse.migrating(self.client):
             if not self.client.has_dataset():
                 self.client.create_dataset()
-            self.client.execute_sql(self._sql("create"))
+            itself = {TABLE: self._quoted(TABLE)}
+            self.client.execute_sql(self._sql("create", **itself))
+            for column in sorted(TYPES.keys() - self._columns(TABLE)):
+                self.client.execute_sql(self._sql("add_column", column=f"{column} {TYPES[column]}", **itself))
             if warehouse.is_postgres(self.client):
                 index = self.client.escape_column_name(f"{TABLE}_once")
                 self.client.execute_sql(
@@ -91,10 +112,7 @@ class Ledger:
 
     def now(self) -> datetime:
         """Return the warehouse's clock."""
-        moment = self._value("now", clock=self._clock())
-        if isinstance(moment, str):  # SQLite has no times, only texts of them
-            moment = datetime.fromisoformat(moment)
-        return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)  # type: ignore[no-any-return]
+        return _moment(self._value("now", clock=self._clock()))
 
     def append(self, events: Sequence[Event]) -> None:
         """Write all of them or none; they are durable when it returns."""
@@ -113,7 +131,7 @@ class Ledger:
 
     def newest(self, *, whole: bool = False) -> Iterator[pa.Table]:
         """Return the newest event of each request, in batches; of what is over only the keys unless `whole`."""
-        sql = self._sql("newest", whole="1 = 1" if whole else "1 = 0", final=model.in_sql(lambda rule: rule.final))
+        sql = self._sql("newest", whole="1 = 1" if whole else "1 = 0")
         yield from warehouse.batches(self.client, sql, COLUMNS)
 
     def sent_since(self, moment: datetime) -> Iterator[pa.Table]:
@@ -121,32 +139,92 @@ class Ledger:
         sql = self._sql("sent_since", moment=moment.isoformat())
         yield from warehouse.batches(self.client, sql, ("content_key", "request_key"))
 
-    def active_twice(self, moment: datetime) -> list[Event]:
-        """Return the requests that enrolled, since the moment, somebody who was active already, as this run lists."""
-        columns = ", ".join(f"l.{column}" for column in COLUMNS)
-        with warehouse.explained():
-            rows = self.client.execute_sql(self._sql("active_twice", moment=moment.isoformat(), columns=columns))
-        return [Event(*row) for row in rows or ()]
+    def active_twice(self, moment: datetime, seconds: float) -> list[Event]:
+        """Return the requests that were sent since the moment and whose contact is active twice, as this run lists."""
+        sql = self._sql("active_twice", moment=moment.isoformat(), seconds=str(int(seconds) + 1))
+        return [Event(*row) for row in self._rows(sql)]
+
+    def removed_and_active(self) -> list[tuple[Event, bool]]:
+        """Return the removals whose contact is active in that sequence, and whether it is the same enrollment."""
+        return [(Event(*row[:-1]), bool(row[-1])) for row in self._rows(self._sql("removed_and_active"))]
+
+    def attempts(self, most: int) -> dict[str, list[str]]:
+        """Return what each attempt without a clear answer came to, of requests that were sent at least so often."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for key, _, status, code in self._rows(self._sql("attempts", most=str(most))):
+            found[key].append(f"HTTP {status}" if status else code or "no answer")
+        return found
+
+    def waiting(self) -> dict[State, int]:
+        """Return how many requests stand in each state that waits for an operator."""
+        return {State(standing): int(count) for standing, count in self._rows(self._sql("waiting"))}
+
+    def controls(self) -> list[Event]:
+        """Return the newest event of each control."""
+        return [Event(*row) for row in self._rows(self._sql("controls"))]
+
+    def plan(self, key: str) -> str | None:
+        """Return what the control with this key planned. `key`: hexadecimal digits, and what stands before them."""
+        rows = self._rows(self._sql("plan", key=key))
+        return str(rows[0][0]) if rows else None
 
     def accounts(self) -> list[str]:
-        """Return the accounts that it knows."""
-        return [str(account) for (account,) in self.client.execute_sql(self._sql("accounts")) or ()]
+        """Return the accounts that it knows, and those with enrollments."""
+        return sorted({str(account).lower() for (account,) in self._rows(self._sql("accounts"))})
+
+    def sends(self) -> int:
+        """Return how many events it has of requests that were sent."""
+        return int(self._value("sends"))
+
+    def sends_of_runs(self) -> int:
+        """Return how many requests the run records count as sent."""
+        return int(self._value("sends_of_runs"))
+
+    def lost_sends(self) -> int:
+        """Return how many requests the run records count as sent and the ledger does not know."""
+        return int(self._value("lost_sends"))
+
+    def newest_enrollment(self) -> datetime | None:
+        """Return the newest moment of the API's own clock that is known."""
+        moment = self._value("newest_enrollment")
+        return _moment(moment) if moment else None
 
     def _value(self, name: str, **values: str) -> Any:
-        ((value,),) = self.client.execute_sql(self._sql(name, **values)) or ()
+        ((value,),) = self._rows(self._sql(name, **values))
         return value
+
+    def _rows(self, sql: str) -> Sequence[Sequence[Any]]:
+        with warehouse.explained():
+            return self.client.execute_sql(sql) or ()
 
     def _sql(self, name: str, **values: str) -> str:
         """Return a query of ledger.sql in the warehouse's dialect, with the names of the dataset."""
-        tables = {table: self._quoted(table) for table in (TABLE, SEQUENCE_ENROLLMENTS.name, "runs")}
-        return translated(filled(_SQL[name], **tables, **values), self.client.capabilities.sqlglot_dialect)
+        sql = _SQL[name]
+        tables = {table: self._source(table) for table in (TABLE, *_EMPTY) if f"{{{table}}}" in sql}
+        return translated(filled(sql, **(_VALUES | tables | values)), self.client.capabilities.sqlglot_dialect)
+
+    def _source(self, table: str) -> str:
+        """Return a table's name in the dialect that the queries are written in, or what stands for it if it lacks."""
+        name = self._quoted(table)
+        there = self._columns(table)
+        if not there and table in _EMPTY:
+            columns = ", ".join(f"cast(null as {kind}) as {column}" for column, kind in _EMPTY[table].items())
+            return f"(select {columns} where 1 = 0)"
+        lacking = TYPES.keys() - there if there and table == TABLE else ()
+        added = "".join(f", cast(null as {TYPES[column]}) as {column}" for column in sorted(lacking))
+        return f"(select *{added} from {name})" if added else name
 
     def _quoted(self, table: str) -> str:
-        """Return a table's name in the dialect that the queries are written in."""
         return ".".join(map(quote, self.client.make_qualified_table_name_path(table, quote=False)))
 
-    def _plain(self, table: str) -> str:
-        return self.client.make_qualified_table_name(table)
+    def _columns(self, table: str) -> set[str]:
+        return {c.lower() for c in warehouse.columns_in(self.client, self.client.make_qualified_table_name(table))}
 
     def _clock(self) -> str:
         return "clock_timestamp()" if warehouse.is_postgres(self.client) else "current_timestamp"
+
+
+def _moment(value: Any) -> datetime:
+    """Return a moment with its zone; SQLite has no times, only texts of them."""
+    moment: datetime = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

@@ -1,10 +1,9 @@
 -- create --
--- One row per event of a request. Columns are only ever added: a ledger of an older version goes on.
-create table if not exists {push_ledger} (
-    request_key text, content_key text, run_id text, event bigint, attempt bigint, account_id text, action text,
-    contact_id text, sequence_id text, enrollment_id text, known_enrollment_ids text, state text,
-    http_status bigint, error_code text, error_detail text, recorded_at timestamptz
-)
+-- One row per event. Columns are only ever added: a ledger of an older version goes on (see `add_column`).
+create table if not exists {push_ledger} ({columns})
+
+-- add_column --
+alter table {push_ledger} add column {column}
 
 -- newest --
 -- The newest event of each request. Of what is over and was sent at most once only what tells its row apart, since a
@@ -12,6 +11,7 @@ create table if not exists {push_ledger} (
 with last_events as (
     select request_key as of_key, max(event) as newest
     from {push_ledger}
+    where state not in ({controls})
     group by request_key
 ),
 
@@ -19,7 +19,7 @@ events as (
     select
         l.*,
         case
-            when {whole} or l.state not in ({final}) or l.attempt > 1 then 1
+            when {whole} or l.state not in ({final}) or l.attempt > 1 or l.error_code = 'duplicate' then 1
             when l.attempt > 0 and l.state in ('withdrawn', 'dropped') then 1
             else 0
         end as is_whole
@@ -41,8 +41,10 @@ select
     case when is_whole = 1 then known_enrollment_ids end as known_enrollment_ids,
     state,
     case when is_whole = 1 then http_status end as http_status,
-    case when is_whole = 1 then error_code end as error_code,
+    error_code,
     case when is_whole = 1 then error_detail end as error_detail,
+    requested_at,
+    case when is_whole = 1 then note end as note,
     recorded_at
 from events
 
@@ -53,15 +55,17 @@ from {push_ledger}
 where attempt > 0 and state in ('enrolled', 'dropped') and recorded_at >= cast('{moment}' as timestamptz)
 
 -- active_twice --
--- Requests that were sent once, at or after a moment, and enrolled somebody who was active in that sequence already,
--- hidden from the listing; both still go on. The API's own clock says which came first.
+-- Requests that were sent once, at or after a moment, and whose contact is active twice in that sequence: somebody was
+-- enrolled already and hidden from the listing, or a server or proxy made two enrollments of one POST. By the API's own
+-- clock the other was created before, or within the time in which the server may act on one request.
 with last_events as (
     select request_key as of_key, max(event) as newest
     from {push_ledger}
+    where state not in ({controls})
     group by request_key
 )
 
-select distinct {columns}
+select distinct {events}
 from {push_ledger} as l
 inner join last_events as n on l.request_key = n.of_key and l.event = n.newest
 inner join {sequence_enrollments} as mine on lower(mine.id) = l.enrollment_id
@@ -70,28 +74,132 @@ inner join {sequence_enrollments} as other
         other.account_id = mine.account_id
         and other.contact_id = mine.contact_id
         and other.sequence_id = mine.sequence_id
-        and other.created_at < mine.created_at
+        and other.id <> mine.id
+        and other.created_at <= mine.created_at + interval '{seconds}' second
 where
     mine.status = 'active' and mine.missing_since is null
     and other.status = 'active' and other.missing_since is null
     and l.attempt = 1 and l.state = 'enrolled' and l.action = 'enroll'
     and l.recorded_at >= cast('{moment}' as timestamptz)
 
--- accounts --
--- The accounts that it knows.
-select distinct account_id
-from {push_ledger}
-where account_id is not null
-order by 1
+-- removed_and_active --
+-- Removals whose enrollment the API lists as active after all (`is_same` 1), or whose contact is active again in that
+-- sequence with another one.
+with last_events as (
+    select request_key as of_key, max(event) as newest
+    from {push_ledger}
+    where state not in ({controls})
+    group by request_key
+),
 
--- count --
+removals as (
+    select
+        l.*,
+        coalesce(l.account_id, lower(t.account_id)) as of_account,
+        coalesce(l.contact_id, lower(t.contact_id)) as of_contact,
+        coalesce(l.sequence_id, lower(t.sequence_id)) as of_sequence
+    from {push_ledger} as l
+    inner join last_events as n on l.request_key = n.of_key and l.event = n.newest
+    left join {sequence_enrollments} as t on lower(t.id) = l.enrollment_id
+    where l.state = 'removed'
+)
+
+select
+    {events},
+    max(case when lower(e.id) = l.enrollment_id then 1 else 0 end) as is_same
+from removals as l
+inner join {sequence_enrollments} as e
+    on lower(e.account_id) = l.of_account and lower(e.contact_id) = l.of_contact
+    and lower(e.sequence_id) = l.of_sequence
+where e.status = 'active' and e.missing_since is null
+group by {events}
+
+-- attempts --
+-- What became of each attempt without a clear answer, of requests that were sent at least so often.
+select request_key, attempt, http_status, error_code
+from {push_ledger}
+where
+    state = 'unknown'
+    and request_key in (select request_key from {push_ledger} where attempt >= {most})
+order by request_key, event
+
+-- accounts --
+-- The accounts that it knows, and those with enrollments.
+select account_id
+from {push_ledger}
+where account_id is not null and state not in ({controls})
+union
+select account_id
+from {sequence_enrollments}
+where account_id is not null
+
+-- waiting --
+-- How many requests stand in each state that waits for an operator.
+with last_events as (
+    select request_key as of_key, max(event) as newest
+    from {push_ledger}
+    where state not in ({controls})
+    group by request_key
+),
+
+standings as (
+    select
+        case when l.state = 'enrolled' and l.error_code = 'duplicate' then 'duplicate' else l.state end as standing
+    from {push_ledger} as l
+    inner join last_events as n on l.request_key = n.of_key and l.event = n.newest
+)
+
+select standing, count(*)
+from standings
+where standing in ({attention})
+group by standing
+
+-- plan --
+-- What a plan of that key would send.
+select note
+from {push_ledger}
+where state = 'planned' and request_key = '{key}'
+
+-- controls --
+-- The newest event of each control: what is paused, and what was accepted of a ledger that lost events.
+select {events}
+from {push_ledger} as l
+inner join (
+    select request_key as of_key, max(event) as newest
+    from {push_ledger}
+    where state in ({controls}) and state <> 'planned'
+    group by request_key
+) as n on l.request_key = n.of_key and l.event = n.newest
+
+-- sends --
+-- How many requests it knows as sent.
 select count(*)
 from {push_ledger}
+where attempt > 0
 
--- sent_in_runs --
+-- sends_of_runs --
 -- How many requests the run records count as sent.
 select coalesce(sum(sent), 0)
 from {runs}
+
+-- lost_sends --
+-- How many requests the run records count as sent and the ledger does not know, run by run.
+with known as (
+    select run_id, count(*) as sent
+    from {push_ledger}
+    where state in ('enrolled', 'removed')
+    group by run_id
+)
+
+select coalesce(sum(r.sent - coalesce(k.sent, 0)), 0)
+from {runs} as r
+left join known as k on r.run_id = k.run_id
+where r.sent > coalesce(k.sent, 0)
+
+-- newest_enrollment --
+-- The newest moment of the API's own clock that is known.
+select max(created_at)
+from {sequence_enrollments}
 
 -- now --
 -- The warehouse's clock.

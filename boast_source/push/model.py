@@ -54,6 +54,15 @@ class Decision(Word):
     DROP = "drop"
 
 
+class Control(Word):
+    """The states of events that are about no request: what an operator controls (controls.py)."""
+
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    ACCEPTED = "accepted"
+    PLANNED = "planned"
+
+
 @dataclass(frozen=True)
 class Rule:
     """One state. `meaning`: what happened; `next`: what the next push does by itself, in words for people.

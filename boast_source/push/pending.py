@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from typing import TYPE_CHECKING
 
 from boast_source import warehouse
-from boast_source.errors import ConfigurationError
+from boast_source.errors import ConfigurationError, PendingError
 from boast_source.warehouse.dialect import text_type
 
 if TYPE_CHECKING:
@@ -17,12 +19,14 @@ if TYPE_CHECKING:
 
 REQUIRED = ("contact_id", "sequence_id")
 OPTIONAL = ("request_id", "account_id", "action", "enrollment_id", "requested_at")
-COLUMNS = (*REQUIRED, *OPTIONAL)
+PERSON = ("email", "mobile_phone", "sequence_name")  # in place of the ids
+COLUMNS = (*REQUIRED, *OPTIONAL, *PERSON)
 
 _DDL = """create table {name} (
     request_id text, account_id text, contact_id text, sequence_id text,
     action text, enrollment_id text, requested_at timestamp
 )"""
+_PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".\s](?:[^".]*[^".\s])?))\s*(?:\.|$)')
 
 
 def ddl(name: str) -> str:
@@ -31,42 +35,44 @@ def ddl(name: str) -> str:
 
 
 def is_there(client: SqlClient, table: str) -> bool:
-    """Whether there is a table or view of that name; nobody has to push."""
-    with warehouse.explained():
-        return bool(warehouse.columns_in(client, _qualified(client, table)))
-
-
-def _qualified(client: SqlClient, table: str) -> str:
-    parts = [part.strip().strip('"') for part in table.split(".")]
-    if len(parts) == 1:
-        return client.make_qualified_table_name(parts[0])
-    return ".".join(client.escape_column_name(part) for part in parts)
+    """Whether there is a table or view of that name, be it one that cannot be read; nobody has to push."""
+    try:
+        return bool(_find(client, table)[1])
+    except PendingError:
+        return True
 
 
 class Pending:
-    """The table or view `table`: a name in the dataset, or `schema.name`.
+    """The table or view `table`: a name in the dataset, `schema.name` or `catalog.schema.name`, each part quoted if it
+    has dots or capital letters of its own.
 
-    Raises ConfigurationError, with the DDL that would make it right, when it or one of its columns is missing.
+    Raises ConfigurationError, with the DDL that would make it right, when it or one of its columns is missing;
+    PendingError when it is not there or cannot be read.
     """
 
     def __init__(self, client: SqlClient, table: str) -> None:
         self._client = client
-        self._name = _qualified(client, table)
-        with warehouse.explained():
-            self._there = {column.lower(): column for column in warehouse.columns_in(client, self._name)}
+        self._name, columns = _find(client, table)
+        self._there = {column.lower(): column for column in columns}
         if not self._there:
-            raise ConfigurationError(
+            raise PendingError(
                 f"There is no table or view {self._name} with pending enrollments",
                 hint="Make it, or name yours with --pending or sources.boast.push.pending_table. "
                 f"All columns but contact_id and sequence_id may be left out: {ddl(self._name)}",
             )
-        missing = [column for column in REQUIRED if column not in self._there]
+        instead = {"contact_id": PERSON[:2], "sequence_id": PERSON[2:]}
+        missing = [c for c in REQUIRED if c not in self._there and not self._there.keys() & set(instead[c])]
         if missing:
             added = "; ".join(f"alter table {self._name} add column {column} text" for column in missing)
             raise ConfigurationError(f"{self._name} has no column {' and no column '.join(missing)}", hint=f"{added}.")
 
+    @property
+    def by_person(self) -> bool:
+        """Whether rows may name contacts by an address, or sequences by a name."""
+        return bool(self._there.keys() & set(PERSON))
+
     def batches(self) -> Iterator[pa.Table]:
-        """All rows: COLUMNS as text, null where the table has no such column."""
+        """All rows: COLUMNS as text, null where the table has no such column. Raises PendingError."""
         dialect = self._client.capabilities.sqlglot_dialect
         text = text_type(dialect)
         selected = ", ".join(
@@ -75,5 +81,71 @@ class Pending:
             else f"cast(null as {text}) as {c}"
             for c in COLUMNS
         )
-        with warehouse.explained():
+        with _told_as_the_users(self._name):
             yield from warehouse.batches(self._client, f"select {selected} from {self._name}", COLUMNS)
+
+
+def _find(client: SqlClient, table: str) -> tuple[str, list[str]]:
+    """Return the qualified name and the columns (none: it is not there): as SQL reads the name, else as it is written.
+
+    Raises PendingError when it is there and cannot be read.
+    """
+    parts = _parts(table)
+    names = list(dict.fromkeys(_qualified(client, parts, folded=folded) for folded in (True, False)))
+    for name in names:
+        with _told_as_the_users(name):
+            if columns := warehouse.columns_in(client, name):
+                return name, columns
+    for name in names:  # there is none, or only its view's own tables are missing
+        if _is_in_catalog(client, parts):
+            raise _unreadable(name, "a table or column that it reads is missing")
+    return names[0], []
+
+
+def _parts(table: str) -> list[tuple[str, bool]]:
+    """Return the parts of a name, and whether each is quoted. Raises ConfigurationError."""
+    parts, end = [], 0
+    while match := _PART.match(table, end):
+        quoted, plain = match.groups()
+        parts.append((quoted.replace('""', '"'), True) if quoted else (plain, False))
+        end = match.end()
+    if not parts or end < len(table) or table.rstrip().endswith("."):
+        raise ConfigurationError(
+            "The name of the pending table cannot be read",
+            hint='Give name, schema.name or catalog.schema.name, with quotes around a part that has dots: "a.b".',
+        )
+    return parts
+
+
+def _qualified(client: SqlClient, parts: list[tuple[str, bool]], *, folded: bool) -> str:
+    names = [client.escape_column_name(part, casefold=folded and not quoted) for part, quoted in parts]
+    if len(names) == 1:
+        names = [client.fully_qualified_dataset_name(), *names]
+    return ".".join(names)
+
+
+def _is_in_catalog(client: SqlClient, parts: list[tuple[str, bool]]) -> bool:
+    schema = parts[-2][0] if len(parts) > 1 else client.dataset_name
+    sql = "select 1 from information_schema.tables where lower(table_name) = %s and lower(table_schema) = %s"
+    with contextlib.suppress(Exception):  # not every warehouse has such a catalog
+        return bool(client.execute_sql(sql, parts[-1][0].lower(), schema.lower()))
+    return False
+
+
+@contextlib.contextmanager
+def _told_as_the_users(name: str) -> Iterator[None]:
+    """Whatever the warehouse says while it reads the user's view becomes a PendingError, without anybody's data."""
+    try:
+        yield
+    except Exception as error:
+        if not warehouse.is_of_destination(error) or warehouse.is_lost(error):
+            with warehouse.explained():
+                raise
+        raise _unreadable(name, warehouse.explain(error).message) from None
+
+
+def _unreadable(name: str, why: str) -> PendingError:
+    return PendingError(
+        f"Your table or view {name} cannot be read: {why}",
+        hint=f"Run `select * from {name}` in the warehouse to see where, and correct it.",
+    )

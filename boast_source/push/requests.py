@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from boast_source.errors import ConfigurationError
 from boast_source.push import model
-from boast_source.push.ledger import COLUMNS as EVENT_COLUMNS
-from boast_source.push.ledger import Event
+from boast_source.push.decide import Origin
+from boast_source.push.ledger import COLUMNS, TYPES, Event
 from boast_source.warehouse.sql import filled, queries
 
 if TYPE_CHECKING:
@@ -26,16 +27,17 @@ if TYPE_CHECKING:
 
 _SQL = queries(__package__, "requests.sql")
 _UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-_NUMBERS = {"event", "attempt", "http_status"}
-_TYPES = {c: "bigint" if c in _NUMBERS else "timestamptz" if c == "recorded_at" else "varchar" for c in EVENT_COLUMNS}
 _VALUES = {
     "uuid": _UUID,
-    "events": ", ".join(EVENT_COLUMNS),
-    "columns": ", ".join(f"{column} {kind}" for column, kind in _TYPES.items()),
-    "typed": ", ".join(f"cast({c} as {kind}) as {c}" for c, kind in _TYPES.items() if c != "content_key"),
+    "events": ", ".join(COLUMNS),
+    "columns": ", ".join(f"{column} {kind}" for column, kind in TYPES.items()),
+    "typed": ", ".join(f"cast({c} as {kind}) as {c}" for c, kind in TYPES.items() if c != "content_key"),
     "final": model.in_sql(lambda rule: rule.final),
     "open": model.in_sql(lambda rule: rule.open),
 }
+
+_ARROW = {"text": pa.string(), "bigint": pa.int64(), "timestamptz": pa.timestamp("us", "UTC")}
+_SCHEMA = pa.schema([(column, _ARROW[kind]) for column, kind in TYPES.items()])
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,9 @@ class Request:
     """One request: what its row says, what the ledger knows.
 
     `rows`: how many rows of the table have its key; `conflict`: they do not all say the same. `asked` is False for
-    an open request of the ledger that no row asks for any more. `fault`: why it cannot be sent at all.
-    `latest`: the newest event of its key.
+    an open request of the ledger that no row asks for any more. `fault`: why it cannot be sent at all. `requested_at`:
+    its order, a moment in UTC or whatever the row gives. `several`: the ids that its
+    address or name may mean. `latest`: the newest event of its key.
     """
 
     request_key: str
@@ -58,6 +61,8 @@ class Request:
     rows: int = 1
     conflict: bool = False
     asked: bool = True
+    requested_at: str | None = None
+    several: str | None = None
     latest: Event | None = field(default=None, repr=False)
 
     @property
@@ -76,10 +81,13 @@ class Request:
         """Whether nobody knows yet what became of it."""
         return self.latest is not None and self.latest.attempt > 0 and model.rule(self.latest).open
 
-    def followed(self, verdict: Verdict, run_id: str, *, claims: int = 0, before: str | None = None) -> Request:
+    def followed(
+        self, verdict: Verdict, run_id: str, *, claims: int = 0, before: str | None = None, note: str | None = None
+    ) -> Request:
         """Return the request with its next event, `latest`, which carries on what is known about it.
 
-        `claims`: 1 for a claim. `before`: the enrollments known at the claim, a JSON array.
+        `claims`: 1 for a claim, -1 for one that was not sent after all. `before`: the enrollments known at the claim, a
+        JSON array. `note`: an operator's words.
         """
         latest = self.latest
         same = latest if latest and not self.changed else None  # values that are no longer in the row are dropped
@@ -99,16 +107,20 @@ class Request:
             http_status=verdict.http_status,
             error_code=verdict.code,
             error_detail=verdict.detail,
+            requested_at=self.requested_at or (same.requested_at if same else None),
+            note=note,
         )
         return replace(self, latest=event)
 
     def is_news(self, verdict: Verdict) -> bool:
         """Return whether a verdict belongs into the ledger: a deferral is no event, and nothing is said twice."""
-        if verdict.state == model.State.DEFERRED:
-            return False
-        said = (verdict.state, verdict.code, verdict.detail, self.content_key)
         e = self.latest
-        return e is None or (e.state, e.error_code, e.error_detail, e.content_key) != said
+        if e is None or verdict.state == model.State.DEFERRED:
+            return verdict.state != model.State.DEFERRED
+        if self.fault and verdict.state == model.State.HELD:
+            return False  # what was held stays as it was
+        said = (verdict.state, verdict.code, verdict.detail, self.content_key)
+        return (e.state, e.error_code, e.error_detail, e.content_key) != said
 
     def as_claimed(self) -> Request:
         """Return the request as the ledger has it, whatever its row says now."""
@@ -126,6 +138,7 @@ def claimed(event: Event) -> Request:
         event.sequence_id,
         event.enrollment_id,
         asked=False,
+        requested_at=event.requested_at,
         latest=event,
     )
 
@@ -144,16 +157,53 @@ def read_ledger(scratch: Scratch, newest: Iterable[pa.Table]) -> None:
     scratch.stream("newest", newest, _sql("newest_rows"))
 
 
-def make_asked(scratch: Scratch, pending: Iterable[pa.Table], accounts: Iterable[str]) -> None:
+@dataclass(frozen=True)
+class Accounts:
+    """Whose rows a run is about, in lower case. `mine`: those that it lists; `others`: those of other runs, whose rows
+    it leaves alone; with `only_mine` so it does with every account that is not its own.
+    """
+
+    mine: frozenset[str]
+    others: frozenset[str]
+    only_mine: bool
+
+
+def know_people(scratch: Scratch, contacts: Iterable[pa.Table], sequences: Iterable[pa.Table]) -> None:
+    """Keep what contacts and sequences are called, for rows that name them so. Call it before `make_asked`.
+
+    `contacts`: batches of id, account_id, email, mobile_phone; `sequences`: of id, account_id, name.
+    """
+    scratch.execute(_sql("names_table"))
+    scratch.stream("names", contacts, _sql("contact_names"))
+    scratch.stream("names", sequences, _sql("sequence_names"))
+    scratch.execute(_sql("people"))
+
+
+def make_asked(scratch: Scratch, pending: Iterable[pa.Table], accounts: Accounts, *, by_person: bool = False) -> None:
     """Keep the rows that are new, open, or say something else than the ledger. Call `read_ledger` first.
 
-    `pending`: batches of pending.COLUMNS, as text. `accounts`: all that are configured or seen; a row without an
-    account means the only one.
+    `pending`: batches of pending.COLUMNS, as text; `by_person`: rows may name contacts and sequences by
+    what they are called, after `know_people`. A row without an account means the only one there is.
     """
-    scratch.execute("create or replace table accounts (id varchar)")
-    scratch.append("accounts", pa.table({"id": pa.array([account.lower() for account in accounts], pa.string())}))
+    known = sorted(accounts.mine | accounts.others)
+    ids = pa.array(known, pa.string())
+    is_mine = pa.array([account in accounts.mine for account in known], pa.bool_())
+    scratch.execute("create or replace table accounts (id varchar, is_mine boolean)")
+    scratch.append("accounts", pa.table({"id": ids, "is_mine": is_mine}))
     scratch.execute(_sql("asked_table"))
-    scratch.stream("asked", pending, _sql("asked_rows"))
+    scratch.execute(_sql("spellings"))
+    resolved = _sql("by_person" if by_person else "by_id")
+    rows = _sql("asked_rows", only_mine=str(accounts.only_mine).lower(), resolved=resolved)
+    scratch.stream("asked", pending, rows)
+
+
+def look_again(scratch: Scratch, events: Sequence[Event]) -> None:
+    """Keep these as the newest events, and none of their rows as done. Call it before `make_asked`."""
+    if events:
+        rows = {name: [getattr(event, name) for event in events] for name in COLUMNS}
+        scratch.execute(_sql("forget"), {"keys": rows["request_key"]})
+        scratch.append("newest", pa.table(rows, schema=_SCHEMA))
+        scratch.execute("update newest set canonical_key = canonical(request_key) where canonical_key is null")
 
 
 def select(scratch: Scratch) -> list[Request]:
@@ -175,19 +225,49 @@ def open_events(scratch: Scratch) -> list[Event]:
     return _events(scratch, "open")
 
 
+def invalid_unasked(scratch: Scratch) -> list[Event]:
+    """Return the newest events of requests that could not be sent, and that no row asks for any more."""
+    return _events(scratch, "invalid_unasked")
+
+
+def duplicates(scratch: Scratch) -> list[Event]:
+    """Return the newest events of requests whose contact was found enrolled more than once."""
+    return _events(scratch, "duplicates")
+
+
 def given_up(scratch: Scratch, since: datetime) -> list[Event]:
     """Return the requests that may have made a second enrollment: sent again, or given up, since that moment."""
     return _events(scratch, "given_up", since=since)
 
 
-def newest_of(scratch: Scratch, states: Sequence[str], keys: Sequence[str]) -> list[Event]:
-    """Return the newest events with one of these states or keys."""
-    return _events(scratch, "with_states_or_keys", states=[str(state) for state in states], keys=list(keys))
+def with_states(scratch: Scratch, states: Iterable[str]) -> list[Event]:
+    """Return the newest events of the requests that stand in one of these states."""
+    return _events(scratch, "with_states", states=[str(state) for state in states])
+
+
+def with_keys(scratch: Scratch, keys: Iterable[str]) -> dict[str, Event]:
+    """Return the newest event of each of these keys that there is, whatever its spelling."""
+    return {given: Event(*row) for given, *row in scratch.rows(_sql("with_keys"), {"keys": list(keys)})}
+
+
+def named(scratch: Scratch, key: str) -> str:
+    """Return the key of the asked request that this names, whatever its spelling. Raises ConfigurationError."""
+    found = scratch.rows(_sql("named"), {"key": key})
+    if not found:
+        raise ConfigurationError(
+            f"There is no request {key} to send", hint="`boast push --dry-run` shows those that there are."
+        )
+    return str(found[0][0])
 
 
 def attributed(scratch: Scratch, enrollment_ids: Sequence[str]) -> dict[str, str]:
     """Return of these enrollments those that a request has made, with its key."""
     return dict(scratch.rows(_sql("attributed"), {"ids": list(enrollment_ids)}))
+
+
+def origins(scratch: Scratch, enrollment_ids: Sequence[str]) -> dict[str, Origin]:
+    """Return of these enrollments those that a request made or removed, with that request."""
+    return {key: Origin(*row) for key, *row in scratch.rows(_sql("origins"), {"ids": list(enrollment_ids)})}
 
 
 def repeats(scratch: Scratch, sent: Iterable[pa.Table]) -> set[str]:
@@ -204,5 +284,5 @@ def _events(scratch: Scratch, name: str, **parameters: Any) -> list[Event]:
     return [Event(*row) for row in scratch.rows(_sql(name), parameters or None)]
 
 
-def _sql(name: str) -> str:
-    return filled(_SQL[name], **_VALUES)
+def _sql(name: str, **values: str) -> str:
+    return filled(_SQL[name], **_VALUES, **values)

@@ -1,6 +1,6 @@
 -- macros --
--- What the queries below have in common: a text trimmed (of zero-width characters too) and in lower case, whether a
--- text is an id, a request and what it says in 16 bytes.
+-- What the queries below have in common: a text trimmed (of zero-width characters too) and in lower case; whether a
+-- text is an id; a request and what it says in 16 bytes.
 create or replace macro blanks() as ' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(8203) || chr(65279);
 create or replace macro clean(x) as
     case
@@ -9,50 +9,140 @@ create or replace macro clean(x) as
         else nullif(lower(trim(x, blanks())), '')
     end;
 create or replace macro is_id(x) as regexp_matches(x, '{uuid}');
-create or replace macro fingerprint(key, content) as md5_number(key || '|' || content)
+create or replace macro fingerprint(key, content) as md5_number(key || '|' || content);
+-- The one spelling of a moment: in UTC, whatever zone it has.
+create or replace macro moment(x) as
+    strftime(timezone('UTC', try_cast(x as timestamptz)), '%Y-%m-%dT%H:%M:%S.%fZ');
+-- The one spelling of a key, whatever type its column has: a whole number without its zeros, a moment in UTC, a day.
+create or replace macro canonical(x) as
+    case
+        when not (x[1] between '0' and '9' or x[1] = '-') then x
+        when not (contains(x, '.') or contains(x, '-') or contains(x, '+')) then x
+        when regexp_matches(x, '^-?[0-9]+[.]0*$') then regexp_replace(x, '[.]0*$', '')
+        when regexp_matches(x, '^-?[0-9]([.][0-9]+)?[eE][+-]?[0-9][0-9]?$')
+            then coalesce(try_cast(try_cast(x as double) as hugeint)::varchar, x)
+        when regexp_matches(x, '^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]([ T][0-9:.]+ ?(Z|[+-][0-9:]+)?)?$')
+            then coalesce(regexp_replace(regexp_replace(moment(x), '[.]?0*Z$', 'Z'), 'T00:00:00Z$', ''), x)
+        else x
+    end;
+-- A phone number in the form of E.164, whatever stands between its digits.
+create or replace macro phone(x) as
+    nullif(regexp_replace(regexp_replace(x, '[^0-9+]', '', 'g'), '^00', '+'), '');
+create or replace macro key_of(x) as
+    case
+        when length(x) = 36 and is_id(lower(x)) then lower(x)
+        else nullif(canonical(trim(x, blanks())), '')
+    end
 
 -- newest_table --
--- The newest event of each request. `over`: of what is final, its fingerprint, by which a row is known to be done.
-create or replace table newest ({columns}, over uhugeint)
+-- The newest event of each request. `canonical_key`: its key in the one spelling by which rows find it; `over`: of what
+-- is final, its fingerprint, by which a row is known to be done.
+create or replace table newest ({columns}, canonical_key varchar, over uhugeint)
 
 -- newest_rows --
 select
     {typed},
     case when action is not null then content_key end as content_key,
-    case when state in ({final}) then fingerprint(request_key, content_key) end as over
+    canonical(request_key) as canonical_key,
+    case
+        when state in ({final}) and not (state = 'withdrawn' and error_code = 'unasked')
+            then fingerprint(canonical(request_key), content_key)
+    end as over
 from incoming
+
+-- forget --
+delete from newest
+where list_contains($keys::varchar[], request_key)
 
 -- asked_table --
 -- The rows of the pending table that are new, open, or say something else than the ledger.
 create or replace table asked (
     request_key varchar, content_key varchar, account_id varchar, action varchar, contact_id varchar,
-    sequence_id varchar, enrollment_id varchar, fault varchar, requested_at varchar
+    sequence_id varchar, enrollment_id varchar, fault varchar, requested_at varchar, is_mine boolean, several varchar
 )
+
+-- by_id --
+-- Rows that name contacts and sequences by their ids.
+select *, null::varchar as unknown, null::varchar as several, false as by_person
+from completed
+
+-- by_person --
+-- Rows that name contacts by an address and sequences by a name, within the account. `unknown`: what there is none of;
+-- `several`: those that fit. An id in the row comes first.
+select
+    c.* replace (
+        coalesce(c.contact_id, case when len(coalesce(e.ids, p.ids)) = 1 then coalesce(e.ids, p.ids)[1] end)
+            as contact_id,
+        coalesce(c.sequence_id, case when len(s.ids) = 1 then s.ids[1] end) as sequence_id
+    ),
+    case
+        when c.contact_id is null and coalesce(c.email, c.mobile_phone) is not null and e.ids is null and p.ids is null
+            then 'no such contact yet'
+        when c.sequence_id is null and c.sequence_name is not null and s.ids is null then 'no such sequence yet'
+    end as unknown,
+    case
+        when c.contact_id is null and len(coalesce(e.ids, p.ids)) > 1
+            then 'contacts ' || array_to_string(coalesce(e.ids, p.ids), ', ')
+        when c.sequence_id is null and len(s.ids) > 1 then 'sequences ' || array_to_string(s.ids, ', ')
+    end as several,
+    (c.contact_id is null or c.sequence_id is null) and coalesce(c.email, c.mobile_phone, c.sequence_name) is not null
+        as by_person
+from completed as c
+left join people as e on e.kind = 'email' and e.account_id = c.account_id and e.name = c.email
+left join people as p on p.kind = 'phone' and p.account_id = c.account_id and p.name = c.mobile_phone
+left join people as s on s.kind = 'sequence' and s.account_id = c.account_id and s.name = c.sequence_name
+
+-- names_table --
+-- What contacts and sequences are called.
+create or replace table names (kind varchar, id varchar, account_id varchar, name varchar)
+
+-- contact_names --
+select
+    unnest(['email', 'phone']) as kind,
+    lower(id) as id,
+    lower(account_id) as account_id,
+    unnest([nullif(lower(trim(email, blanks())), ''), phone(mobile_phone)]) as name
+from incoming
+
+-- sequence_names --
+select 'sequence' as kind, lower(id) as id, lower(account_id) as account_id, lower(trim(name, blanks())) as name
+from incoming
+where name is not null
+
+-- people --
+create or replace table people as
+select kind, account_id, name, list(distinct id order by id) as ids
+from names
+group by kind, account_id, name
 
 -- asked_rows --
 -- A request's key is its request_id, else the hash of what it says, which is its content_key in any case.
 with cleaned as (
     select
-        case when length(request_id) = 36 then request_id else trim(request_id, blanks()) end as given,
+        key_of(request_id) as given,
         clean(account_id) as account_id,
         clean(contact_id) as contact_id,
         clean(sequence_id) as sequence_id,
         clean(action) as action,
         clean(enrollment_id) as enrollment_id,
-        requested_at
+        nullif(lower(trim(email, blanks())), '') as email,
+        phone(mobile_phone) as mobile_phone,
+        nullif(lower(trim(sequence_name, blanks())), '') as sequence_name,
+        trim(requested_at, blanks()) as requested_at
     from incoming
 ),
 
 completed as (
     select
-        case when is_id(lower(given)) then lower(given) else nullif(given, '') end as given,
+        * exclude (account_id, action, enrollment_id),
         coalesce(account_id, (select min(id) from accounts having count(*) = 1)) as account_id,
         coalesce(action, 'enroll') as action,
-        contact_id,
-        sequence_id,
-        case when action = 'remove' then enrollment_id end as enrollment_id,
-        requested_at
+        case when action = 'remove' then enrollment_id end as enrollment_id
     from cleaned
+),
+
+resolved as (
+    {resolved}
 ),
 
 keyed as (
@@ -62,7 +152,7 @@ keyed as (
             '|', coalesce(account_id, ''), coalesce(contact_id, ''), coalesce(sequence_id, ''), action,
             coalesce(enrollment_id, '')
         )) as content_key
-    from completed
+    from resolved
 )
 
 select
@@ -73,9 +163,12 @@ select
     contact_id,
     sequence_id,
     enrollment_id,
-    requested_at,
+    coalesce(moment(requested_at), requested_at) as requested_at,
     case
         when action not in ('enroll', 'remove') then 'action is neither enroll nor remove'
+        when several is not null then null
+        when account_id is null and by_person then 'account_id is missing, and there are several accounts'
+        when unknown is not null then unknown
         when action = 'enroll' and contact_id is null then 'contact_id is missing'
         when action = 'enroll' and sequence_id is null then 'sequence_id is missing'
         when action = 'remove' and enrollment_id is null and (contact_id is null or sequence_id is null)
@@ -85,57 +178,92 @@ select
         when not is_id(enrollment_id) then 'enrollment_id is not an id'
         when account_id is null and (action = 'enroll' or enrollment_id is null)
             then 'account_id is missing, and there are several accounts'
-        when account_id not in (select id from accounts) then 'account_id is none of the accounts that the token sees'
-    end as fault
+        when account_id not in (select id from accounts where is_mine)
+            then 'account_id is none of the accounts that the token sees'
+    end as fault,
+    case
+        when account_id is null then true
+        when {only_mine} then account_id in (select id from accounts where is_mine)
+        else account_id not in (select id from accounts where not is_mine)
+    end as is_mine,
+    several
 from keyed
 where fingerprint(coalesce(given, content_key), content_key) not in (select over from newest where over is not null)
+    -- what was carried out is done, whatever the contact's address is now
+    and not (
+        by_person and given is not null
+        and given in (select canonical_key from newest where over is not null and attempt > 0)
+    )
 
 -- select --
--- One row per key, in the order to be sent. What is no id may be anything, a person's address too: it goes no further.
+-- One row per key, in the order to be sent: a key that is asked for more than once has the place of its last row. What
+-- is no id may be anything, a person's address too: it goes no further.
 with grouped as (
     select
         *,
         count(*) over (partition by request_key) as rows,
-        row_number() over (partition by request_key order by requested_at, content_key) as place
+        row_number() over (
+            partition by request_key
+            order by
+                try_cast(requested_at as timestamptz) desc nulls first,
+                try_cast(requested_at as double) desc nulls first,
+                requested_at desc nulls first,
+                content_key
+        ) as place
     from asked
+    where is_mine
 ),
 
 contents as (
     select request_key, count(distinct content_key) > 1 as conflict
     from asked
+    where is_mine
     group by request_key
 )
 
 select
-    request_key,
-    content_key,
-    account_id,
-    action,
-    case when is_id(contact_id) then contact_id end as contact_id,
-    case when is_id(sequence_id) then sequence_id end as sequence_id,
-    case when is_id(enrollment_id) then enrollment_id end as enrollment_id,
-    fault,
-    rows,
-    conflict
-from grouped
-inner join contents using (request_key)
-where place = 1
+    coalesce(n.request_key, g.request_key) as request_key,
+    g.content_key,
+    case when g.fault is null or is_id(g.account_id) then g.account_id end as account_id,
+    g.action,
+    case when is_id(g.contact_id) then g.contact_id end as contact_id,
+    case when is_id(g.sequence_id) then g.sequence_id end as sequence_id,
+    case when is_id(g.enrollment_id) then g.enrollment_id end as enrollment_id,
+    g.fault,
+    g.rows,
+    c.conflict,
+    true as asked,
+    g.requested_at,
+    g.several
+from grouped as g
+inner join contents as c using (request_key)
+left join spellings as n on n.canonical_key = g.request_key
+where g.place = 1
 order by
-    try_cast(requested_at as timestamptz) nulls last,
-    try_cast(requested_at as double) nulls last,
-    requested_at nulls last,
-    action = 'remove' desc,
-    request_key
+    try_cast(g.requested_at as timestamptz) nulls last,
+    try_cast(g.requested_at as double) nulls last,
+    g.requested_at nulls last,
+    g.action = 'remove' desc,
+    g.request_key
+
+-- spellings --
+-- By its canonical key, the request of the ledger that a row means: of several spellings the one that was sent.
+create or replace temp view spellings as
+select canonical_key, arg_max(request_key, (attempt > 0, event, request_key)) as request_key
+from newest
+where canonical_key in (select request_key from asked)
+group by canonical_key
 
 -- any_to_decide --
 -- Whether a row may lead to a sending: it is new, open or changed, and is not held already. Accounts that are not
 -- known yet make no row final.
 select exists (
     from asked as a
-    left join newest as n using (request_key)
+    left join newest as n on n.canonical_key = a.request_key
     where
-        (a.fault is null or starts_with(a.fault, 'account_id'))
-        and (n.state is distinct from 'held' or n.content_key is distinct from a.content_key)
+        a.is_mine
+        and (a.fault is null or starts_with(a.fault, 'account_id') or starts_with(a.fault, 'no such'))
+        and n.state is distinct from 'held'
 )
 
 -- open --
@@ -147,12 +275,24 @@ where attempt > 0 and state in ({open})
 -- open_unasked --
 select {events}
 from newest
-where attempt > 0 and state in ({open}) and request_key not in (select request_key from asked)
+where
+    attempt > 0 and state in ({open})
+    and request_key not in (select request_key from spellings)
+    and account_id in (select id from accounts where is_mine)
+
+-- invalid_unasked --
+-- Requests that could not be sent, and that no row asks for any more.
+select {events}
+from newest
+where
+    attempt = 0 and state = 'invalid'
+    and canonical_key not in (select request_key from asked)
+    and (account_id is null or account_id in (select id from accounts where is_mine))
 
 -- latest_of_asked --
 select {events}
 from newest
-where request_key in (select request_key from asked)
+where request_key in (select request_key from spellings)
 
 -- given_up --
 -- Enrollments whose first attempt was given up, by a repetition or for good: a late one may yet show up.
@@ -160,8 +300,17 @@ select {events}
 from newest
 where
     action = 'enroll'
-    and ((attempt > 1 and state = 'enrolled') or (attempt > 0 and state in ('withdrawn', 'dropped')))
+    and ((attempt > 1 and state = 'enrolled') or (attempt > 0 and state in ('withdrawn', 'dropped', 'held')))
     and recorded_at >= $since
+    and account_id in (select id from accounts where is_mine)
+
+-- duplicates --
+-- Requests whose contact was found enrolled more than once.
+select {events}
+from newest
+where
+    state = 'enrolled' and error_code = 'duplicate'
+    and account_id in (select id from accounts where is_mine)
 
 -- attributed --
 -- Of these enrollments, those that a request has made, with its key.
@@ -170,10 +319,40 @@ from newest
 where attempt > 0 and state = 'enrolled' and list_contains($ids::varchar[], enrollment_id)
 group by enrollment_id
 
--- with_states_or_keys --
+-- origins --
+-- Of these enrollments, the request that last made or removed each.
+select
+    enrollment_id,
+    arg_max(request_key, recorded_at) as request_key,
+    arg_max(state, recorded_at) as state,
+    arg_max(requested_at, recorded_at) as requested_at
+from newest
+where
+    attempt > 0 and (state in ('enrolled', 'removed') or action = 'remove')
+    and list_contains($ids::varchar[], enrollment_id)
+group by enrollment_id
+
+-- with_states --
 select {events}
 from newest
-where list_contains($states::varchar[], state) or list_contains($keys::varchar[], request_key)
+where
+    list_contains(
+        $states::varchar[], case when state = 'enrolled' and error_code = 'duplicate' then 'duplicate' else state end
+    )
+
+-- with_keys --
+-- The newest event of each key that was given, whatever its spelling.
+select k.given, {events}
+from (select unnest($keys::varchar[]) as given) as k
+inner join newest as n on n.canonical_key = key_of(k.given)
+
+-- named --
+-- The asked request that a key names, whatever its spelling.
+select coalesce(n.request_key, a.request_key)
+from asked as a
+left join spellings as n on n.canonical_key = a.request_key
+where a.is_mine and a.request_key = key_of($key)
+limit 1
 
 -- sent_table --
 create or replace table sent (content_key varchar, request_key varchar)
@@ -185,7 +364,8 @@ semi join asked using (content_key)
 
 -- repeats --
 -- Asked requests that say what another request said that was sent lately.
-select distinct a.request_key
+select distinct coalesce(n.request_key, a.request_key)
 from asked as a
 inner join sent as s using (content_key)
-where a.request_key <> s.request_key and a.action = 'enroll'
+left join spellings as n on n.canonical_key = a.request_key
+where a.request_key <> canonical(s.request_key) and a.action = 'enroll'

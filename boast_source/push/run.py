@@ -6,26 +6,28 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from boast_source import warehouse
-from boast_source.errors import ApiError, ConfigurationError
-from boast_source.listing.listing import listing_of
+from boast_source.errors import ApiError, BoastError, ConfigurationError, PendingError
 from boast_source.listing.report import Options
 from boast_source.listing.scratch import Scratch
 from boast_source.load.load import create_views, load_held, store
-from boast_source.push import readback, requests
+from boast_source.push import controls, readback, requests, watch
+from boast_source.push.asked import CALLED, accounts_of, asked, facts_of, lanes, may_send
 from boast_source.push.context import Context
-from boast_source.push.decide import Facts
 from boast_source.push.dispatch import dispatch
-from boast_source.push.lanes import is_listed, lanes_of, plan
+from boast_source.push.lanes import plan
 from boast_source.push.ledger import Ledger
-from boast_source.push.model import State, Verdict
+from boast_source.push.model import State
 from boast_source.push.pending import Pending
+from boast_source.push.plan import plan_of
+from boast_source.push.rehearse import rehearse
 from boast_source.push.result import Pushed, PushOptions
+from boast_source.push.shown import sequence_names
 from boast_source.push.snapshot import COLUMNS, Known, known
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     import dlt
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from boast_source.config import PushSettings
     from boast_source.listing.report import ListReport
     from boast_source.load.result import Loaded
+    from boast_source.push.decide import Facts
     from boast_source.push.lanes import Lane
     from boast_source.push.requests import Request
     from boast_source.push.settle import Proof
@@ -59,8 +62,9 @@ def push(
 
     `resources`: what is listed and stored first, the enrollments among them.
 
-    Raises ConfigurationError (no pending table, no ledger, a warehouse that cannot exclude a second sender),
-    LockedError, DestinationError. An ApiError of the listing is in the result, which then counts what was left.
+    Raises ConfigurationError (no pending table, no ledger or one that lost events, a warehouse that cannot exclude a
+    second sender), LockedError, DestinationError. An ApiError of the listing is in the result, which then counts what
+    was left.
     """
     with warehouse.connected(pipeline, patience=patience, on_wait=on_note) as held:
         if held is None:
@@ -73,36 +77,26 @@ def push(
         if not options.dry_run:
             warehouse.lock_sender(held, single_sender=settings.single_sender)
             warehouse.lock_accounts(held, options.accounts)
-            _check_ledger(ledger, start=options.new_ledger)
+            controls.check(ledger, run_id, new=options.new_ledger, accept=options.accept_ledger)
         scratch = Scratch()
         try:
             result = Pushed(dry_run=options.dry_run)
             context = Context(client, ledger, pending, scratch, settings, options, run_id, result, on_note, on_progress)
             if options.dry_run:
-                return _rehearse(context)
+                rehearse(context)
+                return result
 
             def load(how: Options, names: Sequence[str]) -> Loaded:
                 return load_held(held, pipeline, client, how, resources=names, on_page=on_page, on_note=on_note)
 
+            if pending.by_person and resources:
+                resources = (*resources, *CALLED)
             _carry_out(context, pipeline, load, resources)
+            result.attention = ledger.waiting()
             create_views(held, time_zone, on_note)
             return result
         finally:
             scratch.close()
-
-
-def _check_ledger(ledger: Ledger, *, start: bool) -> None:
-    if start:
-        ledger.create()
-        return
-    there = ledger.exists()
-    if there and not ledger.is_lost():
-        return
-    what = "is empty, though requests were sent before" if there else "does not exist"
-    raise ConfigurationError(
-        f"The ledger {ledger.name} {what}: without it nobody knows who was enrolled already. Nothing was sent",
-        hint="If this is the first push, run `boast push --new-ledger`; if it was lost, restore it from a backup.",
-    )
 
 
 def _carry_out(context: Context, pipeline: dlt.Pipeline, load: Load, resources: Sequence[str]) -> None:
@@ -115,49 +109,34 @@ def _carry_out(context: Context, pipeline: dlt.Pipeline, load: Load, resources: 
         _nothing_sent(context, error)
         return
     result.loaded = loaded
-    asked = _asked(context, [str(r.account_id) for r in loaded.enrollments])
-    since = began - context.reenroll_after
-    watched = [*requests.given_up(scratch, since), *ledger.active_twice(since)]
+    accounts = accounts_of(context, [str(r.account_id) for r in loaded.enrollments])
+    watch.review_removals(context, began, accounts.mine)
+    try:
+        found = asked(context, accounts)
+    except PendingError as error:
+        _nothing_known(context, error)
+        return
+    watch.withdraw_unasked(context)
+    watched = watch.watched(context, began - context.reenroll_after, accounts.mine)
     proof = context.proof(began, loaded)
-    there = _known(context, pipeline, [*asked, *map(requests.orphan, watched)], proof)
+    there = _known(context, pipeline, [*found, *map(requests.orphan, watched)], proof)
     taken: dict[str, str] = {}  # enrollments that reading back attributed, with the request's key
-    settled = readback.settle_all(context, asked, there, taken, proof)
+    settled = readback.settle_all(context, found, there, taken, proof)
     for request, state in settled.ended:
         result.count(request, state)
-    result.duplicates = readback.record_late(context, watched, there, taken)
+    result.duplicates = watch.record_late(context, watched, there, taken)
+    facts = facts_of(context, found, there, began, controls.read(ledger))
     readable = {str(r.account_id).lower() for r in loaded.enrollments if not r.error}
-    lanes = _lanes(context, settled.ready, settled.open, there, readable)
-    facts = Facts(there, requests.repeats(scratch, ledger.sent_since(since)))
-    if not _is_approved(context, lanes, facts):
+    ready = [request for request in settled.ready if not watch.is_over(request, there, facts.origins)]
+    waiting = lanes(context, ready, settled.open, there, readable)
+    if context.options.approve:
+        facts = _as_planned(context, waiting, facts)
+    if not _is_approved(context, waiting, facts):
         return
-    sent = dispatch(context, lanes, facts)
+    sent = dispatch(context, waiting, facts)
     store(pipeline, sent.answers)
     if sent.unknown and sent.reachable and not result.interrupted:
         _read_back(context, pipeline, load, sent.unknown, taken)
-
-
-def _rehearse(context: Context) -> Pushed:
-    """Do the same without a write, to the API or to the warehouse: the list goes into the scratch index only."""
-    there, ledger, scratch, result = context.ledger.exists(), context.ledger, context.scratch, context.result
-    requests.read_ledger(scratch, ledger.newest() if there else ())
-    how = Options(account_ids=context.options.accounts, workers=context.options.workers)
-    listing = listing_of(context.client, how)
-    try:
-        listing.prepare(SEQUENCE_ENROLLMENTS, None, None)
-        asked = _asked(context, listing.accounts())
-        accounts = {account.lower() for account in listing.accounts()}
-        exists = known(scratch, asked, listing.enrollments(COLUMNS), accounts)
-    finally:
-        listing.close()
-    open_ = [request for request in asked if request.open]
-    lanes = _lanes(context, [r for r in asked if r.asked and not r.open], open_, exists, accounts)
-    since = ledger.now() - context.reenroll_after
-    repeated = requests.repeats(scratch, ledger.sent_since(since) if there else ())
-    still_open = Verdict(State.UNKNOWN, "open", "a push settles it by reading back")
-    result.planned = [*((request, still_open) for request in open_), *plan(lanes, Facts(exists, repeated))]
-    for request, verdict in result.planned:
-        result.count(request, State.DEFERRED if verdict.send else verdict.state)
-    return result
 
 
 def _how_to_list(context: Context, began: datetime) -> Options:
@@ -169,29 +148,24 @@ def _how_to_list(context: Context, began: datetime) -> Options:
     return Options(
         account_ids=context.options.accounts,
         workers=context.options.workers,
-        prove=SEQUENCE_ENROLLMENTS.name if settles or _may_send(context) else False,
+        prove=SEQUENCE_ENROLLMENTS.name if settles or may_send(context) else False,
         keep_going=True,
     )
 
 
-def _may_send(context: Context) -> bool:
-    requests.make_asked(context.scratch, context.pending.batches(), _accounts_so_far(context))
-    return requests.any_to_decide(context.scratch)
-
-
 def _nothing_sent(context: Context, error: ApiError) -> None:
     context.result.error = error
-    for request in _asked(context, _accounts_so_far(context)):
-        context.result.count(request, State.UNKNOWN if request.open else State.DEFERRED)
+    try:
+        for request in asked(context, accounts_of(context)):
+            context.result.count(request, State.UNKNOWN if request.open else State.DEFERRED)
+    except PendingError:
+        _nothing_known(context, error)
 
 
-def _asked(context: Context, accounts: Iterable[str]) -> list[Request]:
-    requests.make_asked(context.scratch, context.pending.batches(), accounts)
-    return requests.select(context.scratch)
-
-
-def _accounts_so_far(context: Context) -> Sequence[str]:
-    return context.options.accounts or context.ledger.accounts()
+def _nothing_known(context: Context, error: BoastError) -> None:
+    """What the ledger has open stays open; what the rows ask for nobody knows."""
+    context.result.error = error
+    context.result.counts[State.UNKNOWN] += len(requests.open_events(context.scratch))
 
 
 def _known(context: Context, pipeline: dlt.Pipeline, about: Sequence[Request], proof: Proof) -> Known:
@@ -199,28 +173,27 @@ def _known(context: Context, pipeline: dlt.Pipeline, about: Sequence[Request], p
     return known(context.scratch, about, enrollments, proof.exact)
 
 
-def _lanes(
-    context: Context, ready: Iterable[Request], open_: Iterable[Request], there: Known, readable: Collection[str]
-) -> list[Lane]:
-    """Return the lanes of the requests whose account could be listed; the others are counted as deferred."""
-    mine: list[Request] = []
-    for asked in ready:
-        target = there.get(asked.enrollment_id)
-        whose = asked.account_id or (target.account_id if target else None)
-        request = replace(asked, account_id=whose)
-        if is_listed(request, readable) or request.fault:
-            mine.append(request)
-        else:
-            context.result.count(request, State.DEFERRED)
-    return lanes_of(mine, open_, there)
+def _as_planned(context: Context, waiting: Sequence[Lane], facts: Facts) -> Facts:
+    """Return the facts with what the approved plan may send. A plan made before the ledger holds unchanged only."""
+    hash_ = context.options.approve or ""
+    members = controls.approved(context.ledger, hash_)
+    if members is None:
+        now = plan_of(plan(waiting, facts), {})
+        if now.hash == hash_:
+            return facts
+        context.result.stopped = f"there is no plan {hash_}, or what would be sent has changed since: make a new one"
+    return replace(facts, approved=members or {})
 
 
-def _is_approved(context: Context, lanes: Sequence[Lane], facts: Facts) -> bool:
+def _is_approved(context: Context, waiting: Sequence[Lane], facts: Facts) -> bool:
     """Return whether there is not more to send than max_sends; else all of it is deferred, the rest said as always."""
-    planned = plan(lanes, facts)
+    planned = plan(waiting, facts)
+    if context.options.new_ledger:
+        counts = plan_of(planned, sequence_names(context.ledger)).said()
+        context.on_note(f"the first push: {counts}. From now on, every push sends what is left, every night")
     ready, limit = sum(verdict.send for _, verdict in planned), context.options.limit
     to_send = ready if limit is None else min(ready, limit)
-    if to_send <= context.options.max_sends:
+    if context.options.approve or to_send <= context.options.max_sends:
         return True
     context.result.too_many = to_send
     for request, verdict in planned:

@@ -65,7 +65,7 @@ def settle(
     if event.state == State.RELEASED and event.error_code != RETRIED:
         return Evidence.ABSENT, None  # it was refused or held: nothing of it is open
     if event.action == "remove":
-        return _removal(event, proof, client)
+        return _removal(event, known, taken, proof, client)
     before = set(json.loads(event.known_enrollment_ids or "[]"))
     ours = [
         e
@@ -78,12 +78,16 @@ def settle(
     return (Evidence.ABSENT if absent else Evidence.UNCLEAR), None
 
 
-def _removal(event: Event, proof: Proof, client: BoastClient) -> tuple[Evidence, Enrollment | None]:
+def _removal(
+    event: Event, known: Known, taken: Mapping[str, str], proof: Proof, client: BoastClient
+) -> tuple[Evidence, Enrollment | None]:
     account, key = event.account_id or "", event.enrollment_id or ""
     try:
         found = enrollment_of(account, client.sequence_enrollment(account, key))
     except NotFoundError as error:
-        if not error.code:
+        there = known.get(key)
+        unlisted = event.account_id in proof.exact and (there is None or there.gone)
+        if not error.code or (key in taken and not unlisted):  # of one of ours, one answer is no proof
             return Evidence.UNCLEAR, None
         return Evidence.HAPPENED, Enrollment(key, account, event.contact_id, event.sequence_id, None, gone=True)
     except ApiError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,13 +15,13 @@ if TYPE_CHECKING:
     from boast_source.listing.scratch import Scratch
     from boast_source.push.requests import Request
 
-COLUMNS = ("id", "account_id", "contact_id", "sequence_id", "status", "missing_since")
+COLUMNS = ("id", "account_id", "contact_id", "sequence_id", "status", "created_at", "missing_since")
 OVER = frozenset({"completed", "removed"})  # statuses of which it is documented that no more messages go out
 
 
 @dataclass(frozen=True)
 class Enrollment:
-    """One enrollment; ids in lower case. `gone`: the API no longer has it."""
+    """One enrollment; ids in lower case. `gone`: the API no longer has it. `created_at`: the API's clock."""
 
     id: str
     account_id: str | None
@@ -27,6 +29,7 @@ class Enrollment:
     sequence_id: str | None
     status: str | None
     gone: bool = False
+    created_at: datetime | None = None
 
     @property
     def active(self) -> bool:
@@ -58,16 +61,32 @@ class Known:
     def copy(self) -> Known:
         return Known(self._by_id.values(), self.whole)
 
+    def pair(self, request: Request) -> tuple[str | None, ...]:
+        """Return account, contact and sequence of a request, of a removal by id those of its enrollment."""
+        if target := self.get(request.enrollment_id):
+            return target.account_id, target.contact_id, target.sequence_id
+        return request.account_id, request.contact_id, request.sequence_id or request.enrollment_id
+
+    def of_pair(self, enrollment: Enrollment) -> list[Enrollment]:
+        """Return all enrollments of the same contact in the same sequence and account, by id."""
+        return self.of_ids(enrollment.account_id, enrollment.contact_id, enrollment.sequence_id)
+
+    @property
+    def every(self) -> Collection[Enrollment]:
+        return self._by_id.values()
+
     def get(self, enrollment_id: str | None) -> Enrollment | None:
         return self._by_id.get(enrollment_id or "")
 
     def of(self, request: Request) -> list[Enrollment]:
-        """All enrollments of its contact in its sequence and account, by id."""
-        mine = self._by_contact.get(request.contact_id, {}).values()
-        return sorted(
-            (e for e in mine if (e.account_id, e.sequence_id) == (request.account_id, request.sequence_id)),
-            key=lambda e: e.id,
-        )
+        """Return all enrollments of its contact in its sequence and account, by id."""
+        return self.of_ids(request.account_id, request.contact_id, request.sequence_id)
+
+    def of_ids(self, account: str | None, contact: str | None, sequence: str | None) -> list[Enrollment]:
+        """Return all enrollments of a contact in a sequence and account, by id."""
+        mine = self._by_contact.get(contact, {}).values()
+        there = (e for e in mine if (e.account_id, e.sequence_id) == (account, sequence))
+        return sorted(there, key=lambda e: e.id)
 
 
 def enrollment_of(account_id: str, record: Mapping[str, object]) -> Enrollment:
@@ -78,6 +97,7 @@ def enrollment_of(account_id: str, record: Mapping[str, object]) -> Enrollment:
         _lower(record.get("contact_id")),
         _lower(record.get("sequence_id")),
         None if record.get("status") is None else str(record["status"]),
+        created_at=_moment(record.get("created_at")),
     )
 
 
@@ -91,16 +111,24 @@ def known(
     scratch.append("wanted", pa.table({"id": pa.array(sorted(key for key in contacts | ids if key), pa.string())}))
     scratch.execute(
         "create or replace table known (id varchar, account_id varchar, contact_id varchar, sequence_id varchar,"
-        " status varchar, gone boolean)"
+        " status varchar, gone boolean, created_at timestamptz)"
     )
     scratch.stream(
         "known",
         enrollments,
         "select lower(id) as id, lower(account_id) as account_id, lower(contact_id) as contact_id,"
-        " lower(sequence_id) as sequence_id, status, missing_since is not null as gone from incoming"
+        " lower(sequence_id) as sequence_id, status, missing_since is not null as gone,"
+        " try_cast(created_at as timestamptz) as created_at from incoming"
         " where lower(contact_id) in (select id from wanted) or lower(id) in (select id from wanted)",
     )
     return Known((Enrollment(*row) for row in scratch.rows("select * from known")), whole)
+
+
+def _moment(value: object) -> datetime | None:
+    with contextlib.suppress(ValueError):
+        found = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+        return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
+    return None
 
 
 def _lower(value: object) -> str | None:

@@ -34,20 +34,25 @@ class Waiting:
     held: int = 0
     refused: int = 0
     unknown: int = 0
+    invalid: int = 0
+    duplicate: int = 0
     newest: str = ""
 
     @property
     def total(self) -> int:
-        return self.held + self.refused + self.unknown
+        return self.held + self.refused + self.unknown + self.invalid + self.duplicate
 
     def __str__(self) -> str:
-        return f"{self.held} held, {self.refused} refused, {self.unknown} unknown"
+        more = {"invalid": self.invalid, "duplicate": self.duplicate}
+        said = [f"{self.held} held, {self.refused} refused, {self.unknown} unknown"]
+        return ", ".join(said + [f"{count} {kind}" for kind, count in more.items() if count])
 
 
 @dataclass
 class Status:
     """`health`: the one row of `pipeline_health`, None before the first load. `stale`: older than `max_age` seconds,
-    or from a clock that ran ahead. `where`: the warehouse that was looked at, in words.
+    or from a clock that ran ahead. `where`: the warehouse that was looked at, in words. `paused`: what an operator
+    paused (`*`: everything).
     """
 
     health: dict[str, Any] | None
@@ -55,6 +60,7 @@ class Status:
     last_runs: list[dict[str, Any]] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     max_age: float | None = None
+    paused: list[str] = field(default_factory=list)
 
     @property
     def age(self) -> float | None:
@@ -82,8 +88,10 @@ class Status:
                 f"Stale: older than {self.max_age / 3600:g} h. Run `boast nightly`, or see why the schedule does not."
             )
         waiting = Waiting(*(self.health[kind] for kind in ("held", "refused", "unknown")))
-        if waiting.total:
-            return f"Needs attention: {waiting}; see `boast requests list`."
+        others = self.health["waiting"] - waiting.total
+        if self.health["waiting"]:
+            more = f", {others} invalid or enrolled twice" if others else ""
+            return f"Needs attention: {waiting}{more}; see `boast requests list`."
         if self.health["last_error"]:
             return "The last run needs attention."
         return "Nothing needs attention."
@@ -101,6 +109,7 @@ class Status:
             "health": self.health,
             "rows": self.rows,
             "runs": self.last_runs,
+            "paused": self.paused,
         }
 
 
@@ -126,8 +135,19 @@ def status(pipeline: dlt.Pipeline, *, max_age: float | None, patience: float, on
                 for name in (*SHAPES, "sequence_enrollments_history", "push_ledger")
                 if warehouse.columns_in(client, client.make_qualified_table_name(name))
             }
+            paused = _paused(client) if "push_ledger" in counts else []
     rows = {name: int(counted[0][0]) for name, counted in counts.items() if counted}
-    return Status(health[0] if health else None, where, last, rows, max_age)
+    return Status(health[0] if health else None, where, last, rows, max_age, paused)
+
+
+def _paused(client: SqlClient) -> list[str]:
+    """Return what an operator paused, as push/controls.py keeps it in the ledger."""
+    numbered = (
+        "select request_key, state, row_number() over (partition by request_key order by event desc) as place"
+        f" from {client.make_qualified_table_name('push_ledger')} where state in ('paused', 'resumed')"
+    )
+    sql = f"select request_key from ({numbered}) as newest where place = 1 and state = 'paused' order by request_key"
+    return [str(key).removeprefix(" pause ") for (key,) in client.execute_sql(sql) or ()]
 
 
 def waiting(pipeline: dlt.Pipeline) -> Waiting | None:
@@ -138,9 +158,10 @@ def waiting(pipeline: dlt.Pipeline) -> Waiting | None:
         name = client.make_qualified_table_name("push_requests")
         if not warehouse.columns_in(client, name):
             return Waiting()
-        sql = f"select state, count(*), max(since) from {name} group by state"
+        sql = f"select state, count(*), max(since) from {name} where attention group by state"
         rows = {state: (int(count), _plain(since)) for state, count, since in client.execute_sql(sql) or ()}
     of = {"held": ("held",), "refused": ("refused",), "unknown": ("unknown", "claimed")}
+    of |= {"invalid": ("invalid",), "duplicate": ("enrolled",)}
     counts = {kind: sum(rows[s][0] for s in states if s in rows) for kind, states in of.items()}
     times = [rows[s][1].astimezone(timezone.utc) for states in of.values() for s in states if s in rows]
     return Waiting(**counts, newest=max(times).isoformat() if times else "")

@@ -62,7 +62,7 @@ def tell(pipeline: dlt.Pipeline | None, run: Run, waiting: Waiting | None, on_no
             before = _known(pipeline, run)
             now, text = news(before, run, waiting)
         if text:
-            send(url, f"{_head(pipeline)}: {text}")
+            send(url, f"{_head(pipeline, run.command)}: {text}")
         if run.exit_code != runs.LOCKED:
             run.told = orjson.dumps(asdict(now)).decode()
     except BoastError as error:
@@ -77,7 +77,7 @@ def tell_death(pipeline: dlt.Pipeline, left: dict[str, str], on_note: Callable[[
         if url := address():
             when = f"{left['since'][:16].replace('T', ' ')} UTC"
             text = f"the run of {when} ended without a word: killed, or the machine went down. The next one has begun."
-            send(url, f"{_head(pipeline)}: {text}")
+            send(url, f"{_head(pipeline, left.get('command', 'nightly'))}: {text}")
     except BoastError as error:
         on_note(f"the webhook was not told: {error.message}")
 
@@ -162,6 +162,6 @@ def _gist(text: str) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()[:12]
 
 
-def _head(pipeline: dlt.Pipeline | None) -> str:
+def _head(pipeline: dlt.Pipeline | None, command: str) -> str:
     where = f" ({pipeline.destination.destination_name}, {pipeline.dataset_name})" if pipeline else ""
-    return f"boast nightly on {socket.gethostname()}{where}"
+    return f"boast {command} on {socket.gethostname()}{where}"

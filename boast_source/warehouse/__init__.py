@@ -18,7 +18,7 @@ from boast_source.warehouse.base import (
     place,
     read,
 )
-from boast_source.warehouse.errors import explain, explained, unconfigured
+from boast_source.warehouse.errors import explain, explained, is_lost, is_of_destination, unconfigured
 from boast_source.warehouse.locks import lock_accounts, lock_sender, migrating
 from boast_source.warehouse.stored_schema import tables_in
 
@@ -34,6 +34,8 @@ __all__ = [
     "file_of",
     "has_only_ours",
     "is_file",
+    "is_lost",
+    "is_of_destination",
     "is_postgres",
     "is_there",
     "kinds_in",

@@ -55,11 +55,25 @@ def is_of_destination(error: BaseException) -> bool:
     return any(base.__name__ == "DatabaseError" for base in type(error).__mro__)
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection is gone or never was, and not the statement wrong."""
+    cause = _driver(error)
+    if isinstance(cause, DestinationConnectionError) or is_lock(cause):
+        return True
+    return any(base.__name__ in {"OperationalError", "InterfaceError"} for base in type(cause).__mro__)
+
+
+def _driver(error: BaseException) -> BaseException:
+    """Return the driver's own error behind dlt's."""
+    links = signals.chain(error)
+    drivers = [link for link in links if is_of_destination(link)]
+    return drivers[-1] if drivers else links[-1]
+
+
 def explain(error: BaseException) -> DestinationError:
     """A destination's error in one line, with the next step; `error` may be dlt's, with the driver's behind it."""
     links = signals.chain(error)
-    drivers = [link for link in links if is_of_destination(link)]
-    driver = drivers[-1] if drivers else links[-1]
+    driver = _driver(error)
     text = " ".join(str(driver).split())
     if is_lock(driver):
         holder = re.search(r"\(PID (\d+)\)", text)

@@ -83,24 +83,28 @@ def test_a_night_in_which_nothing_can_be_sent_reads_the_list_once(desk):
     assert desk.server.control("GET", "counters")["arrived"]["GET sequence_enrollments"] == 4
 
 
-@pytest.mark.parametrize("before", [True, False])
-def test_who_was_active_already_and_hidden_is_told_once_as_enrolled_twice(desk, before):
+@pytest.mark.parametrize("apart", ["before", "at once", "days later"])
+def test_who_is_active_twice_is_told_unless_somebody_enrolled_the_contact_later(desk, apart):
     (pair,) = desk.free_pairs(1)
     desk.ask({"request_id": "r", **pair})
     assert desk.push().counts == {"enrolled": 1}
     with client_of(desk.server) as client:
         second = client.enroll(**pair).json()["data"]["id"]
-    if not before:  # somebody in Boast itself wanted it so
+    created = {"before": "2026-05-01T00:00:00Z", "days later": "2026-06-05T00:00:00Z"}.get(apart)
+    if created:
+        edit = {"id": second, "set": {"created_at": created}}
+        desk.server.control("POST", "mutate", {"edits": [edit]})
+    if apart == "days later":  # somebody in Boast itself wanted it so
         assert desk.push().code == 0
         return
-    edit = {"id": second, "set": {"created_at": "2026-05-01T00:00:00Z"}}
-    desk.server.control("POST", "mutate", {"edits": [edit]})
     told = desk.push()
     assert (told.code, told.counts) == (3, {})
     newest = "select state, error_code, error_detail from boast_data.push_ledger order by event desc limit 1"
     ((state, code, detail),) = desk.execute(newest)
     assert (state, code) == ("enrolled", "duplicate")
     assert second in detail
+    assert desk.push().code == 3
+    assert desk.decide("drop", "r")[0]["error_code"] == "accepted"
     assert desk.push().code == 0
 
 
@@ -112,6 +116,9 @@ def test_who_is_enrolled_again_after_the_first_time_is_over_is_no_duplicate(desk
     assert desk.push().counts == {"removed": 1}
     with client_of(desk.server) as client:
         assert client.enroll(**pair).status == 201
+    told = desk.push()  # the row that asks for the removal is still there
+    assert (told.code, told.counts, told.summary["duplicates"]) == (3, {"held": 1}, [])
+    desk.decide("drop", "out")
     assert desk.push().code == 0
 
 

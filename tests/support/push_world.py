@@ -1,19 +1,29 @@
 """A model of the API for pushes: its fate of each write is told beforehand, and its time passes on demand.
 
-The client's writes and its one read are faked here, because a state machine makes thousands of pushes; everything
-else, the ledger in a DuckDB file first of all, is the real thing.
+The client's writes and its one read are faked here, because a schedule makes dozens of pushes; everything else, the
+ledger in a real warehouse first of all, is the real thing.
 """
 
 from __future__ import annotations
 
+import copy
 import uuid
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from boast_source.errors import NotFoundError, RefusedError, UnavailableError
+from boast_source.errors import ForbiddenError, NotFoundError, RefusedError, UnavailableError
 
-ACCOUNT = str(uuid.UUID(int=1, version=4))
-FATES = ("acts", "acts unheard", "is lost", "acts late", "refuses", "is not reached", "dies before", "dies after")
+ACCOUNTS = [str(uuid.UUID(int=1 + n, version=4)) for n in range(3)]
+ACCOUNT = ACCOUNTS[0]
+BORN = datetime(2026, 1, 1, tzinfo=timezone.utc)
+# of a write; an unclear one may or may not have acted
+CLEAR = ("acts", "refuses")
+UNCLEAR = ("acts unheard", "is lost", "acts late", "conflicts", "is redirected", "finds nothing")
+DEATHS = ("dies before", "dies after")
+FATES = (*CLEAR, *UNCLEAR, *DEATHS, "is not reached", "doubles first", "doubles last", "lies", "is forbidden")
+
+Pair = tuple[str, str, str]  # account, contact, sequence
 
 
 class ProcessDiedError(BaseException):
@@ -22,79 +32,128 @@ class ProcessDiedError(BaseException):
 
 @dataclass
 class World:
-    """Enrollments by id (`ours`: a POST of the push made it); what will still happen; the fates of the next writes."""
+    """Enrollments by id (`ours`: a POST of the push made it); what will still happen; the fates of the next writes.
+
+    `lag`: seconds after which a list shows what happened. `poisoned`: contacts whose enrollment always fails.
+    """
 
     enrollments: dict[str, dict[str, Any]] = field(default_factory=dict)
-    late: list[tuple[float, str, str]] = field(default_factory=list)
+    late: list[tuple[float, Pair | str]] = field(default_factory=list)
     fates: list[str] = field(default_factory=list)
     now: float = 0.0
     lateness: float = 500.0
+    lag: float = 0.0
+    poisoned: set[str] = field(default_factory=set)
+    posts: list[tuple[Pair, float]] = field(default_factory=list)  # that acted, with the moment
+    not_found: int = 0  # so many reads of one record lie that it is not there
+    past: list[tuple[float, dict[str, dict[str, Any]]]] = field(default_factory=list)
 
-    def enroll(self, contact: str, sequence: str, *, ours: bool) -> dict[str, Any]:
+    def enroll(self, pair: Pair, *, ours: bool) -> dict[str, Any]:
+        account, contact, sequence = pair
         key = str(uuid.UUID(int=10_000 + len(self.enrollments), version=4))
-        made = {"id": key, "contact_id": contact, "sequence_id": sequence, "status": "active", "ours": ours}
-        made["created_at"] = f"2026-01-01T00:{len(self.enrollments) // 60:02}:{len(self.enrollments) % 60:02}Z"
-        self.enrollments[key] = made
-        return made
+        made_at = BORN + timedelta(seconds=self.now, milliseconds=len(self.enrollments))
+        self.enrollments[key] = {
+            "id": key,
+            "account_id": account,
+            "contact_id": contact,
+            "sequence_id": sequence,
+            "status": "active",
+            "ours": ours,
+            "created_at": made_at.isoformat(),
+        }
+        self._happened()
+        return self.enrollments[key]
 
-    def remove(self, key: str) -> dict[str, Any]:
-        self.enrollments[key]["status"] = "removed"
+    def change(self, key: str, status: str) -> dict[str, Any]:
+        self.enrollments[key] = self.enrollments[key] | {"status": status}
+        self._happened()
         return self.enrollments[key]
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
         due = [one for one in self.late if one[0] <= self.now]
         self.late = [one for one in self.late if one[0] > self.now]
-        for _, first, second in due:
-            if second:
-                self.enroll(first, second, ours=True)
-            elif self.enrollments[first]["status"] == "active":
-                self.remove(first)
+        for _, what in due:
+            if isinstance(what, tuple):
+                self._post(what)
+            elif self.enrollments[what]["status"] == "active":
+                self.change(what, "removed")
 
-    def ours_of(self, pair: tuple[str, str]) -> int:
-        """How often the push enrolled a pair, with what is under way."""
-        there = sum(e["ours"] and (e["contact_id"], e["sequence_id"]) == pair for e in self.enrollments.values())
-        return there + sum((first, second) == pair for _, first, second in self.late)
+    def listed(self) -> list[dict[str, Any]]:
+        """What a list shows now."""
+        if not self.lag:
+            return list(self.enrollments.values())
+        seen = [there for moment, there in self.past if moment <= self.now - self.lag]
+        return list(seen[-1].values()) if seen else []
+
+    def status_of(self, pair: Pair) -> set[str]:
+        return {e["status"] for e in self.enrollments.values() if _pair(e) == pair}
 
     # What the push calls.
 
     def create_sequence_enrollment(
         self, account_id: str, *, contact_id: str, sequence_id: str, within: float | None = None
     ) -> dict[str, Any]:
-        assert account_id == ACCOUNT
-        return self._write("POST", lambda: self.enroll(contact_id, sequence_id, ours=True), (contact_id, sequence_id))
+        pair = (account_id, contact_id, sequence_id)
+        fate = "is lost" if contact_id in self.poisoned else self.fates.pop(0) if self.fates else "acts"
+        if fate in {"doubles first", "doubles last"}:
+            made = [self._post(pair), self.enroll(pair, ours=True)]
+            return dict(made[fate == "doubles last"])
+        return self._write("POST", fate, lambda: self._post(pair), pair)
 
     def remove_sequence_enrollment(
         self, account_id: str, enrollment_id: str, *, within: float | None = None
     ) -> dict[str, Any]:
-        assert account_id == ACCOUNT
-        if self.enrollments.get(enrollment_id, {}).get("status") != "active":
+        there = self.enrollments.get(enrollment_id)
+        if there is None or there["account_id"] != account_id or there["status"] != "active":
             raise RefusedError("no", hint="no", method="DELETE", path="/", status=422, code="not_active")
-        return self._write("DELETE", lambda: self.remove(enrollment_id), (enrollment_id, ""))
+        fate = self.fates.pop(0) if self.fates else "acts"
+        if fate == "lies":
+            return there | {"status": "removed"}
+        return self._write("DELETE", fate, lambda: self.change(enrollment_id, "removed"), enrollment_id)
 
     def sequence_enrollment(self, account_id: str, enrollment_id: str) -> dict[str, Any]:
-        if enrollment_id not in self.enrollments:
+        self.not_found -= 1
+        if self.not_found >= 0 or enrollment_id not in self.enrollments:
             raise NotFoundError("none", hint="none", method="GET", path="/", status=404, code="not_found")
         return self.enrollments[enrollment_id]
 
     def close(self) -> None:
         pass
 
-    def _write(self, method: str, act: Any, about: tuple[str, str]) -> dict[str, Any]:
-        fate = self.fates.pop(0) if self.fates else "acts"
+    def _post(self, pair: Pair) -> dict[str, Any]:
+        self.posts.append((pair, self.now))
+        return self.enroll(pair, ours=True)
+
+    def _write(self, method: str, fate: str, act: Any, about: Pair | str) -> dict[str, Any]:
         if fate == "dies before":
             raise ProcessDiedError
         if fate == "refuses":
             raise RefusedError("no", hint="no", method=method, path="/", status=422, code="no")
+        if fate == "is forbidden":
+            raise ForbiddenError("no", hint="no", method=method, path="/", status=403, code="no")
         if fate == "is not reached":
             raise UnavailableError("no connection", hint="later", method=method, path="/")
         if fate == "acts late":
-            self.late.append((self.now + self.lateness, *about))
-        if fate in {"is lost", "acts late"}:
-            raise UnavailableError("no answer", hint="later", method=method, path="/", may_have_acted=True)
+            self.late.append((self.now + self.lateness, about))
+        unclear = {"conflicts": 409, "is redirected": 302, "finds nothing": 404, "is lost": 500, "acts late": None}
+        if fate in unclear:
+            raise _no_answer(method, unclear[fate])
         made = act()
         if fate == "dies after":
             raise ProcessDiedError
         if fate == "acts unheard":
-            raise UnavailableError("no answer", hint="later", method=method, path="/", may_have_acted=True)
+            raise _no_answer(method, None)
         return dict(made)
+
+    def _happened(self) -> None:
+        if self.lag:
+            self.past.append((self.now, copy.deepcopy(self.enrollments)))
+
+
+def _no_answer(method: str, status: int | None) -> UnavailableError:
+    return UnavailableError("no answer", hint="later", method=method, path="/", status=status, may_have_acted=True)
+
+
+def _pair(enrollment: dict[str, Any]) -> Pair:
+    return enrollment["account_id"], enrollment["contact_id"], enrollment["sequence_id"]

@@ -7,10 +7,10 @@ from typing import Any
 
 import duckdb
 
-from boast_source.commands.render_push import as_json
 from boast_source.errors import BoastError
 from boast_source.jobs.push import push_job
 from boast_source.jobs.requests import requests_job
+from boast_source.push.decisions import Choice
 from boast_source.push.model import COUNTED
 from tests.support.sandbox_client import client_of
 
@@ -78,16 +78,20 @@ class Pushing:
 
     def push(self, **options: Any) -> Result:
         try:
-            pushed = push_job(self.destination, self.dataset, new_ledger=True, **options)
+            pushed = push_job(self.destination, self.dataset, new_ledger=not self.has_ledger, **options)
         except BoastError as error:
             return Result(error.exit_code, error.summary or {}, str(error))
         result = Result(pushed.exit_code, pushed.as_json())
         assert result.summary["queried"] == sum(result.summary[state] for state in COUNTED)
         return result
 
+    @property
+    def has_ledger(self) -> bool:
+        return bool(self.execute("select 1 from information_schema.tables where table_name = 'push_ledger'"))
+
     def decide(self, action: str, *keys: str, states: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-        events = requests_job(self.destination, self.dataset, action=action, keys=keys, states=states)
-        return [as_json(event) for event in events]
+        choice = Choice(keys=keys, states=states)
+        return [one.as_json() for one in requests_job(self.destination, self.dataset, action=action, choice=choice)]
 
     def states(self) -> dict[str, str]:
         """Request key to state, from the view."""

@@ -50,7 +50,7 @@ def nights(workplace, server, clock, offsets, *, jump=None):
         if jump is not None and night == 1:
             server.control("DELETE", "counters")
             server.control("POST", "faults", {"kind": "latency", "seconds": 0.2, "path": "enrollments", "times": 10})
-        process = workplace.start("nightly", "--new-ledger", "--json")
+        process = workplace.start("nightly", "--json", *([] if night else ["--new-ledger"]))
         if jump is not None and night == 1:
             arrived(server, "GET sequence_enrollments", 2, process=process)
             clock(jump)

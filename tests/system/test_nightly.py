@@ -56,6 +56,21 @@ def test_a_night_reads_the_enrollments_until_two_passes_agree_pushes_and_stores_
     assert workplace.sql(last) == [("nightly", 3, 60, 0)]
 
 
+@pytest.mark.parametrize("how", ["option", "setting"])
+def test_a_night_can_leave_the_push_out(night, how):
+    server, workplace, ask = night
+    ask()
+    assert workplace.boast("push", "--new-ledger", "--limit", "0").code == 0
+    off = {"SOURCES__BOAST__PUSH__ENABLED": "false"} if how == "setting" else {}
+    done = workplace.boast("nightly", "--json", *(["--no-push"] if how == "option" else []), **off)
+    assert (done.code, done.json["push"]) == (0, None)
+    assert "push: switched off" in done.err
+    assert server.control("GET", "counters")["writes"] == {}
+    if how == "setting":
+        refused = workplace.boast("push", **off)
+        assert (refused.code, "sources.boast.push.enabled is false" in refused.err) == (2, True)
+
+
 def test_a_push_that_cannot_start_leaves_the_load_and_the_exit_code_says_so(night):
     server, workplace, ask = night
     ask()

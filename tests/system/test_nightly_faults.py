@@ -61,11 +61,12 @@ def test_a_push_that_breaks_leaves_the_load_and_its_views_and_says_so(night):
     server.control("POST", "mutate", {"update": 5, "insert": 1})
     workplace_sql(workplace, "drop view boast_data.push_requests")
     workplace_sql(workplace, "drop view boast_data.pipeline_health")
-    workplace_sql(workplace, "alter table boast_data.push_ledger drop column http_status")
+    workplace_sql(workplace, "drop table boast_data.push_ledger")
+    workplace_sql(workplace, "create view boast_data.push_ledger as select 1 as request_key")
     report = workplace.folder / "report.html"
     done = workplace.boast("nightly", "--json", SOURCES__BOAST__REPORT_PATH=str(report))
     assert (done.code, done.json["status"], done.json["push"]) == (1, "failed", None)
-    assert "http_status" in done.json["error"]
+    assert "Can only modify view" in done.json["error"]
     assert "the load goes on without it" in done.err
     assert f"The report in {report} lacks a part" in done.json["error"]
     assert "How sequences compare" in report.read_text() or "<svg" in report.read_text()
@@ -222,7 +223,8 @@ def test_a_full_disk_ends_with_1_and_the_next_night_does_everything(night, room)
     assert "Traceback" not in done.err
     assert stored(workplace) == before
     done = workplace.boast("nightly", "--json")
-    assert (done.code, done.json["push"]["queried"]) == (0, 3)
+    assert done.code in {0, 3}, "chance may have enrolled somebody a second time"
+    assert done.json["push"]["queried"] == 3
     assert stored(workplace) == server.truth()
     enrolled = done.json["push"]["enrolled"]  # chance may have enrolled one of them meanwhile
     assert server.control("GET", "counters")["writes"] == {"POST sequence_enrollments": 3 + enrolled}
@@ -258,7 +260,7 @@ def test_a_disk_that_is_really_full_is_named_and_the_next_night_does_everything(
     assert "Traceback" not in done.err
     (small_disk / "fill").unlink()
     done = workplace.boast("nightly", "--json")
-    assert done.code == 0, done.err
+    assert done.code in {0, 3}, done.err  # chance may have enrolled somebody a second time
     assert done.json["push"]["queried"] == 3
     assert stored(workplace) == server.truth()
     writes = server.control("GET", "counters")["writes"]
@@ -295,7 +297,7 @@ def test_a_warehouse_that_hangs_up_fails_the_night_and_the_next_one_does_everyth
     server.control("DELETE", "faults")
     for _ in range(5):
         time.sleep(1.5)
-        done = workplace.boast(*command)
+        done = workplace.boast(*(part for part in command if part != "--new-ledger" or where == "while it lists"))
         if done.json["push"]["queried"] == 0:
             break
     assert done.code == 0, done.err
@@ -307,9 +309,11 @@ def test_a_warehouse_that_hangs_up_fails_the_night_and_the_next_one_does_everyth
 def test_the_night_when_the_clocks_go_back_may_run_twice(night):
     server, workplace, free = night
     ask(workplace, free[:3])
+    zones = ("Europe/Berlin", "CET-1CEST", "America/New_York")  # summer time, winter time, another machine's
+    first = ["--new-ledger"], [], []
     codes = [
-        workplace.boast("nightly", "--new-ledger", "--json", TZ=zone, SOURCES__BOAST__TIME_ZONE="Europe/Berlin").json
-        for zone in ("Europe/Berlin", "CET-1CEST", "America/New_York")  # summer time, winter time, another machine's
+        workplace.boast("nightly", "--json", *more, TZ=zone, SOURCES__BOAST__TIME_ZONE="Europe/Berlin").json
+        for zone, more in zip(zones, first, strict=True)
     ]
     assert [one["push"]["enrolled"] for one in codes] == [3, 0, 0]
     assert [one["load"]["accounts"][0]["loaded"] for one in codes] == [60, 0, 0]

@@ -80,7 +80,7 @@ def test_what_waits_for_a_person_is_told_once_and_what_comes_new_once_more(night
     assert workplace.boast("nightly").code == 3
     (text,) = hook.news()
     assert "requests need attention: 0 held, 1 refused, 0 unknown; see `boast requests list`." in text
-    assert workplace.boast("nightly").code == 0  # it waits still, and that is known
+    assert workplace.boast("nightly").code == 3  # it waits still, and that is known
     assert hook.news() == []
     ask(1)
     assert workplace.boast("nightly").code == 3
@@ -93,6 +93,21 @@ def test_what_waits_for_a_person_is_told_once_and_what_comes_new_once_more(night
     assert "well again" in text
 
 
+def test_a_push_by_hand_tells_what_is_new(night, hook):
+    server, workplace, ask = night
+    server.control("POST", "faults", {"kind": "status", "status": 422, "method": "POST", "times": 1})
+    ask(1)
+    assert workplace.boast("push", "--dry-run").code == 0
+    assert hook.news() == []
+    assert workplace.boast("push").code == 3
+    (text,) = hook.news()
+    assert text.startswith("boast push on ")
+    assert "requests need attention: 0 held, 1 refused, 0 unknown" in text
+    assert workplace.boast("push").code == 3
+    assert workplace.boast("nightly").code == 3
+    assert hook.news() == []
+
+
 def test_an_account_that_fails_is_told_once_with_what_to_do(night, hook):
     server, workplace, _ = night
     server.control("POST", "faults", {"kind": "status", "status": 403, "path": "/forms"})
@@ -102,6 +117,43 @@ def test_an_account_that_fails_is_told_once_with_what_to_do(night, hook):
     assert "forms: GET" in text
     assert workplace.boast("nightly").code == 3
     assert hook.news() == []
+
+
+def test_a_pending_table_that_is_configured_and_not_there_is_told_and_the_load_goes_on(night, hook):
+    server, workplace, _ = night
+    server.control("POST", "mutate", {"insert": 1})
+    where = {"SOURCES__BOAST__PUSH__PENDING_TABLE": "boast_data.nowhere"}
+    assert workplace.boast("push", **where).code == 2
+    done = workplace.boast("nightly", "--json", **where)
+    assert (done.code, done.json["status"], done.json["push"]) == (3, "attention", None)
+    assert done.json["load"]["accounts"][0]["loaded"] == 1
+    (text,) = hook.news()
+    assert 'needs attention: There is no table or view "boast_data"."nowhere"' in text
+    assert workplace.boast("nightly", **where).code == 3
+    assert hook.news() == []
+
+
+def test_an_error_in_the_view_is_reported_as_the_views(night, hook):
+    _, workplace, _ = night
+    with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
+        connection.execute("create table boast_data.mine as select 'secret@example.com' as contact_id, 1 as n")
+        connection.execute(
+            "create or replace view boast_data.wanted as select contact_id, contact_id::int::text as sequence_id"
+            " from boast_data.mine"
+        )
+    where = {"SOURCES__BOAST__PUSH__PENDING_TABLE": "wanted"}
+    done = workplace.boast("push", "--json", **where)
+    assert (done.code, done.json["status"]) == (2, "failed")
+    assert 'Your table or view "boast_data"."wanted" cannot be read: ' in done.json["error"]
+    done = workplace.boast("nightly", "--json", **where)
+    assert (done.code, done.json["load"]["accounts"][0]["listed"]) == (3, 40)
+    (text,) = hook.news()
+    assert 'Your table or view "boast_data"."wanted" cannot be read' in text
+    assert "secret" not in text + done.out + done.err
+    with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
+        connection.execute("drop table boast_data.mine")
+    done = workplace.boast("push", "--json", **where)
+    assert 'Your table or view "boast_data"."wanted" cannot be read' in done.json["error"], "not that there is none"
 
 
 def test_a_webhook_that_is_down_changes_no_exit_code_and_is_told_when_it_is_back(night, hook):
@@ -301,7 +353,7 @@ def test_who_was_enrolled_twice_is_told_once(night, hook):
     (text,) = hook.news()
     assert "needs attention: 1 requests enrolled somebody more than once" in text
     assert "more than once" in workplace.boast("status").out
-    assert workplace.boast("nightly").code == 0
+    assert workplace.boast("nightly").code == 3
     (text,) = hook.news()
     assert "well again" in text
 

@@ -66,6 +66,9 @@ def test_push_and_nightly_share_a_ledger_and_say_what_is_wrong_in_one_line(sandb
         connection.execute("create table boast_data.pending_enrollments (contact_id text, sequence_id text)")
         for contact in [c for c in contacts if c not in busy][:3]:
             connection.execute("insert into boast_data.pending_enrollments values (?, ?)", [contact, sequence])
+    refused = run(workplace, "push.py")
+    assert (refused.code, "--new-ledger" in refused.err) == (2, True), "no script starts a ledger"
+    assert workplace.boast("push", "--new-ledger", "--limit", "0").code == 0
     assert run(workplace, "push.py").code == 0
     assert run(workplace, "nightly.py").code == 0
     assert server.control("GET", "counters")["writes"] == {"POST sequence_enrollments": 3}

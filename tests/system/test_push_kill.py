@@ -42,11 +42,13 @@ def test_each_request_is_carried_out_once_whatever_the_network_does_and_whenever
         SOURCES__BOAST__PUSH__SETTLE_AFTER=str(SETTLE_AFTER),
         SOURCES__BOAST__PUSH__MAX_SENDS=str(REQUESTS),
         SOURCES__BOAST__PUSH__MAX_UNKNOWNS_IN_A_ROW="1000",
+        SOURCES__BOAST__PUSH__MAX_ATTEMPTS="1000",
     )
     pairs = ask(server, workplace, REQUESTS)
     rules = [{"method": "POST", "path": "sequence_enrollments", "probability": 0.2 / len(FAULTS)} | f for f in FAULTS]
     server.control("POST", "faults", rules)
-    push = ("push", "--json", "--new-ledger")
+    assert workplace.boast("push", "--new-ledger", "--limit", "0").code == 0
+    push = ("push", "--json")
     rng = random.Random(KILLS)
     killed = 0
     while killed < KILLS:

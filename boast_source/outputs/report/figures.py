@@ -40,7 +40,7 @@ GROWN = """select account_id, sequence_id, sum(enrolled) as enrolled, sum(respon
 from enrollment_cohorts where had_30_days group by account_id, sequence_id"""
 REQUESTS = "select state, count(*) as requests from push_requests group by state order by requests desc, state"
 WAITING = """select state, coalesce(error_code, '') as code, count(*) as requests, min(since) as since
-from push_requests where state in ('held', 'refused', 'unknown', 'claimed')
+from push_requests where attention
 group by 1, 2 order by requests desc, 1, 2"""
 PUSHED = """select sequence_id, state, coalesce(error_code, '') as code, count(*) as requests
 from push_requests {since} group by 1, 2, 3 order by 1, 2, 3"""

@@ -33,6 +33,8 @@ MEANING = {
     "refused": "the API said no",
     "unknown": "no clear answer yet; the next runs look for it",
     "claimed": "being sent, or interrupted; the next run looks for it",
+    "invalid": "its row cannot be sent as it is",
+    "enrolled": "the contact is active more than once in this sequence",
 }
 DID = ("enrolled", "removed", "held", "invalid", "refused", "unknown")  # columns of what the push did
 

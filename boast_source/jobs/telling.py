@@ -1,0 +1,20 @@
+"""Tell people what is news of a finished run, before the run and what they know are recorded."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from boast_source import runs
+from boast_source.runs import health, notify
+
+if TYPE_CHECKING:
+    from boast_source.jobs.job import Job
+
+
+def tell(job: Job[Any]) -> None:
+    """Notify the webhook of what is new."""
+    run, waiting = job.run, None
+    with contextlib.suppress(Exception):  # a warehouse that cannot be read is told in its own words
+        waiting = health.waiting(job.opened) if job.opened and run.exit_code != runs.LOCKED else None
+    notify.tell(job.opened, run, waiting, job.progress.note)

@@ -1,0 +1,118 @@
+"""What a run has to decide on: the rows of its accounts, late, against the ledger and what exists."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from boast_source import warehouse
+from boast_source.errors import PendingError
+from boast_source.push import requests
+from boast_source.push.decide import Facts
+from boast_source.push.lanes import is_listed, lanes_of
+from boast_source.push.model import State
+from boast_source.push.requests import Accounts
+from boast_source.shapes import CONTACTS, SEQUENCES
+from boast_source.warehouse.dialect import text_type
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from boast_source.push.context import Context
+    from boast_source.push.controls import Controls
+    from boast_source.push.lanes import Lane
+    from boast_source.push.requests import Request
+    from boast_source.push.snapshot import Known
+
+
+# what contacts and sequences are called
+CALLED = {
+    CONTACTS.name: ("id", "account_id", "email", "mobile_phone"),
+    SEQUENCES.name: ("id", "account_id", "name"),
+}
+
+
+def accounts_of(context: Context, listed: Iterable[str] | None = None) -> Accounts:
+    """Return whose rows the run is about. `listed`: the accounts of its listing; None: before it."""
+    given = context.options.accounts
+    known = frozenset(context.ledger.accounts()) if context.ledger.exists() else frozenset()
+    mine = frozenset(one.lower() for one in (listed if listed is not None else given or known))
+    return Accounts(mine, known - mine, given is not None)
+
+
+def asked(context: Context, accounts: Accounts) -> list[Request]:
+    """Read the pending table and return its requests that are not final, and the open ones that no row asks for."""
+    _make_asked(context, accounts)
+    return requests.select(context.scratch)
+
+
+def _make_asked(context: Context, accounts: Accounts) -> None:
+    by_person = context.pending.by_person
+    if by_person:
+        stored = (_stored(context, table, columns) for table, columns in CALLED.items())
+        requests.know_people(context.scratch, *stored)
+    requests.make_asked(context.scratch, context.pending.batches(), accounts, by_person=by_person)
+
+
+def _stored(context: Context, table: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Return the stored rows in batches, with null for a column that is not there (yet)."""
+    client = context.ledger.client
+    name = client.make_qualified_table_name(table)
+    with warehouse.explained():
+        there = {column.lower() for column in warehouse.columns_in(client, name)}
+        if "id" not in there:
+            return
+        text = text_type(client.capabilities.sqlglot_dialect)
+        selected = ", ".join(
+            f"{client.escape_column_name(c) if c in there else f'cast(null as {text})'} as {c}" for c in columns
+        )
+        yield from warehouse.batches(client, f"select {selected} from {name}", columns)
+
+
+def may_send(context: Context) -> bool:
+    """Return whether a row may lead to a sending, as far as is known before the listing."""
+    try:
+        _make_asked(context, accounts_of(context))
+    except PendingError:
+        return True  # what tonight's load brings may mend the view; the reading that counts comes after it
+    return requests.any_to_decide(context.scratch)
+
+
+def facts_of(context: Context, asked: Sequence[Request], known: Known, now: datetime, controls: Controls) -> Facts:
+    """Return what is known before anything is sent. `now`: the warehouse's clock."""
+    ledger, most = context.ledger, context.settings.max_attempts
+    there = ledger.exists()
+    # the API's clock is not ours: it is at least as late as the newest enrollment
+    newest = max((e.created_at for e in known.every if e.created_at), default=None)
+    clocks = [now, *(moment for moment in (newest, ledger.newest_enrollment()) if moment)]
+    api_now = min(now, max(clocks[1:], default=now))
+    often = any(r.latest and r.latest.attempt >= most for r in asked)
+    return Facts(
+        known,
+        requests.repeats(context.scratch, ledger.sent_since(now - context.reenroll_after) if there else ()),
+        requests.origins(context.scratch, [e.id for e in known.every]),
+        recent=api_now - context.reenroll_after,
+        doubtful=controls.accepted,
+        max_attempts=most,
+        history=ledger.attempts(most) if often else {},
+        paused=controls.paused,
+        only=context.options.only and requests.named(context.scratch, context.options.only),
+    )
+
+
+def lanes(
+    context: Context, ready: Iterable[Request], open_: Iterable[Request], known: Known, readable: Collection[str]
+) -> list[Lane]:
+    """Return the lanes of the requests whose account could be listed; the others are counted as deferred."""
+    mine: list[Request] = []
+    for one in ready:
+        target = known.get(one.enrollment_id)
+        request = replace(one, account_id=one.account_id or (target.account_id if target else None))
+        if is_listed(request, readable) or request.fault:
+            mine.append(request)
+        else:
+            context.result.count(request, State.DEFERRED)
+    return lanes_of(mine, open_, known)

@@ -1,0 +1,148 @@
+"""What an operator controls, as events in the ledger: which sendings are paused, what loss of the ledger was accepted.
+
+A control's key begins with a blank, which no request's does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from boast_source.errors import ConfigurationError
+from boast_source.push.ledger import Event
+from boast_source.push.model import Control
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from boast_source.push.ledger import Ledger
+    from boast_source.push.plan import Plan
+
+EVERYTHING = "*"
+_ACCEPTED = " accepted"
+_PAUSE = " pause "
+_PLAN = " plan "
+
+
+@dataclass(frozen=True)
+class Controls:
+    """`paused`: `*`, `account ID` or `sequence ID`. `accepted`: when the last loss of events was accepted, by the
+    warehouse's clock, and `lost`, how many sends that were.
+    """
+
+    paused: frozenset[str] = frozenset()
+    accepted: datetime | None = None
+    lost: int = 0
+
+
+def read(ledger: Ledger) -> Controls:
+    """Return what is paused and accepted."""
+    newest = {event.request_key: event for event in ledger.controls()}
+    paused = (key.removeprefix(_PAUSE) for key, event in newest.items() if event.state == Control.PAUSED)
+    accepted = newest.get(_ACCEPTED)
+    return Controls(frozenset(paused), accepted.recorded_at if accepted else None, accepted.attempt if accepted else 0)
+
+
+def scopes(sequences: Iterable[str], accounts: Iterable[str]) -> list[str]:
+    """Return what a pause is about, by these ids; everything without any."""
+    named = [*(f"sequence {one.lower()}" for one in sequences), *(f"account {one.lower()}" for one in accounts)]
+    return named or [EVERYTHING]
+
+
+def pause(ledger: Ledger, control: Control, what: Iterable[str], run_id: str, *, note: str | None = None) -> None:
+    """Record that the sending to these scopes is paused, or resumed.
+
+    Raises ConfigurationError when what is to be resumed is not paused.
+    """
+    before = {event.request_key: event for event in ledger.controls()}
+    paused = read(ledger).paused
+    events = []
+    for scope in what:
+        if control == Control.RESUMED and scope not in paused:
+            are = ", ".join(sorted(paused)) or "nothing is paused"
+            raise ConfigurationError(f"{scope} is not paused", hint=f"What is paused: {are}.")
+        events.append(_event(before, _PAUSE + scope, control, run_id, note=note))
+    ledger.append(events)
+
+
+def keep_plan(ledger: Ledger, plan: Plan, run_id: str) -> None:
+    """Keep what a plan would send, by its hash."""
+    key = _PLAN + plan.hash
+    if ledger.plan(key) is None:
+        ledger.append([_event({}, key, Control.PLANNED, run_id, note=json.dumps(plan.members))])
+
+
+def approved(ledger: Ledger, hash_: str) -> dict[str, str] | None:
+    """Return the members of the plan with this hash; None: the ledger knows of none. Raises ConfigurationError."""
+    if not re.fullmatch("[0-9a-f]{16}", hash_):
+        raise ConfigurationError("--approve takes the hash of a plan", hint="`boast push --plan FILE` shows it.")
+    kept = ledger.plan(_PLAN + hash_)
+    members: dict[str, str] | None = json.loads(kept) if kept else None
+    return members
+
+
+def check(ledger: Ledger, run_id: str, *, new: bool, accept: bool) -> None:
+    """Make or migrate the ledger, if it may be pushed with.
+
+    Raises ConfigurationError when there is none, or when the run records count more sends than it knows.
+    """
+    there = ledger.exists()
+    known = ledger.sends() if there else 0
+    if new:
+        if known or ledger.sends_of_runs():
+            where = "It knows of requests that were sent" if known else "The run records count requests that were sent"
+            raise ConfigurationError(
+                f"A new ledger is for the first push only. {where}, so nothing was sent",
+                hint="Leave --new-ledger out." if known else _RESTORE,
+            )
+        ledger.create()
+        return
+    if not there and not accept:
+        lost = ledger.sends_of_runs()
+        raise ConfigurationError(
+            f"The ledger {ledger.name} does not exist: without it nobody knows who was enrolled already. Nothing was"
+            " sent",
+            hint=_RESTORE if lost else "If this is the first push, run `boast push --new-ledger` once.",
+        )
+    ledger.create()
+    lost = ledger.lost_sends() - read(ledger).lost
+    if accept:
+        before = {event.request_key: event for event in ledger.controls()}
+        ledger.append([_event(before, _ACCEPTED, Control.ACCEPTED, run_id, lost=ledger.lost_sends())])
+    elif lost > 0:
+        what = "is empty, though requests were sent before" if not known else "lost events"
+        raise ConfigurationError(
+            f"The ledger {ledger.name} {what}: the run records count {lost} sends that it does not know. Nothing was"
+            " sent",
+            hint=_RESTORE,
+        )
+
+
+_RESTORE = (
+    "Restore it from a backup (docs/push.md), or run `boast push --accept-ledger` once: it goes on with what is"
+    " left, and holds every request that may have been sent before."
+)
+
+
+def _event(
+    before: dict[str, Event], key: str, control: Control, run_id: str, *, note: str | None = None, lost: int = 0
+) -> Event:
+    scope, _, named = key.strip().removeprefix("pause ").partition(" ")
+    return Event(
+        request_key=key,
+        content_key="",
+        run_id=run_id,
+        event=before[key].event + 1 if key in before else 1,
+        attempt=lost,
+        account_id=named if scope == "account" else None,
+        action=None,
+        contact_id=None,
+        sequence_id=named if scope == "sequence" else None,
+        enrollment_id=None,
+        known_enrollment_ids=None,
+        state=control.value,
+        note=note,
+    )

@@ -1,0 +1,176 @@
+"""A plan: what a push would send, for people to look at, with a hash by which exactly that is approved.
+
+Of a plan the ledger keeps the short hashes of keys and contents, so that an approval can tell what changed since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boast_source import warehouse
+from boast_source.errors import DestinationError
+from boast_source.push.decide import short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from boast_source.push.model import Verdict
+    from boast_source.push.requests import Request
+    from boast_source.warehouse import SqlClient
+
+SHOWN = 5000  # requests in the HTML; the JSON has all
+BATCH = 1000  # contacts asked for at a time
+_NAMES = ("first_name", "last_name", "email")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`sends`: what would be sent, in order. `sequences`: names by id."""
+
+    sends: Sequence[Request]
+    sequences: Mapping[str, str]
+
+    @property
+    def members(self) -> dict[str, str]:
+        """Key to content, as short hashes."""
+        return {short(request.request_key): short(request.content_key) for request in self.sends}
+
+    @property
+    def hash(self) -> str:
+        """What an approval names: it changes with every key and every content."""
+        return hash_of(self.members)
+
+    @property
+    def counts(self) -> list[dict[str, Any]]:
+        """How many of each action per account and sequence."""
+        found = Counter((r.account_id, r.sequence_id, r.action) for r in self.sends)
+        return [
+            {"account_id": account, "sequence_id": sequence, "sequence_name": self._name(sequence), "action": action}
+            | {"requests": count}
+            for (account, sequence, action), count in sorted(found.items(), key=lambda item: (-item[1], str(item[0])))
+        ]
+
+    def said(self) -> str:
+        """Return the counts in a sentence."""
+        parts = []
+        for one in self.counts[:10]:
+            where = one["sequence_name"] or one["sequence_id"] or "a given enrollment"
+            parts.append(f"{one['requests']:,} to {one['action']} ({where}, account {one['account_id']})")
+        more = len(self.counts) - len(parts)
+        return ", ".join(parts) + (f" and {more} more of account and sequence" if more > 0 else "") or "nothing to send"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a machine: ids, nobody's name."""
+        return {
+            "hash": self.hash,
+            "to_send": len(self.sends),
+            "counts": self.counts,
+            "requests": [
+                {
+                    "request_key": r.request_key,
+                    "action": r.action,
+                    "account_id": r.account_id,
+                    "contact_id": r.contact_id,
+                    "sequence_id": r.sequence_id,
+                    "enrollment_id": r.enrollment_id,
+                }
+                for r in self.sends
+            ],
+        }
+
+    def as_html(self, people: Mapping[str, str]) -> str:
+        """Return it for a person. `people`: names of contacts by id."""
+        counts = _table(
+            ("requests", "action", "sequence", "account"),
+            (
+                (one["requests"], one["action"], one["sequence_name"] or one["sequence_id"], one["account_id"])
+                for one in self.counts
+            ),
+        )
+        rows = _table(
+            ("request", "action", "contact", "sequence"),
+            (
+                (r.request_key, r.action, people.get(r.contact_id or "", r.contact_id), self._name(r.sequence_id))
+                for r in self.sends[:SHOWN]
+            ),
+        )
+        left = len(self.sends) - SHOWN
+        more = f"<p>... and {left:,} more; a plan in a .json file has all.</p>" if left > 0 else ""
+        approve = f"<p>To send exactly this: <code>boast push --approve {self.hash}</code></p>"
+        return _PAGE.format(count=f"{len(self.sends):,}", approve=approve, counts=counts, rows=rows, more=more)
+
+    def _name(self, sequence: str | None) -> str | None:
+        return self.sequences.get(sequence or "", sequence)
+
+
+def plan_of(planned: Iterable[tuple[Request, Verdict]], sequences: Mapping[str, str]) -> Plan:
+    """Return the plan of what would become of each request."""
+    return Plan([request for request, verdict in planned if verdict.send], sequences)
+
+
+def hash_of(members: Mapping[str, str]) -> str:
+    """Return the hash of a plan with these members."""
+    said = "\n".join(sorted(f"{key} {content}" for key, content in members.items()))
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def people_of(client: SqlClient, plan: Plan) -> dict[str, str]:
+    """Return the names of the plan's contacts that were loaded, by id: for the page, and for nothing else."""
+    name = client.make_qualified_table_name("contacts")
+    with warehouse.explained():
+        there = {column.lower() for column in warehouse.columns_in(client, name)}
+        if not there >= {"id", *_NAMES}:
+            return {}
+        columns = ", ".join(client.escape_column_name(column) for column in ("id", *_NAMES))
+        ids = list(dict.fromkeys(r.contact_id for r in plan.sends[:SHOWN] if r.contact_id))
+        found: dict[str, str] = {}
+        for start in range(0, len(ids), BATCH):
+            part = ids[start : start + BATCH]
+            marks = ", ".join(["%s"] * len(part))
+            key = client.escape_column_name("id")
+            for row in client.execute_sql(f"select {columns} from {name} where {key} in ({marks})", *part) or ():
+                found[str(row[0]).lower()] = " ".join(str(value) for value in row[1:] if value)
+    return found
+
+
+def write(plan: Plan, file: str, client: SqlClient) -> str:
+    """Write a plan, as JSON where the file is called so, else as a page; return its path. Raises DestinationError."""
+    path = Path(file)
+    is_json = path.suffix.lower() == ".json"
+    text = json.dumps(plan.as_json(), indent=1) if is_json else plan.as_html(people_of(client, plan))
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DestinationError(
+            f"The plan cannot be written to {path}: {error.strerror}", hint="Name another file with --plan."
+        ) from None
+    return str(path.resolve())
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    head = "".join(f"<th>{escape(one)}</th>" for one in heads)
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(v or ''))}</td>" for v in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>What would be sent</title>
+<style>body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem; max-width: 70rem }}
+table {{ border-collapse: collapse; margin: 1rem 0 }} th, td {{ text-align: left; padding: .2rem 1rem .2rem 0;
+border-bottom: 1px solid #ddd }}</style></head>
+<body><h1>{count} requests would be sent</h1>
+<p>This page names people: keep it to those who may see them.</p>
+{approve}
+<h2>Per sequence and account</h2>
+{counts}
+<h2>Each</h2>
+{rows}
+{more}
+</body></html>
+"""

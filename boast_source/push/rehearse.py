@@ -1,0 +1,52 @@
+"""A dry run: what a push would do, without a write to the API or to the warehouse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from boast_source.listing.listing import listing_of
+from boast_source.listing.report import Options
+from boast_source.push import controls, requests
+from boast_source.push.asked import accounts_of, asked, facts_of, lanes
+from boast_source.push.lanes import plan
+from boast_source.push.model import State, Verdict
+from boast_source.push.plan import plan_of, write
+from boast_source.push.shown import sequence_names
+from boast_source.push.snapshot import COLUMNS, known
+from boast_source.shapes import SEQUENCE_ENROLLMENTS
+
+if TYPE_CHECKING:
+    from boast_source.push.context import Context
+
+_OPEN = Verdict(State.UNKNOWN, "open", "a push settles it by reading back")
+
+
+def rehearse(context: Context) -> None:
+    """Fill the result with what would become of each request. The list goes into the scratch index only."""
+    ledger, scratch, options, result = context.ledger, context.scratch, context.options, context.result
+    there = ledger.exists()
+    requests.read_ledger(scratch, ledger.newest() if there else ())
+    listing = listing_of(context.client, Options(account_ids=options.accounts, workers=options.workers))
+    try:
+        listing.prepare(SEQUENCE_ENROLLMENTS, None, None)
+        accounts = accounts_of(context, listing.accounts())
+        found = asked(context, accounts)
+        exists = known(scratch, found, listing.enrollments(COLUMNS), accounts.mine)
+    finally:
+        listing.close()
+    open_ = [request for request in found if request.open]
+    ready = [request for request in found if request.asked and not request.open]
+    steered = controls.read(ledger) if there else controls.Controls()
+    facts = facts_of(context, found, exists, ledger.now(), steered)
+    result.planned = [
+        *((request, _OPEN) for request in open_),
+        *plan(lanes(context, ready, open_, exists, accounts.mine), facts),
+    ]
+    for request, verdict in result.planned:
+        result.count(request, State.DEFERRED if verdict.send else verdict.state)
+    if options.plan is None:
+        return
+    result.plan = plan_of(result.planned, sequence_names(ledger))
+    result.plan_file = write(result.plan, options.plan, ledger.client)
+    if there:
+        controls.keep_plan(ledger, result.plan, context.run_id)

@@ -1,0 +1,117 @@
+"""Requests as an operator sees them: since when, how often sent, what happens next."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from boast_source import warehouse
+from boast_source.push import model
+from boast_source.push.model import Decision, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from boast_source.push.ledger import Event, Ledger
+
+ONLY_YOU = "only you can settle it"
+RESTLESS = 2  # listings that did not hold still, after which nobody waits for one that does
+# what a release waits for, by the code of what held the request
+_ONCE = {
+    "ambiguous": "once all rows with its request_id say the same",
+    "candidates": "once its row names an id",
+    "several": "once its row names the enrollment_id",
+    "active": "once the contact is no longer active in the sequence",
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A request's newest event, how it stands, the name of its sequence if that is known, what happens next."""
+
+    event: Event
+    standing: State
+    sequence_name: str | None
+    next: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as `boast requests list --json` prints it."""
+        more = {"standing": self.standing.value, "sequence_name": self.sequence_name, "next": self.next}
+        return asdict(self.event) | {"since": self.event.recorded_at} | more
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When what is open is read back: seconds after its newest event, of a claim and of all else; None: never.
+    `restless`: since when no listing has held still, if that is so.
+    """
+
+    claimed: float | None
+    other: float | None
+    restless: datetime | None = None
+
+
+def shown(events: Sequence[Event], ledger: Ledger, timing: Timing) -> list[Shown]:
+    """Return these as an operator sees them."""
+    names = sequence_names(ledger)
+    return [
+        Shown(event, model.standing(event), names.get(event.sequence_id or ""), _next(event, timing))
+        for event in events
+    ]
+
+
+def outcome(event: Event, decision: str) -> str:
+    """Return what the next push does about a request that was just decided on. `event`: from before the decision."""
+    if decision == Decision.DROP:
+        return "accepted as it is" if model.standing(event) == State.DUPLICATE else "it is never sent (again)"
+    once = _ONCE.get(event.error_code or "")
+    if once:
+        return f"the next push sends it {once}; until then it stands as before"
+    if event.state in {State.UNKNOWN, State.CLAIMED}:
+        return "the next push looks once more, and sends it again unless it is there"
+    return "the next push sends it"
+
+
+def sequence_names(ledger: Ledger) -> Mapping[str, str]:
+    """Return the names of the sequences that were loaded, by id."""
+    client = ledger.client
+    name = client.make_qualified_table_name("sequences")
+    with warehouse.explained():
+        if not {"id", "name"} <= {column.lower() for column in warehouse.columns_in(client, name)}:
+            return {}
+        columns = ", ".join(client.escape_column_name(column) for column in ("id", "name"))
+        rows = client.execute_sql(f"select {columns} from {name}") or ()
+    return {str(key).lower(): str(named) for key, named in rows if named}
+
+
+def restless_since(ledger: Ledger) -> datetime | None:
+    """Return since when the last listings of pushes, several in a row, have not held still; None: they have."""
+    client = ledger.client
+    name = client.make_qualified_table_name("runs")
+    verified: list[tuple[str, datetime]] = []
+    with contextlib.suppress(Exception):  # a warehouse whose runs cannot be read says nothing about them
+        sql = (
+            f"select verified, started_at from {name} where command in ('push', 'nightly') and verified is not null"
+            " order by started_at desc"
+        )
+        verified = [(row[0], row[1]) for row in client.execute_sql(sql) or ()][:50]
+    moved = 0
+    while moved < len(verified) and verified[moved][0] == "moving":
+        moved += 1
+    return verified[moved - 1][1] if moved >= RESTLESS else None
+
+
+def _next(event: Event, timing: Timing) -> str:
+    standing = model.standing(event)
+    if standing not in {State.UNKNOWN, State.CLAIMED}:
+        return model.RULES[standing].next
+    wait = timing.claimed if standing == State.CLAIMED else timing.other
+    if wait is None or event.recorded_at is None:
+        return f"it is read back; that it did not happen is never taken as proved (settle_after is never): {ONLY_YOU}"
+    due = event.recorded_at + timedelta(seconds=wait)
+    if timing.restless and timing.restless >= due:
+        return f"its list never holds still: {ONLY_YOU}"
+    return f"read back again after {due:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,118 @@
+"""Compare what the ledger says with this run's listing: duplicates, removals that did not last, rows that are gone."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from boast_source.push import requests
+from boast_source.push.decide import is_after
+from boast_source.push.model import State, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from boast_source.push.context import Context
+    from boast_source.push.decide import Origin
+    from boast_source.push.ledger import Event
+    from boast_source.push.requests import Request
+    from boast_source.push.snapshot import Known
+
+_CONTRADICTED = Verdict(State.HELD, "contradicted", "Boast said that it is removed, and lists it as active")
+_SETTLED = Verdict(State.ENROLLED, "settled", "only one of the enrollments is active now")
+_UNASKED = Verdict(State.WITHDRAWN, "unasked", "it could not be sent, and no row asks for it any more")
+
+
+def review_removals(context: Context, began: datetime, mine: frozenset[str]) -> None:
+    """Hold the removals that the listing contradicts; look again at those whose contact is active with another one.
+
+    Call it before the pending table is read.
+    """
+    again: list[Event] = []
+    for event, is_same in context.ledger.removed_and_active():
+        if event.account_id is not None and event.account_id not in mine:
+            continue
+        if is_same and event.recorded_at and began >= event.recorded_at + timedelta(seconds=context.acts_within):
+            held = requests.orphan(event).followed(_CONTRADICTED, context.run_id).event
+            context.record([held])
+            again.append(held)
+        elif not is_same:
+            again.append(event)
+    requests.look_again(context.scratch, again)
+
+
+def is_over(request: Request, known: Known, origins: Mapping[str, Origin]) -> bool:
+    """Return whether a removal that was carried out is done, though its contact is active in the sequence again.
+
+    It is, if a request enrolled the contact again that was asked for later; who was enrolled by hand is active in spite
+    of the row.
+    """
+    latest = request.latest
+    if latest is None or latest.state != State.REMOVED or request.changed or request.conflict:
+        return False
+    account, contact, sequence = known.pair(request)
+    made = [origins.get(e.id) for e in known.of_ids(account, contact, sequence) if e.active]
+    return all(o and not is_after(request.requested_at, o.requested_at) for o in made)
+
+
+def watched(context: Context, since: datetime, mine: frozenset[str]) -> list[Event]:
+    """Return the requests that may have made a second enrollment, or were found to have made one."""
+    twice = context.ledger.active_twice(since, context.acts_within)
+    found = [
+        *requests.duplicates(context.scratch),
+        *requests.given_up(context.scratch, since),
+        *(event for event in twice if event.account_id in mine),
+    ]
+    return list({event.request_key: event for event in found}.values())
+
+
+def record_late(context: Context, events: Iterable[Event], known: Known, taken: dict[str, str]) -> list[Event]:
+    """Record enrollments that no request accounts for, of a contact and sequence whose request was sent before.
+
+    Where it was sent again or given up, the server acted later than `settle_after`. Where it was sent once, the list
+    had hidden it, or one POST made two. Each is recorded once; a duplicate is settled when only one is active. Returns
+    the events of contacts that were found enrolled more than once.
+    """
+    news: list[Event] = []
+    for event in events:
+        late = _late(context, event, known, taken)
+        taken |= dict.fromkeys(late, event.request_key)
+        request = requests.claimed(event)
+        if late:
+            verdict = _late_verdict(event, late)
+            before = json.dumps(sorted({*json.loads(event.known_enrollment_ids or "[]"), *late}))
+            news.append(request.followed(verdict, context.run_id, before=before).event)
+        elif event.error_code == State.DUPLICATE and sum(e.active for e in known.of(request)) <= 1:
+            news.append(request.followed(_SETTLED, context.run_id).event)
+    context.record(news)
+    return [event for event in news if event.error_code == State.DUPLICATE]
+
+
+def _late_verdict(event: Event, late: Sequence[str]) -> Verdict:
+    first = event.enrollment_id or late[0]
+    others = [key for key in late if key != first]
+    if not others:
+        return Verdict(State.ENROLLED, "late", "enrolled late, after it was given up", first)
+    detail = f"enrolled more than once: {', '.join([first, *others])}"
+    return Verdict(State.ENROLLED, State.DUPLICATE.value, detail, first)
+
+
+def _late(context: Context, event: Event, known: Known, taken: dict[str, str]) -> list[str]:
+    """Return the enrollments of a request's contact and sequence that were not there before it and nobody made."""
+    there = [e for e in known.of(requests.claimed(event)) if e.id != event.enrollment_id]
+    if event.state == State.ENROLLED and event.attempt == 1:
+        mine = known.get(event.enrollment_id)
+        there = [e for e in there if e.active and mine and mine.active]
+    before = set(json.loads(event.known_enrollment_ids or "[]"))
+    late = [e.id for e in there if e.id not in before]
+    if late:
+        taken |= requests.attributed(context.scratch, late)
+    return [key for key in late if key not in taken]
+
+
+def withdraw_unasked(context: Context) -> None:
+    """End the requests that could not be sent and that no row asks for any more: they wait for nobody."""
+    unasked = requests.invalid_unasked(context.scratch)
+    context.record([requests.claimed(event).followed(_UNASKED, context.run_id).event for event in unasked])

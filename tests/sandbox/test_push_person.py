@@ -1,0 +1,43 @@
+"""Rows with an e-mail address and the name of a sequence, over a real listing: no address gets into what is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.sandbox_client import POST, client_of
+
+pytest_plugins = ["tests.support.postgres", "tests.support.push_fixtures"]
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "postgres"])
+def test_a_first_push_lists_contacts_and_sequences_to_resolve_its_rows(pushing, request, workplace, kind):
+    database = request.getfixturevalue("postgres") if kind == "postgres" else None
+    desk = pushing(database)
+    (pair,) = desk.free_pairs(1)
+    with client_of(desk.server) as client:
+        email = next(c["email"] for c in client.every("contacts") if c["id"] == pair["contact_id"])
+        name = next(s["name"] for s in client.every("sequences") if s["id"] == pair["sequence_id"])
+    desk.table("request_id text, email text, sequence_name text")
+    desk.ask({"request_id": "r", "email": email.upper(), "sequence_name": f" {name} "})
+    desk.ask({"request_id": "s", "email": "secret.person@example.com", "sequence_name": name})
+    done = workplace.boast("push", "--new-ledger", "--destination", kind, "--json")
+    assert (done.json["enrolled"], done.json["invalid"]) == (1, 1), done.err
+    (truth,) = [
+        e
+        for e in desk.server.truth().values()
+        if e["contact_id"] == pair["contact_id"] and e["sequence_id"] == pair["sequence_id"]
+    ]
+    assert truth["status"] == "active"
+    assert desk.writes == {POST: 1}
+    listed = workplace.boast("requests", "list", "--destination", kind)
+    assert "no such contact yet" in listed.out
+    said = done.out + done.err + listed.out + listed.err + repr(desk.execute("select * from boast_data.push_ledger"))
+    assert "secret.person" not in said
+    assert email not in said
+
+
+def test_a_table_without_any_way_to_name_a_contact_is_refused(pushing):
+    desk = pushing()
+    desk.table("request_id text, sequence_name text")
+    refused = desk.push()
+    assert (refused.code, "has no column contact_id" in refused.error) == (2, True)

@@ -1,0 +1,117 @@
+"""Rows that name people by an address and sequences by a name: resolved within the account, by this run's listing."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from tests.support.push_office import Office
+from tests.support.push_world import ACCOUNTS
+
+ONE, TWO, SEQUENCE = (str(uuid.UUID(int=n, version=4)) for n in (100, 101, 200))
+HERE, THERE = ACCOUNTS[:2]
+ROW = {"request_id": "r", "account_id": HERE, "sequence_name": "Welcome"}
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """A department with two accounts, one contact and one sequence in the first."""
+    office = Office(tmp_path, accounts=(HERE, THERE))
+    office.sql("create table boast_data.contacts (id text, account_id text, email text, mobile_phone text)")
+    office.sql("create table boast_data.sequences (id text, account_id text, name text)")
+    office.sql("insert into boast_data.sequences values (?, ?, 'Welcome')", [SEQUENCE, HERE])
+    contact(office, ONE, "jo@example.com", "+15550001")
+    yield office
+    office.close()
+
+
+def counts(office):
+    return {state.value: count for state, count in office.push().counts.items() if count}
+
+
+def contact(office, key, email, phone=None, account=HERE):
+    office.sql("insert into boast_data.contacts values (?, ?, ?, ?)", [key, account, email, phone])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        {"email": " Jo@Example.COM\n"},
+        {"mobile_phone": "+1 (555) 00-01"},
+        {"mobile_phone": "001 5550001"},
+        {"email": "no@example.com", "mobile_phone": "+15550001"},
+        {"contact_id": ONE.upper(), "email": "of somebody else"},
+    ],
+)
+def test_an_address_finds_its_contact(desk, address):
+    desk.ask(ROW | address)
+    assert counts(desk) == {"enrolled": 1}
+    event = desk.newest()["r"]
+    assert (event["contact_id"], event["sequence_id"], event["account_id"]) == (ONE, SEQUENCE, HERE)
+
+
+def test_who_is_not_there_yet_is_looked_at_again_each_night(desk):
+    desk.ask(
+        ROW | {"email": "new@example.com"}, ROW | {"request_id": "s", "email": "jo@example.com", "sequence_name": "x"}
+    )
+    assert counts(desk) == {"invalid": 2}
+    assert {key: e["error_detail"] for key, e in desk.newest().items()} == {
+        "r": "no such contact yet",
+        "s": "no such sequence yet",
+    }
+    contact(desk, TWO, "new@example.com")
+    assert counts(desk) == {"enrolled": 1, "invalid": 1}
+
+
+def test_an_address_of_another_account_is_nobodys(desk):
+    contact(desk, TWO, "there@example.com", account=THERE)
+    desk.ask(ROW | {"email": "there@example.com"}, {"email": "jo@example.com", "sequence_name": "Welcome"})
+    assert counts(desk) == {"invalid": 2}
+    assert desk.newest()["r"]["error_detail"] == "no such contact yet"
+    assert "account_id is missing, and there are several accounts" in {
+        e["error_detail"] for e in desk.newest().values()
+    }
+
+
+def test_several_that_fit_are_held_with_their_ids(desk):
+    contact(desk, TWO, "JO@example.com")
+    desk.ask(ROW | {"email": "jo@example.com"})
+    assert counts(desk) == {"held": 1}
+    assert desk.newest()["r"]["error_detail"] == f"several fit: contacts {ONE}, {TWO}"
+    desk.sql("update boast_data.asked set contact_id = ?", [TWO])
+    assert counts(desk) == {"held": 1}, "an operator decides"
+    desk.decide("release", "r")
+    assert counts(desk) == {"enrolled": 1}
+
+
+@pytest.mark.parametrize("key", ["r", None])
+def test_the_request_stays_what_it_was_when_the_address_changes(desk, key):
+    desk.ask(ROW | {"request_id": key, "email": "jo@example.com"})
+    assert counts(desk) == {"enrolled": 1}
+    desk.sql("update boast_data.contacts set email = 'jo.new@example.com'")
+    desk.sql("update boast_data.asked set email = 'jo.new@example.com'")
+    assert counts(desk) == {}
+    if key:  # the row still has the old address, or it is somebody else's by now
+        desk.sql("update boast_data.asked set email = 'jo@example.com'")
+        assert counts(desk) == {}
+        contact(desk, TWO, "jo@example.com")
+        assert counts(desk) == {}
+    assert len(desk.world.posts) == 1
+
+
+def test_a_removal_finds_its_contact_too(desk):
+    desk.world.enroll((HERE, ONE, SEQUENCE), ours=False)
+    desk.ask(ROW | {"email": "jo@example.com", "action": "remove"})
+    assert counts(desk) == {"removed": 1}
+    assert desk.world.status_of((HERE, ONE, SEQUENCE)) == {"removed"}
+
+
+def test_nobodys_address_is_in_the_ledger(desk):
+    contact(desk, TWO, "twin@example.com")
+    contact(desk, str(uuid.uuid4()), "twin@example.com")
+    rows = ["jo@example.com", "nobody@example.com", "twin@example.com"]
+    desk.ask(*(ROW | {"request_id": f"k{n}", "email": email} for n, email in enumerate(rows)))
+    desk.ask({"account_id": HERE, "sequence_name": "Welcome", "email": "without.key@example.com"})
+    assert counts(desk) == {"enrolled": 1, "invalid": 2, "held": 1}
+    assert "example.com" not in repr(desk.sql("select * from boast_data.push_ledger"))
