@@ -54,9 +54,15 @@ class Settings:
     time_zone: str = "UTC"
     report_path: str | None = "boast_report.html"
     publish_path: str | None = None
+    publish_without: Any = "contacts,responses"
     log_format: str = "text"
     keep_runs_for: Any = "400 days"
     keep_packages: int = 30
+
+    @property
+    def published_without(self) -> tuple[str, ...]:
+        """Tables that the published copy does not have."""
+        return listed(self.publish_without)
 
     @property
     def keep_runs_seconds(self) -> float:
@@ -213,15 +219,20 @@ def account_ids_from(given: Sequence[str] | str | None) -> tuple[str, ...] | Non
     """Account ids from a list, a JSON list or a comma-separated text; None: all accounts."""
     if given is None or given in ("", [], ()):
         return None
-    if isinstance(given, str):
-        try:
-            given = json.loads(given) if given.lstrip().startswith("[") else given.split(",")
-        except json.JSONDecodeError:
-            given = None
-    ids = tuple(str(one).strip() for one in given or () if str(one).strip())
+    ids = listed(given)
     if not ids or any("/" in one or "?" in one or " " in one for one in ids):
         raise ConfigurationError(
             "sources.boast.account_ids is not a list of account ids",
             hint='Give it as ["id", "id"] or as id,id; leave it out for all accounts. `boast check` lists them.',
         )
     return tuple(dict.fromkeys(one.lower() if _UUID.fullmatch(one) else one for one in ids))
+
+
+def listed(given: Sequence[str] | str | None) -> tuple[str, ...]:
+    """Texts from a list, a JSON list or a comma-separated text."""
+    if isinstance(given, str):
+        try:
+            given = json.loads(given) if given.lstrip().startswith("[") else given.split(",")
+        except json.JSONDecodeError:
+            given = None
+    return tuple(str(one).strip() for one in given or () if str(one).strip())

@@ -21,6 +21,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 
+def one_line(value: object) -> str:
+    """Return text in one line, without control characters: a terminal obeys nothing that came from outside."""
+    text = " ".join(str(value).split())
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 class BoastError(Exception):
     """Base of all errors. `str(error)` is one line: what happened, then the next step.
 
@@ -32,8 +38,8 @@ class BoastError(Exception):
 
     def __init__(self, message: str, *, hint: str) -> None:
         self.summary: dict[str, Any] | None = None
-        self.message = " ".join(message.split()).rstrip(".")
-        self.hint = " ".join(hint.split())
+        self.message = one_line(message).rstrip(".")
+        self.hint = one_line(hint)
         super().__init__(f"{self.message}. {self.hint}")
 
 

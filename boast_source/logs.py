@@ -13,8 +13,17 @@ from datetime import datetime, timezone
 from typing import Any
 
 from boast_source.driver_text import traceback_of
+from boast_source.errors import one_line
 
 log = logging.getLogger("boast_source")
+
+
+class OneLine(logging.Formatter):
+    """Text for people; nothing that came from outside begins a line or steers a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
 
 
 class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
@@ -42,7 +51,9 @@ def set_up(*, debug: bool) -> None:
     if debug:
         os.environ.setdefault("RUNTIME__LOG_LEVEL", "INFO")
     level = logging.DEBUG if debug else logging.WARNING
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 def use_json() -> None:

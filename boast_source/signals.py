@@ -1,4 +1,4 @@
-"""Stopping on SIGTERM and Ctrl-C: at once in what can be repeated, with a run record that says so."""
+"""Stopping on SIGTERM, SIGHUP and Ctrl-C: at once in what can be repeated, with a run record that says so."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
+_STOPS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 _requested = threading.Event()
 _to_wake: list[Callable[[], None]] = []
 _finishing: list[tuple[threading.Event, Callable[[], None]]] = []
 
 
 def install() -> None:
-    """Both signals raise KeyboardInterrupt in the main thread and wake what waits (see `waking`)."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
+    """They raise KeyboardInterrupt in the main thread and wake what waits (see `waking`).
+
+    A SIGHUP that is ignored stays so: that is what `nohup` asks for.
+    """
+    for number in _STOPS:
+        if number in {signal.SIGTERM, signal.SIGINT} or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
 
 
 def ignore() -> None:
     """It is done: a signal that comes now stops nothing."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPS:
         signal.signal(number, signal.SIG_IGN)
 
 

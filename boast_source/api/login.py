@@ -11,7 +11,9 @@ import secrets
 import threading
 import time
 import webbrowser
+from base64 import urlsafe_b64encode
 from contextlib import contextmanager
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 CALLBACK = "/callback"
 SCOPE = "read write"
+_NOT_OURS = "This is not from the login that is waiting. Close this page and use the one that it opened last."
 _PAGE = "<!doctype html><meta charset=utf-8><title>Boast</title><p>{}</p>"
 
 
@@ -41,7 +44,7 @@ def login(
 
     `port`: where the browser comes back to, 0 for a free one; `http://127.0.0.1:PORT/callback` must be registered
     with the OAuth client. `timeout`: seconds for the user. `open_browser` is called with the address to open.
-    Raises AuthenticationError (denied, wrong state, no answer in time) and ConfigurationError.
+    Raises AuthenticationError (denied, no answer in time) and ConfigurationError.
     """
     credentials = credentials or resolve_oauth_credentials()
     endpoint = TokenEndpoint(credentials)
@@ -51,20 +54,28 @@ def login(
         with store.lock():
             store.probe()
         state = secrets.token_urlsafe(32)
-        with _answers(port) as (redirect_uri, answers):
+        verifier = secrets.token_urlsafe(48)  # PKCE, RFC 7636: a code that somebody else intercepts is of no use
+        with _answers(port, state) as (redirect_uri, answers):
             query = {
                 "client_id": endpoint.client_id,
                 "redirect_uri": redirect_uri,
                 "scope": SCOPE,
                 "response_type": "code",
                 "state": state,
+                "code_challenge": _challenge(verifier),
+                "code_challenge_method": "S256",
             }
             open_browser(f"{authorize}?{urlencode(query, quote_via=quote)}")
             try:
                 answer = answers.get(timeout=timeout)
             except queue.Empty:
                 raise _failed(f"Nobody agreed in the browser within {timeout:.0f} s", "Run it again") from None
-        form = {"grant_type": "authorization_code", "code": _code(answer, state), "redirect_uri": redirect_uri}
+        form = {
+            "grant_type": "authorization_code",
+            "code": _code(answer),
+            "redirect_uri": redirect_uri,
+            "code_verifier": verifier,
+        }
         try:
             tokens = endpoint.ask(form, attempts=1, wait=time.sleep, first_wait=0.5)
         except InvalidGrantError:
@@ -88,12 +99,11 @@ def _authorize_url(token_url: str) -> str:
     return token_url.removesuffix("/token") + "/authorize"
 
 
-def _code(answer: dict[str, str], state: str) -> str:
-    if not hmac.compare_digest(answer.get("state", "").encode(), state.encode()):
-        raise _failed(
-            "The browser came back with a wrong state: not from this login",
-            "Close other login pages and run it again",
-        )
+def _challenge(verifier: str) -> str:
+    return urlsafe_b64encode(sha256(verifier.encode()).digest()).decode().rstrip("=")
+
+
+def _code(answer: dict[str, str]) -> str:
     if "error" in answer:
         error = masked(answer["error"], longest=60)
         what = "Access was denied in the browser" if error == "access_denied" else f"Boast answered {error}"
@@ -104,8 +114,11 @@ def _code(answer: dict[str, str], state: str) -> str:
 
 
 @contextmanager
-def _answers(port: int) -> Iterator[tuple[str, queue.Queue[dict[str, str]]]]:
-    """Serve the callback; yields its address and the queue of what comes back."""
+def _answers(port: int, state: str) -> Iterator[tuple[str, queue.Queue[dict[str, str]]]]:
+    """Serve the callback; yields its address and the queue of what comes back with the state of this login.
+
+    Whatever else asks (a stranger's page, an old tab) is told no, and the login goes on waiting.
+    """
     answers: queue.Queue[dict[str, str]] = queue.Queue()
 
     class Callback(BaseHTTPRequestHandler):
@@ -113,8 +126,10 @@ def _answers(port: int) -> Iterator[tuple[str, queue.Queue[dict[str, str]]]]:
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            ours = parts.path == CALLBACK
-            page = _PAGE.format("Back to the terminal: you can close this page." if ours else "Nothing here.").encode()
+            answer = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            same = hmac.compare_digest(answer.get("state", "").encode(), state.encode())
+            ours = parts.path == CALLBACK and same
+            page = _PAGE.format("Back to the terminal: you can close this page." if ours else _NOT_OURS).encode()
             self.send_response(200 if ours else 404)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(page)))
@@ -123,7 +138,7 @@ def _answers(port: int) -> Iterator[tuple[str, queue.Queue[dict[str, str]]]]:
             self.end_headers()
             self.wfile.write(page)
             if ours:
-                answers.put({name: values[0] for name, values in parse_qs(parts.query).items()})
+                answers.put(answer)
 
         def log_message(self, *args: object) -> None:
             """Nothing: the request line holds the code."""

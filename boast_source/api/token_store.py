@@ -75,7 +75,8 @@ class TokenStore:
         self._path: Path | None = None
         if scheme in {"file", "local"}:
             plain = url2pathname(urlsplit(location).path) if "://" in location else location
-            self._path = Path(plain).expanduser().absolute()
+            named = Path(plain).expanduser().absolute()
+            self._path = named.resolve() if named.is_symlink() else named  # a link stays one: its target is replaced
             self.where = str(self._path)
             self._lock_path = self._path.with_name(self._path.name + ".lock")
         else:

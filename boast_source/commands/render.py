@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from boast_source.commands import render_push
-from boast_source.commands.terminal import stdout
+from boast_source.commands.terminal import SafeConsole, cell, stdout
+from boast_source.errors import one_line
 
 if TYPE_CHECKING:
     from boast_source.jobs.check import Checked
@@ -37,14 +36,14 @@ def loaded(result: Loaded) -> None:
     for r in result.enrollments:
         counts = (r.listed, r.loaded, r.missing, r.tally.pages, r.tally.retries)
         word = "failed" if r.error else str(r.verified)
-        table.add_row(Text(str(r.account_id)), *(f"{count:,}" for count in counts), f"[{_COLOURS[word]}]{word}[/]")
+        table.add_row(cell(r.account_id), *(f"{count:,}" for count in counts), f"[{_COLOURS[word]}]{word}[/]")
     if result.enrollments:
         console.print(table)
     for name in dict.fromkeys(r.resource for r in result.others):
         mine = [r for r in result.others if r.resource == name]
         console.print(f"{name}: {sum(r.listed for r in mine):,} listed, {sum(r.loaded for r in mine):,} loaded")
     for error in result.errors:
-        console.print(f"! {error}", style="red", markup=False)
+        console.print(one_line(f"! {error}"), style="red", markup=False)
     what = f"{result.total('loaded'):,} enrollments loaded of {result.total('listed'):,} listed"
     console.print(f"{what if result.enrollments else 'Done'}, in {result.seconds:.1f} s, into {result.place}.")
     if result.verified:
@@ -72,7 +71,7 @@ def status(found: Status) -> None:
     if health and health["last_command"]:
         console.print(
             f"Last run: {health['last_command']}, {health['last_status']} (exit code {health['last_exit_code']}),"
-            f" {health['last_finished_at']:%Y-%m-%d %H:%M} UTC. {health['last_error'] or ''}".rstrip(),
+            f" {health['last_finished_at']:%Y-%m-%d %H:%M} UTC. {one_line(health['last_error'] or '')}".rstrip(),
             markup=False,
         )
     for scope in found.paused:
@@ -86,8 +85,8 @@ def status(found: Status) -> None:
 
 def checked(result: Checked) -> None:
     """Print one line per check."""
-    console = Console(highlight=False)
+    console = SafeConsole(highlight=False)
     for point in result.points:
         mark = "[green]ok  [/green]" if point.ok else "[red]FAIL[/red]"
         console.print(mark, f"{point.name}:", end=" ")
-        console.print(point.detail, markup=False, soft_wrap=True)
+        console.print(one_line(point.detail), markup=False, soft_wrap=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.table import Table
-from rich.text import Text
 
-from boast_source.commands.terminal import stdout
+from boast_source.commands.terminal import cell, stdout
+from boast_source.errors import one_line
 from boast_source.push.result import STATES
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def pushed(result: Pushed) -> None:
 
 def _waiting(console: Console, result: Pushed) -> None:
     for event in result.duplicates:
-        console.print(f"! {event.request_key}: {event.error_detail}", style="red", markup=False)
+        console.print(one_line(f"! {event.request_key}: {event.error_detail}"), style="red", markup=False)
     if result.too_many is not None:
         console.print(
             f"! {result.too_many:,} requests are ready, more than may be sent at once, so nothing was sent. To approve:"
@@ -53,14 +53,14 @@ def _waiting(console: Console, result: Pushed) -> None:
             style="yellow",
         )
     if result.stopped:
-        console.print(f"! Stopped early: {result.stopped}", style="red", markup=False)
+        console.print(one_line(f"! Stopped early: {result.stopped}"), style="red", markup=False)
     for account, why in result.blocked.items():
-        console.print(f"! Nothing more was sent to account {account}: {why}", style="red", markup=False)
+        console.print(one_line(f"! Nothing more was sent to account {account}: {why}"), style="red", markup=False)
     for state, count in result.attention.items():
         console.print(f"{count:,} {state}: see `boast requests list --state {state}`; then {NEXT[state]}.")
     if result.loaded:
         for error in result.loaded.errors:
-            console.print(f"! {error}", style="red", markup=False)
+            console.print(one_line(f"! {error}"), style="red", markup=False)
 
 
 def requests(found: Sequence[Shown], action: str) -> None:
@@ -78,7 +78,7 @@ def requests(found: Sequence[Shown], action: str) -> None:
         since = f"{e.recorded_at:%Y-%m-%d %H:%M}" if e.recorded_at else ""
         sequence = one.sequence_name or e.sequence_id
         facts = (e.request_key, one.standing, since, e.action, e.contact_id, sequence, e.attempt, reason, one.next)
-        table.add_row(*(Text(str(fact or "")) for fact in facts))
+        table.add_row(*(cell(fact or "") for fact in facts))
     console.print(table)
     if len(found) > SHOWN:
         console.print(f"... and {len(found) - SHOWN:,} more; --json shows all.")
@@ -95,7 +95,7 @@ def _planned(console: Console, result: Pushed) -> None:
     for request, verdict in result.planned[:SHOWN]:
         would = str(request.action) if verdict.send else verdict.state
         facts = (request.request_key, would, request.contact_id, request.sequence_id, verdict.detail)
-        table.add_row(*(Text(str(fact or "")) for fact in facts))
+        table.add_row(*(cell(fact or "") for fact in facts))
     if result.planned:
         console.print(table)
     if len(result.planned) > SHOWN:

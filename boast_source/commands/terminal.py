@@ -12,24 +12,45 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
+from rich.segment import Segment
+from rich.text import Text
 
 from boast_source import logs
+from boast_source.errors import one_line
 from boast_source.jobs.progress import Progress
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
 
+    from rich.console import ConsoleOptions, RenderableType
     from rich.progress import TaskID
 
     from boast_source.api import Page
     from boast_source.listing.report import ListReport
 
 
+class SafeConsole(Console):
+    """Prints no control character that came with a text; colours and cursor are its own."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for part in super().render(renderable, options):
+            yield part if part.control or part.text.isprintable() else Segment(_shown(part.text), part.style)
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def stdout() -> Console:
     """Wide where nobody watches: a log has no columns."""
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
+    console = SafeConsole(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else SafeConsole(highlight=False, soft_wrap=True, width=200)
+
+
+def cell(value: object) -> Text:
+    """A value from outside in one line of a table; empty for none."""
+    return Text("" if value is None else one_line(value))
 
 
 def note(text: str) -> None:
@@ -37,7 +58,7 @@ def note(text: str) -> None:
     if logs.is_json():
         logs.say(text)
     else:
-        Console(stderr=True, highlight=False).print(text, soft_wrap=True, markup=False)
+        SafeConsole(stderr=True, highlight=False).print(one_line(text), soft_wrap=True, markup=False)
 
 
 class Terminal(Progress):
@@ -54,7 +75,7 @@ class Terminal(Progress):
         if self._bars is None:
             note(text)
         else:
-            self._bars.console.print(text, soft_wrap=True, markup=False, highlight=False)
+            self._bars.console.print(one_line(text), soft_wrap=True, markup=False, highlight=False)
 
     def stage(self, name: str, seconds: float, run_id: str, **facts: Any) -> None:
         facts = {what: fact for what, fact in facts.items() if fact is not None}
@@ -70,7 +91,7 @@ class Terminal(Progress):
 
     @contextlib.contextmanager
     def live(self, title: str) -> Iterator[None]:
-        console = Console(stderr=True)
+        console = SafeConsole(stderr=True)
         if logs.is_json() or not console.is_terminal:
             yield
             return

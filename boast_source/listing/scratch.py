@@ -7,27 +7,24 @@ run. Each list has a schema of its own in it, so the queries of all lists are th
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
-import tempfile
 import threading
 import weakref
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 
+from boast_source.private import scratch_folder
 from boast_source.warehouse.arrow import CHUNK, quote, reader_of
 from boast_source.warehouse.memory import LEAST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     Parameters = Sequence[Any] | Mapping[str, Any] | None
 
-PREFIX = "boast-scratch-"
 _SETTINGS = """
     set global TimeZone = 'UTC';
     set preserve_insertion_order = false;
@@ -47,14 +44,15 @@ class Scratch:
         self.schema = schema
         self.root: Scratch = of.root if of else self
         self.allowed = LEAST  # MB, of the root
-        self.folder: Path = of.folder / schema if of else _folder()
+        self.folder: Path
+        self.folder, remove = (of.folder / schema, of.close) if of else scratch_folder()
         self.lock: threading.RLock = of.lock if of else threading.RLock()
         self.connection: duckdb.DuckDBPyConnection = of.connection if of else _connection(self.folder)
         if of:
             self.folder.mkdir()
             self.connection.execute(f"create schema {quote(schema)}")
         else:
-            self._finalizer = weakref.finalize(self, _remove, self.connection, self.folder)
+            self._finalizer = weakref.finalize(self, _remove, self.connection, remove)
 
     def allow(self, megabytes: int) -> None:
         """Let the whole database use as much memory; what it may use already stays."""
@@ -120,19 +118,6 @@ class Scratch:
         return self.connection
 
 
-def _folder() -> Path:
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
-        owner = folder.name.removeprefix(PREFIX).split("-")[0]
-        try:
-            if owner.isdigit():
-                os.kill(int(owner), 0)
-        except ProcessLookupError:  # what a killed run left, which holds people's data
-            shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue  # somebody else's, and alive
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-
-
 def _connection(folder: Path) -> duckdb.DuckDBPyConnection:
     spilled = str(folder / "spilled")
     connection = duckdb.connect(
@@ -143,6 +128,6 @@ def _connection(folder: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _remove(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+def _remove(connection: duckdb.DuckDBPyConnection, remove: Callable[[], None]) -> None:
     connection.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    remove()

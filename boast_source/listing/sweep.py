@@ -80,7 +80,7 @@ def sweep(
     """Read the whole list into `index`; each page through `fetch(number)`, `workers` at a time.
 
     Raises what `fetch` raises for the first page (NotFoundError: no such account), and PagingError when the list
-    goes in circles in two passes in a row.
+    goes in circles in two passes in a row, or has more than twice what its first page says.
     """
     bound = MAX_PASSES_TO_PROVE if prove else MAX_PASSES
     result = Sweep(0, 0, "moving")
@@ -124,7 +124,10 @@ def _pages(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: _Pass,
     horizon = claimed = first.pages or 1
     ahead: deque[tuple[int, Future[Page]]] = deque()
     number = 2
+    most = _most(first)
     while facts.barren < BARREN_PAGES:
+        if facts.pages > most[0] or facts.rows > most[1]:
+            raise _unending(facts)
         while number <= horizon and len(ahead) < window:
             ahead.append((number, pool.submit(fetch, number)))
             number += 1
@@ -168,6 +171,22 @@ def _more_expected(first: Page, facts: _Pass) -> bool:
     if facts.barren or not (first.paginated or first.pages):
         return False
     return first.pages is None or facts.rows < (facts.count or 0)
+
+
+def _most(first: Page) -> tuple[float, float]:
+    """Return how many pages and rows a pass may have: twice what the first page says. No list grows as fast."""
+    pages = float("inf") if first.pages is None else 2 * first.pages + BARREN_PAGES
+    rows = float("inf") if first.count is None else 2 * first.count + BARREN_PAGES * max(len(first.records), 1)
+    return pages, rows
+
+
+def _unending(facts: _Pass) -> PagingError:
+    return PagingError(
+        f"The list does not end: {facts.rows:,} rows on {facts.pages:,} pages, and it counted {facts.count} at first",
+        hint="The API's paging is broken for this list; nothing was changed. Try again later or ask Boast.",
+        method="GET",
+        path="",
+    )
 
 
 def _endless(facts: _Pass) -> PagingError:

@@ -7,6 +7,7 @@ The new copy replaces the old one in one step, so a reader that has the old one 
 from __future__ import annotations
 
 import glob
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,10 +19,11 @@ from boast_source import warehouse
 from boast_source.driver_text import one_line
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.outputs.files import local_path, put_in_place
+from boast_source.private import PERSONAL
 from boast_source.warehouse.arrow import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from duckdb import DuckDBPyConnection
 
@@ -30,14 +32,18 @@ if TYPE_CHECKING:
 _MEMORY = 1024  # MB for DuckDB; the rest spills beside the file
 _OWN = "select database_name, path from duckdb_databases() where database_name = current_database()"
 _STAGING = "select distinct schema_name from duckdb_schemas() where not internal and ends_with(schema_name, '_staging')"
+_IMPERSONAL = {"id", "status", "created", "updated", "accepted", "created_at", "updated_at", "missing_since"}
+_TABLES = "select schema_name, table_name from duckdb_tables() where not internal"
 _VIEWS = "select schema_name, view_name from duckdb_views() where not internal"
 
 
-def publish(client: SqlClient, place: str, on_note: Callable[[str], None]) -> Path:
+def publish(client: SqlClient, place: str, without: Collection[str], on_note: Callable[[str], None]) -> Path:
     """Replace the copy at `place` with the current tables, views and comments; returns its path.
 
-    Raises ConfigurationError for a place that cannot hold it, DestinationError when it cannot be written; then the
-    old copy stays.
+    `without`: tables that are left out, with their child tables and the views that read them; of contacts and responses
+    the ids, statuses and times stay. A copy that holds personal data all the same is its owner's alone; any other
+    follows the umask. Raises ConfigurationError for a place
+    that cannot hold it, DestinationError when it cannot be written; then the old copy stays.
     """
     source, working = client.native_connection.execute(_OWN).fetchone()
     final = _checked(place, working)
@@ -46,12 +52,16 @@ def publish(client: SqlClient, place: str, on_note: Callable[[str], None]) -> Pa
         for left in final.parent.glob(f".{glob.escape(final.name)}.*.tmp*"):  # by a run that was killed
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{final.name}.", suffix=".tmp") as folder:
-            partial = Path(folder) / final.name  # the same name: a view may name its database
+            whole, partial = Path(folder) / "whole" / final.name, Path(folder) / final.name
+            whole.parent.mkdir()  # the same name: a view may name its database
             with warehouse.bounded(client, _MEMORY):
-                _copy(client.native_connection, source, partial)
-            if left_out := _prune(partial):
-                on_note(f"left out of the copy for dashboards, since they read another file: {', '.join(left_out)}")
-            partial.chmod(0o444)
+                _copy(client.native_connection, source, whole)
+            if left_out := _prune(whole, without, partial):
+                on_note(
+                    "left out of the copy for dashboards, since they read another file or a table that"
+                    f" sources.boast.publish_without names: {', '.join(left_out)}"
+                )
+            partial.chmod(0o444 & ~_umask() if set(without) >= PERSONAL else 0o400)
             put_in_place(partial, final)
     except (OSError, duckdb.Error) as error:
         raise DestinationError(
@@ -81,17 +91,40 @@ def _copy(connection: DuckDBPyConnection, source: str, target: Path) -> None:
         connection.execute("detach published_copy")
 
 
-def _prune(copy: Path) -> list[str]:
-    """Drop dlt's staging schemas, and the views that cannot be read in the copy alone; returns their names."""
-    with duckdb.connect(str(copy), config={"python_enable_replacements": False}) as connection:
+def _prune(whole: Path, without: Collection[str], copy: Path) -> list[str]:
+    """Copy all but dlt's staging schemas, the tables `without`, and views that cannot be read then; returns those.
+
+    The rows of a dropped table would stay in its file, so what is left goes into another.
+    """
+    with duckdb.connect(str(whole), config={"python_enable_replacements": False}) as connection:
         for (schema,) in connection.execute(_STAGING).fetchall():
             connection.execute(f"drop schema {quote(schema)} cascade")
+        for schema, table in connection.execute(_TABLES).fetchall():
+            if table.partition("__")[0] in without:
+                _leave_out(connection, schema, table)
         views = connection.execute(_VIEWS).fetchall()
         unreadable = [view for view in views if not _is_readable(connection, *view)]
         for schema, view in unreadable:
             connection.execute(f"drop view {quote(schema)}.{quote(view)}")
-        connection.execute("checkpoint")
+        (name,) = connection.execute("select current_database()").fetchone() or ("",)
+        _copy(connection, name, copy)
     return [".".join(view) for view in unreadable]
+
+
+def _leave_out(connection: DuckDBPyConnection, schema: str, table: str) -> None:
+    """Drop a table; one with personal data keeps its ids, statuses and times, which views read."""
+    name = f"{quote(schema)}.{quote(table)}"
+    columns = [row[0] for row in connection.execute(f"describe {name}").fetchall()] if table in PERSONAL else []
+    if kept := [quote(column) for column in columns if column in _IMPERSONAL or column.endswith("_id")]:
+        connection.execute(f"create or replace table {name} as select {', '.join(kept)} from {name}")
+    else:
+        connection.execute(f"drop table {name}")
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _is_readable(connection: DuckDBPyConnection, schema: str, view: str) -> bool:

@@ -11,6 +11,7 @@ from urllib.request import url2pathname
 import fsspec
 
 from boast_source.errors import ConfigurationError, DestinationError
+from boast_source.private import new_file
 
 
 def local_path(place: str) -> Path | None:
@@ -31,7 +32,8 @@ def write(text: str, place: str) -> str:
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
+        with os.fdopen(new_file(partial, 0o666), "w", encoding="utf-8") as file:  # it names nobody: the umask decides
+            file.write(text)
         put_in_place(partial, path)
     except OSError as error:
         with contextlib.suppress(OSError):

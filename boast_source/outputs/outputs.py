@@ -45,7 +45,7 @@ def outputs(
     if reporting and found.report_path:
         parts["report"] = lambda held: make_report(held, found, str(found.report_path), on_note)
     if found.publish_path:
-        parts["publish"] = lambda held: _published(held, str(found.publish_path), on_note)
+        parts["publish"] = lambda held: _published(held, found, on_note)
     if not parts:
         return []
     if not is_good(loaded):
@@ -99,8 +99,8 @@ def is_good(loaded: Loaded) -> bool:
     return not loaded.enrollments or (bool(sure) and "failed" not in sure)
 
 
-def _published(held: SqlClient, place: str, on_note: Callable[[str], None]) -> Path | None:
+def _published(held: SqlClient, found: Settings, on_note: Callable[[str], None]) -> Path | None:
     if warehouse.is_file(held):
-        return publish(held, place, on_note)
+        return publish(held, str(found.publish_path), found.published_without, on_note)
     on_note("no copy for dashboards: publish_path is for DuckDB files; let them read this warehouse itself")
     return None

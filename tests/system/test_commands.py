@@ -163,7 +163,7 @@ def test_a_second_run_ends_with_4_and_names_the_first(sandbox, workplace):
     finish(first)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_with_3_at_once_and_is_recorded(sandbox, workplace, number):
     server = sandbox(enrollments=20)
     server.control("POST", "faults", {"kind": "hold", "seconds": 3600, "path": "enrollments"})

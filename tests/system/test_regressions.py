@@ -126,11 +126,11 @@ def test_a_killed_run_leaves_no_scratch_behind_for_long(sandbox, workplace):
     workplace.use(server, TMPDIR=str(temporary))
     server.control("POST", "faults", {"kind": "hold", "seconds": 3600, "path": "enrollments", "times": 1})
     process = workplace.start("load")
-    until(lambda: list(temporary.glob("boast-scratch-*")), process=process)
+    until(lambda: list(temporary.glob("boast-*/run-*")), process=process)
     process.send_signal(signal.SIGKILL)
     finish(process)
     assert workplace.boast("load").code == 0
-    assert list(temporary.glob("boast-scratch-*")) == []
+    assert list(temporary.glob("boast-*/run-*")) == []
 
 
 def test_an_account_given_in_capitals_is_the_same_account(sandbox, workplace):

@@ -246,6 +246,20 @@ def test_pages_that_never_end_are_an_error_not_a_loop(beyond):
         run(fetch)
 
 
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_list_whose_pages_grow_for_ever_ends_beyond_twice_of_what_it_said_first(counts):
+    asked = []
+
+    def fetch(number):
+        asked.append(number)
+        records = [record(f"r{number}-{at}") for at in range(3)]
+        return Page(number, records, 30 if counts else None, 3, number + 10, paginated=True)
+
+    with pytest.raises(PagingError, match="does not end"):
+        run(fetch)
+    assert len(asked) < 200
+
+
 def test_a_list_that_never_holds_still_is_moving_within_the_bound():
     calls = []
 

@@ -77,6 +77,17 @@ def test_a_file_that_others_can_read_becomes_private_with_the_next_write(tmp_pat
     assert not (tmp_path / ".t.json.new").exists()
 
 
+def test_a_store_that_is_a_link_stays_one_and_its_target_is_replaced(tmp_path):
+    target = tmp_path / "volume" / "tokens.json"
+    target.parent.mkdir()
+    target.write_text("{}")
+    link = tmp_path / "tokens.json"
+    link.symlink_to(target)
+    TokenStore(str(link), "client").write(TOKENS)
+    assert link.is_symlink()
+    assert TokenStore(str(target), "client").read() == TOKENS
+
+
 def test_a_reader_never_sees_half_a_document(tmp_path):
     store, stop, seen = TokenStore(str(tmp_path / "t"), "client"), threading.Event(), []
     store.write(TOKENS)

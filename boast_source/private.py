@@ -1,0 +1,81 @@
+"""Folders and files that nobody else can read, plant or replace: scratch space, and files that are being written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PERSONAL = frozenset({"contacts", "responses"})  # tables with personal data
+_WAIT = 10.0  # seconds for another run that tidies up
+
+
+def scratch_folder() -> tuple[Path, Callable[[], None]]:
+    """Make a folder for one run; returns it, and how to remove it.
+
+    It is in a folder of the user's own, mode 0700, in the temporary folder (TMPDIR). A lock that is held as long as
+    the run lives tells it from what killed runs left, which is removed; so runs in other containers are told alive.
+    """
+    base = _own_folder()
+    held: FileLock | None = None
+    with suppress(Timeout), FileLock(base / "lock", timeout=_WAIT, mode=0o600):
+        _remove_orphans(base)
+        folder = Path(tempfile.mkdtemp(prefix="run-", dir=base))
+        held = _lock_of(folder)
+        held.acquire(timeout=0)
+    if held is None:  # somebody has stopped in the middle: an own folder without the lock's protection
+        folder = Path(tempfile.mkdtemp(prefix="boast-"))
+
+    def remove() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        if held:
+            held.release()
+            with suppress(OSError):
+                Path(held.lock_file).unlink(missing_ok=True)
+
+    return folder, remove
+
+
+def new_file(path: Path, mode: int = 0o600) -> int:
+    """Create a file that was not there, to write to; a link of that name is removed, never followed. Raises OSError."""
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
+
+
+def _own_folder() -> Path:
+    """Return the user's folder in the temporary folder; a new one if somebody else has taken its name."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir()) / f"boast-{user}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {user, 0 if os.name == "nt" else user}:
+        return Path(tempfile.mkdtemp(prefix="boast-"))
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        folder.chmod(0o700)
+    return folder
+
+
+def _lock_of(folder: Path) -> FileLock:
+    return FileLock(folder.with_name(f"{folder.name}.lock"), mode=0o600)
+
+
+def _remove_orphans(base: Path) -> None:
+    for folder in base.glob("run-*"):
+        if not folder.is_dir():
+            continue
+        lock = _lock_of(folder)
+        with suppress(Timeout, OSError):
+            lock.acquire(timeout=0)
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
