@@ -15,7 +15,7 @@ HIGHEST ?= 3.13
 ENGINE_PYTHON ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-docker test-wheel soak fuzz lint format bench lock docs build clean
+.PHONY: help demo test test-unit test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-site test-docker test-wheel soak fuzz lint format bench lock docs site build clean
 
 help: ## print every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,12 +55,13 @@ test-lowest: $(STAMP_DEV) ## the tests with the oldest supported dependencies, o
 
 test-airflow: ## the shipped DAG on Airflow 3 itself, in an environment of its own
 test-dagster: ## the shipped assets on Dagster itself, in an environment of its own
-test-dbt: ## the dbt sources on dbt itself, in an environment of its own
+test-dbt: ## the dbt package on dbt itself, DuckDB and Postgres, in an environment of its own
 test-kubernetes: ## the steps of the Dockerfile without Docker, the job against the schema of Kubernetes
-test-airflow test-dagster test-dbt test-kubernetes: test-%: $(STAMP_DEV) .venv-%/.made
+test-site: ## the documentation as a site, built strictly
+test-airflow test-dagster test-dbt test-kubernetes test-site: test-%: $(STAMP_DEV) .venv-%/.made
 	@BOAST_ENGINE=$* BOAST_ENGINE_PYTHON=$(CURDIR)/.venv-$*/bin/python $(BIN)/pytest -q tests/engines
 
-test-engines: test-airflow test-dagster test-dbt test-kubernetes ## all of these
+test-engines: test-airflow test-dagster test-dbt test-kubernetes test-site ## all of these
 
 test-docker: $(STAMP_DEV) ## the image itself; needs a Docker engine
 	@BOAST_ENGINE=docker $(BIN)/pytest -q tests/engines
@@ -93,6 +94,15 @@ format: $(STAMP_DEV) ## let ruff put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+.venv-site/.made: tools/site-requirements.lock | $(STAMP_DEV)
+	@echo "installing mkdocs into .venv-site ..."
+	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python "$(ENGINE_PYTHON)" .venv-site
+	@.venv-site/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+site: .venv-site/.made ## the documentation as a site in site/; to read it: python -m http.server -d site
+	@NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build -q
+
 bench: .venv-bench/.made ## measure against what a user would pick instead
 	@.venv-bench/bin/python -m benchmarks
 
@@ -106,8 +116,9 @@ lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, n
 	@$(LOCK) --extra sandbox --extra report --group build -o requirements.lock
 	@$(LOCK) --extra sandbox --extra report --extra postgres --extra delta --group dev -o requirements-dev.lock
 	@for engine in airflow dagster dbt kubernetes; do $(RESOLVE) pipelines/$$engine/requirements.in -o pipelines/$$engine/requirements.lock; done
+	@$(RESOLVE) tools/site-requirements.in -o tools/site-requirements.lock
 
-docs: $(STAMP_DEV) ## the dbt sources and the tables of docs/model.md, anew from boast_source/models/schema.yml
+docs: $(STAMP_DEV) ## what is made from the code: the dbt package's models, the tables of docs/model.md, docs/commands.md
 	@$(BIN)/python -m tools.describe
 
 build: $(STAMP_DEV) ## wheel and sdist in dist/
@@ -115,4 +126,4 @@ build: $(STAMP_DEV) ## wheel and sdist in dist/
 	@$(BIN)/hatchling build -d dist
 
 clean: ## remove what the other targets made
-	@rm -rf .venv .venv-* dist build .pytest_cache .mypy_cache .ruff_cache boast-demo
+	@rm -rf .venv .venv-* dist build site .pytest_cache .mypy_cache .ruff_cache boast-demo

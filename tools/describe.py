@@ -1,6 +1,7 @@
-"""Write what is made from boast_source/models/schema.yml: `make docs`.
+"""Write what is made from the code: `make docs`.
 
-The models of the dbt package in dbt/, and the tables of docs/model.md between its two markers.
+From boast_source/models/schema.yml the models of the dbt package in dbt/, and the tables of docs/model.md between its
+two markers; from the command line docs/commands.md.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 
+from boast_source.commands.main import boast
 from boast_source.models.schema import OWN, parsed
 from boast_source.shapes import SEQUENCE_ENROLLMENTS, SHAPES
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "dbt" / "models"
+COMMANDS = ROOT / "docs" / "commands.md"
 PAGE = ROOT / "docs" / "model.md"
 BEGIN, END = "<!-- Made from boast_source/models/schema.yml by `make docs`. -->\n", "<!-- End of what is made. -->\n"
 
@@ -90,8 +94,21 @@ def _described(entry: dict[str, Any]) -> str:
     return f"### {entry['name']}\n\n{entry['description']}\n\n| column | type | meaning |\n|---|---|---|\n{rows}"
 
 
+def commands() -> str:
+    """Return the help of every command, each under its own heading."""
+    context = click.Context(boast, info_name="boast", terminal_width=100)
+    parts = ["# Commands\n\n<!-- Made from the command line by `make docs`. -->\n"]
+    for name, command in boast.commands.items():
+        inner = command.commands.items() if isinstance(command, click.Group) else ()
+        for path, one in [(name, command), *((f"{name} {sub}", found) for sub, found in inner)]:
+            own = click.Context(one, info_name=path, parent=context, terminal_width=100)
+            parts.append(f"## boast {path}\n\n```text\n{one.get_help(own)}\n```\n")
+    return "\n".join(parts)
+
+
 if __name__ == "__main__":
     for name, text in package(parsed()).items():
         (PACKAGE / name).parent.mkdir(parents=True, exist_ok=True)
         (PACKAGE / name).write_text(text, encoding="utf-8")
     PAGE.write_text(page(parsed(), PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    COMMANDS.write_text(commands(), encoding="utf-8")

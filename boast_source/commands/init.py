@@ -19,7 +19,9 @@ SECRET = "sources.boast.credentials.client_secret"  # noqa: S105 -- its key
 @click.command()
 @click.option("--destination", metavar="NAME", help="A dlt destination: duckdb, postgres, ...")
 @click.option(
-    "--credentials", metavar="URL", help="The destination's address, postgresql://user:password@host/db; - asks."
+    "--credentials",
+    metavar="URL",
+    help="Address of the destination, postgresql://user:password@host/db; - reads it from stdin.",
 )
 @click.option("--dataset", metavar="NAME", help="Dataset (schema) in the destination.")
 @click.option("--token", metavar="TOKEN", help="The access token; - reads it from stdin, so that no shell keeps it.")

@@ -41,6 +41,7 @@ def test_the_users_table_is_described_as_it_is_read_and_is_none_of_ours():
 def test_the_dbt_package_and_the_page_are_those_that_make_docs_writes():
     text = describe.PAGE.read_text(encoding="utf-8")
     assert describe.page(parsed(), text) == text
+    assert describe.commands() == describe.COMMANDS.read_text(encoding="utf-8")
     written = {str(path.relative_to(describe.PACKAGE)): path.read_text() for path in describe.PACKAGE.rglob("*.*")}
     assert {name for name in written if name != "exposures.yml"} == set(describe.package(parsed()))
     assert describe.package(parsed()).items() <= written.items()
