@@ -51,11 +51,15 @@ def is_loopback(host: str) -> bool:
 
 
 def path_of(*segments: str) -> str:
-    """`/a/b`; every segment is one path segment whatever it holds. Raises ConfigurationError for an empty one."""
+    """`/a/b`; every segment is one path segment whatever it holds.
+
+    Raises ConfigurationError for one that no address can hold: an empty one, `.` and `..`.
+    """
     for segment in segments:
         if not isinstance(segment, str) or not segment.strip() or segment.strip() in {".", ".."}:
             raise ConfigurationError(
-                "An id is empty or no id", hint="Pass the id as the API lists it, a UUID as a string"
+                f"The id {segment!r} cannot be part of an address: an id is empty or no id",
+                hint="Pass the id as the API lists it, a UUID as a string",
             )
     return "".join("/" + quote(segment.strip(), safe="") for segment in segments)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from boast_source.api import Page, path_of
-from boast_source.errors import ApiError, AuthenticationError, NotFoundError
+from boast_source.errors import ApiError, AuthenticationError, ConfigurationError, NotFoundError
 from boast_source.listing.index import ListIndex
 from boast_source.listing.report import ListReport
 from boast_source.listing.sweep import sweep
@@ -52,10 +52,10 @@ class Swept:
         """An account that fails is in its report where the options say so."""
         shape = listed.shape
         report = ListReport(account, shape.name)
-        path = path_of(shape.name) if account is None else path_of("accounts", account, shape.name)
         index = ListIndex(listed, account)
 
         def fetch(number: int) -> Page:
+            path = path_of(shape.name) if account is None else path_of("accounts", account, shape.name)
             return self._client.page(path, number, report.tally)
 
         def note(page: Page) -> None:
@@ -68,7 +68,7 @@ class Swept:
             report.passes, report.steadiness, report.short = result.passes, result.steadiness, result.short
         except AuthenticationError:
             raise
-        except ApiError as error:
+        except (ApiError, ConfigurationError) as error:  # an account's id may be one that cannot be asked for
             if not self._options.keep_going or shape == ACCOUNTS:
                 raise
             missing = isinstance(error, NotFoundError) and self._unseen(str(account))

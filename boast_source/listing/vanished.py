@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from boast_source.errors import ApiError, AuthenticationError
+from boast_source.errors import ApiError, AuthenticationError, ConfigurationError
 from boast_source.listing.index import ASKED, ListIndex
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from boast_source.listing.index import Listed
     from boast_source.listing.reader import Reader
     from boast_source.listing.report import ListReport, Options
+
+log = logging.getLogger("boast_source")
 
 # More vanished rows than this, and more than this share of what is stored, is suspicious: nothing is marked.
 GONE_ROWS, GONE_SHARE = 10, 0.2
@@ -54,7 +57,8 @@ def _ask(
             record = reader.ask(listed.shape, account, key, report)
         except AuthenticationError:
             raise
-        except ApiError:
+        except (ApiError, ConfigurationError) as error:  # there are ids that cannot be asked for, `..` say
+            log.warning("what became of %s could not be asked: %s", key, error)
             with listed.scratch.lock:
                 report.unanswered += 1
             return

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from boast_source.errors import ApiError, AuthenticationError, ForbiddenError, NotFoundError
+from boast_source.errors import ApiError, AuthenticationError, ConfigurationError, ForbiddenError, NotFoundError
 from boast_source.push.model import State, Verdict
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def enroll(client: BoastClient, account_id: str, contact_id: str, sequence_id: s
         )
     except ApiError as error:
         return _failed(error)
+    except ConfigurationError as error:
+        return _unaskable(error)
     except Exception as error:  # noqa: BLE001 -- whatever it was, the request may be out
         return _broken(error)
     return Outcome(Verdict(State.ENROLLED, enrollment_id=str(record["id"]).lower()), dict(record))
@@ -59,6 +61,8 @@ def remove(
         if failed.verdict.state != State.REFUSED:
             return failed
         return _removed_already(client, account_id, enrollment_id, listed=listed, ours=ours) or failed
+    except ConfigurationError as error:
+        return _unaskable(error)
     except Exception as error:  # noqa: BLE001 -- whatever it was, the request may be out
         return _broken(error)
     return _removed(dict(record))
@@ -104,6 +108,11 @@ def _failed(error: ApiError) -> Outcome:
     if error.status is not None and 400 <= error.status < 500 and error.status != 429:
         return outcome(State.REFUSED)
     return outcome(State.DEFERRED, str(error))
+
+
+def _unaskable(error: ConfigurationError) -> Outcome:
+    """An id that no address can hold: nothing was sent, and never will be."""
+    return Outcome(Verdict(State.REFUSED, "no_id", error.message))
 
 
 def _broken(error: Exception) -> Outcome:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from boast_source.errors import ApiError, NotFoundError
+from boast_source.errors import ApiError, ConfigurationError, NotFoundError
 from boast_source.push.model import Evidence, State
 from boast_source.push.snapshot import Enrollment, enrollment_of
 
@@ -90,7 +90,7 @@ def _removal(
         if not error.code or (key in taken and not unlisted):  # of one of ours, one answer is no proof
             return Evidence.UNCLEAR, None
         return Evidence.HAPPENED, Enrollment(key, account, event.contact_id, event.sequence_id, None, gone=True)
-    except ApiError:
+    except (ApiError, ConfigurationError):  # there are ids that cannot be asked for
         return Evidence.UNCLEAR, None
     if found.status == "removed":
         return Evidence.HAPPENED, found
