@@ -19,7 +19,7 @@ from boast_source.listing.reader import Swept
 from boast_source.listing.report import ListReport
 from boast_source.listing.scratch import Scratch
 from boast_source.listing.vanished import ask_for_undelivered
-from boast_source.shapes import ACCOUNTS, SEQUENCE_ENROLLMENTS
+from boast_source.shapes import ACCOUNTS, SEQUENCE_ENROLLMENTS, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -174,12 +174,19 @@ class Listing:
         repeated, unequal = 0, dict[str, int]()
         if one.written:  # else the first comparison stands, which found nothing to write
             scratch = one.listed.scratch
+            if one.streams:  # the history was left out
+                diff.keep_to_verify(one.changes, str(scratch.folder / _SEEN))
             diff.make_stored(scratch, one.columns, self._stored(shape, one.columns, pipeline))
             repeated = int(scratch.value("select count(*) - count(distinct id) from stored"))
             unequal = diff.unequal(scratch, str(scratch.folder / _SEEN))
         for report in one.reports:
             if not report.error:
                 report.verify(repeated, unequal.get(str(report.account_id), 0))
+
+    def verify_all(self, pipeline: dlt.Pipeline) -> None:
+        """Verify every list that was read."""
+        for name in self._lists:
+            self.verify(SHAPES[name], pipeline)
 
     def _read(self, shape: Shape) -> tuple[Listed, list[ListReport]]:
         if shape == ACCOUNTS:

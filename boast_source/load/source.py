@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -25,7 +26,7 @@ from boast_source.config import DEFAULT_BASE_URL, account_ids_from
 from boast_source.listing.columns import keeps_history
 from boast_source.listing.listing import Listing, listing_of
 from boast_source.listing.report import Options
-from boast_source.load import fields
+from boast_source.load import checks, fields
 from boast_source.logs import hush_hint_warnings
 from boast_source.shapes import HISTORY, SHAPES, Shape
 from boast_source.warehouse import delta
@@ -42,6 +43,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _END = object()
 _turn = threading.Lock()
+_listings: weakref.WeakKeyDictionary[dlt.Pipeline, Listing] = weakref.WeakKeyDictionary()
 
 
 @dlt.source(name="boast", section="boast", max_table_nesting=0)
@@ -127,7 +129,7 @@ def _in_turn(items: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
 def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltResource:
     @_in_turn
     def rows() -> Iterator[pa.Table]:
-        _protect_history()
+        _begin(shape.name)
         listing = listing_for(shape.name)
         _prepare(listing, shape)
         replaced = listing.replaced(shape, _running_pipeline())
@@ -158,7 +160,7 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
 
     @_in_turn
     def versions() -> Iterator[pa.Table]:
-        _protect_history()
+        _begin(HISTORY)
         listing = listing_for(HISTORY)
         _prepare(listing, shape)
         yield from _hinted(listing.versions(shape, _running_pipeline()), listing, shape, "insert-only")
@@ -169,6 +171,18 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
         primary_key="version_key",
         write_disposition={"disposition": "merge", "strategy": "insert-only"},
     )
+
+
+def _begin(table: str) -> None:
+    pipeline = _running_pipeline()
+    if pipeline:
+        checks.check(table, pipeline, _package_state())
+        _protect_history()
+
+
+def last_listing(pipeline: dlt.Pipeline) -> Listing | None:
+    """What the pipeline listed last, in this process."""
+    return _listings.get(pipeline)
 
 
 def _hinted(
@@ -199,6 +213,8 @@ def _prepare(listing: Listing, shape: Shape) -> None:
     """Sweep and compare."""
     kinds = _stored_kinds(shape.name)
     pipeline = _running_pipeline()
+    if pipeline:
+        _listings[pipeline] = listing
     if kinds is None or pipeline is None:
         listing.prepare(shape, pipeline, kinds)
         return

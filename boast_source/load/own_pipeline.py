@@ -1,0 +1,84 @@
+"""For whoever runs `boast_source()` in a pipeline of their own: functions over rows, the views, the verification."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from boast_source import models, warehouse
+from boast_source.errors import BoastError
+from boast_source.load import source
+from boast_source.load.checks import BY_ROW
+from boast_source.load.result import Loaded
+from boast_source.runs import ATTENTION, DONE
+from boast_source.runs.record import ensure_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import dlt
+
+    Row = dict[str, Any]
+
+
+def by_row(function: Callable[[Row], Row | bool | None]) -> Callable[[pa.Table], pa.Table]:
+    """Make a function over one row (a dict) fit for `add_map` and `add_filter`: the resources yield Arrow tables.
+
+    A dict that it returns takes the row's place, True keeps the row, False and None drop it. Columns with objects and
+    arrays are JSON text.
+    """
+
+    @functools.wraps(function)
+    def over_table(table: pa.Table) -> pa.Table:
+        answers = [function(row) for row in table.to_pylist()]
+        if not any(isinstance(answer, dict) for answer in answers):
+            return table.filter(pa.array([bool(answer) for answer in answers], pa.bool_()))
+        pairs = zip(table.to_pylist(), answers, strict=True)
+        rows = [new if isinstance(new, dict) else old for old, new in pairs if new is not None and new is not False]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        types = {field.name: field for field in table.schema}
+        columns = {name: _column([row.get(name) for row in rows], types.get(name)) for name in names}
+        return pa.table(columns)
+
+    over_table.__dict__[BY_ROW] = True
+    return over_table
+
+
+def _column(values: list[Any], field: pa.Field | None) -> pa.Array:
+    try:
+        return pa.array(values, field.type if field else None)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array(values)  # of another type than before
+
+
+def create_views(pipeline: dlt.Pipeline, *, time_zone: str = "UTC", patience: float = 60.0) -> list[str]:
+    """Create or replace the views over what the pipeline loaded, and comment on all tables; return the views' names.
+
+    `time_zone`: an IANA name, for days and months. `patience`: seconds to wait for a DuckDB file that is in use.
+
+    Raises DestinationError when the destination refuses; a destination without views has none.
+    """
+    with warehouse.connected(pipeline, patience=patience, creates=False) as client, warehouse.explained():
+        if client is None:
+            return []
+        ensure_table(client)
+        return models.create(client, time_zone=time_zone)
+
+
+def verify(pipeline: dlt.Pipeline) -> Loaded:
+    """Compare what the pipeline's last run listed, in this process, with what the warehouse holds now.
+
+    `.verified` is the weakest of all accounts, `.exit_code` 0 or 3, `.reports` has one per account and list.
+
+    Raises BoastError when nothing was listed, or the warehouse cannot be read.
+    """
+    listing = source.last_listing(pipeline)
+    if listing is None:
+        raise BoastError(
+            "There is no listing to verify.", hint="Run the pipeline with boast_source() in this process first."
+        )
+    with warehouse.explained():
+        listing.verify_all(pipeline)
+    return Loaded(listing.reports, ATTENTION if any(r.error for r in listing.reports) else DONE)

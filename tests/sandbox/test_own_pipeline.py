@@ -1,0 +1,131 @@
+"""The source in a dlt user's own pipeline: whatever dlt lets one do to it is right, or refused in one sentence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import dlt
+import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from boast_source import BoastError, boast_source, by_row, create_views, verify
+
+LIST, BOTH = "sequence_enrollments", ("sequence_enrollments", "sequence_enrollments_history")
+
+
+@pytest.fixture
+def server(sandbox, monkeypatch):
+    server = sandbox(enrollments=20, accounts=2)
+    for key, value in server.info["env"].items():
+        monkeypatch.setenv(key, value)
+    return server
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return dlt.pipeline("mine", destination="duckdb", dataset_name="d", pipelines_dir=str(tmp_path / "p"))
+
+
+def ask(pipeline, sql):
+    with pipeline.sql_client() as client:
+        return client.execute_sql(sql)
+
+
+def counts(pipeline):
+    return [ask(pipeline, f"select count(*) from {table}")[0][0] for table in BOTH]
+
+
+def test_two_sources_in_one_run_are_refused_before_anything_is_written(server, mine):
+    sources = [boast_source(account_ids=[account]).with_resources(*BOTH) for account in server.account_ids]
+    with pytest.raises(PipelineStepFailed, match="Two boast_source"):
+        mine.run(sources)
+    assert not mine.has_pending_data
+    for source in sources:
+        mine.run(source)
+    assert counts(mine) == [20, 20]
+
+
+def test_a_second_extract_before_the_load_is_refused(server, mine):
+    source = boast_source().with_resources(*BOTH)
+    mine.extract(source)
+    with pytest.raises(PipelineStepFailed, match="earlier extract"):
+        mine.extract(source)
+    mine.normalize()
+    with pytest.raises(PipelineStepFailed, match="earlier extract"):
+        mine.extract(source)
+    mine.load()
+    mine.extract(source)
+    mine.normalize()
+    mine.load()
+    assert counts(mine) == [20, 20]
+
+
+@pytest.mark.parametrize("renamed", ["with_name", "table_name"])
+def test_a_renamed_resource_is_refused(server, mine, renamed):
+    resource = boast_source().sequence_enrollments
+    if renamed == "with_name":
+        resource = resource.with_name("enrollments")
+    else:
+        resource.apply_hints(table_name="enrollments")
+    with pytest.raises(PipelineStepFailed, match="cannot be renamed"):
+        mine.run(resource)
+
+
+def test_a_filter_that_drops_a_whole_table_is_told_how(server, mine):
+    source = boast_source().with_resources(*BOTH)
+    source.sequence_enrollments.add_filter(lambda row: row["status"] == "active")
+    with pytest.raises(PipelineStepFailed, match="by_row"):
+        mine.run(source)
+    source = boast_source().with_resources(LIST)
+    source.sequence_enrollments.add_filter(lambda table: table.num_rows >= 0)
+    mine.run(source)
+    assert ask(mine, f"select count(*) from {LIST}") == [(20,)]
+
+
+@pytest.mark.parametrize("way", ["add_filter", "add_map"])
+def test_a_filter_by_row_keeps_the_rows_that_it_says(server, mine, way):
+    source = boast_source().with_resources(LIST)
+    getattr(source.sequence_enrollments, way)(by_row(lambda row: row["account_id"] == server.account_ids[0]))
+    mine.run(source)
+    kept = [key for key, record in server.truth().items() if record["account_id"] == server.account_ids[0]]
+    assert 0 < len(kept) < 20
+    assert {key for (key,) in ask(mine, f"select id from {LIST}")} == set(kept)
+
+
+def test_a_map_by_row_changes_adds_and_drops_columns(server, mine):
+    def masked(row):
+        row["contact_id"] = "***"
+        row["length"] = len(row["id"])
+        del row["response_id"]
+        return row if row["account_id"] == server.account_ids[0] else None
+
+    source = boast_source().with_resources(LIST)
+    source.sequence_enrollments.add_map(by_row(masked))
+    mine.run(source)
+    assert ask(mine, f"select distinct contact_id, length from {LIST}") == [("***", 36)]
+    assert mine.default_schema.tables[LIST]["columns"]["updated_at"]["data_type"] == "timestamp"
+
+
+def test_the_views_and_the_verification_are_there_for_any_pipeline(server, mine):
+    with pytest.raises(BoastError, match="no listing"):
+        verify(mine)
+    mine.run(boast_source())
+    assert verify(mine).verified == "covered"
+    assert "enrollment_history" in create_views(mine)
+    assert ask(mine, "select count(*) from enrollment_history where is_current") == [(20,)]
+    ask(mine, f"delete from {LIST} where id = (select min(id) from {LIST})")
+    damaged = verify(mine)
+    assert (damaged.verified, damaged.exit_code) == ("failed", 3)
+
+
+def test_the_examples_of_the_page_run(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "state"))
+    page = (Path(__file__).parents[2] / "docs" / "dlt.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    for example in examples:
+        exec(compile(example, "docs/dlt.md", "exec"), {})
+    assert len(examples) == 2
+    assert "covered 0" in capsys.readouterr().out
