@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ select 'demo-' || c.id || '-' || best.sequence_id as request_id, c.account_id, c
 from boast_data.contacts c join best using (account_id)
 where c.id not in (select contact_id from boast_data.sequence_enrollments e where e.sequence_id = best.sequence_id)
 order by c.id limit 5"""
+NEXT = """The report: {place}/boast_report.html
+More questions: docs/cookbook.md; ask them with: cd {place} && {boast} sql "select * from pipeline_health"
+Your own account: {boast} init, in another folder. The command line: {boast} --help"""
 DAYS = 7  # that pass between the two loads
 
 
@@ -52,6 +57,8 @@ def demo(folder: str, enrollments: int, *, as_json: bool) -> None:
     Example:
       boast demo
     """
+    import duckdb
+
     from boast_source.sandbox.options import SandboxOptions
 
     try:
@@ -61,9 +68,22 @@ def demo(folder: str, enrollments: int, *, as_json: bool) -> None:
             "The demo needs the sandbox", hint='Install its extra: pip install "boast-source[sandbox]".'
         ) from error
     place = Path(folder).resolve()
+    if (place / "boast.duckdb").exists():
+        click.echo(f"An earlier demo is in {place}; to run it anew, remove the folder first.", err=as_json)
+        try:
+            answer = _ask(place, show=not as_json)
+        except duckdb.Error as error:
+            raise ConfigurationError(
+                f"The demo in {place} is incomplete",
+                hint="Stop what still runs it and remove the folder, then try again.",
+            ) from error
+        if as_json:
+            print_json({"status": "ok", "folder": str(place), "runs": [], "query": answer})
+        return
     place.mkdir(parents=True, exist_ok=True)
     click.echo(f"Demo in {place}", err=as_json)
-    with running(SandboxOptions(enrollments=enrollments)) as server:
+    today = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    with running(SandboxOptions(enrollments=enrollments, now=today - timedelta(days=DAYS))) as server:
         click.echo(f"A Boast API with {enrollments:,} enrollments on {server.base_url}\n", err=as_json)
         os.environ |= {
             "DLT_DATA_DIR": str(place / ".state"),
@@ -72,7 +92,7 @@ def demo(folder: str, enrollments: int, *, as_json: bool) -> None:
         }
         os.chdir(place)
         night, summaries = _run(server, place / "boast.duckdb", as_json=as_json)
-    answer = _ask(place / "boast.duckdb", show=not as_json)
+    answer = _ask(place, show=not as_json)
     if as_json:
         print_json({"status": night["status"], "folder": str(place), "runs": summaries, "query": answer})
 
@@ -87,27 +107,23 @@ def _run(server: Any, file: Path, *, as_json: bool) -> tuple[dict[str, Any], lis
     from boast_source.push.ledger import Ledger
     from boast_source.warehouse.pipeline import pipeline_for
 
-    summaries = []
-    if not file.exists():
-        loaded = load_job(progress=Terminal())
-        summaries.append(loaded.as_json())
-        if not as_json:
-            render.loaded(loaded)
-        _execute(file, PENDING)
-        with warehouse.connected(pipeline_for("duckdb", "boast_data"), patience=60) as client:
-            assert client is not None
-            Ledger(client).create()
-        click.echo(
-            f"\n{DAYS} days pass in the sandbox: enrollments progress, new ones appear. A view asks to enroll"
-            " five contacts.\nThe night loads what is new and pushes what is asked for:\n",
-            err=as_json,
-        )
+    loaded = load_job(progress=Terminal())
+    if not as_json:
+        render.loaded(loaded)
+    _execute(file, PENDING)
+    with warehouse.connected(pipeline_for("duckdb", "boast_data"), patience=60) as client:
+        assert client is not None
+        Ledger(client).create()
+    click.echo(
+        f"\n{DAYS} days pass in the sandbox: enrollments progress, new ones appear. A view asks to enroll"
+        " five contacts.\nThe night loads what is new and pushes what is asked for:\n",
+        err=as_json,
+    )
     server.control("POST", "advance", {"seconds": DAYS * 86_400})
     night = nightly_job(progress=Terminal())
-    summaries.append(night.as_json())
     if not as_json:
         render.night(night)
-    return summaries[-1], summaries
+    return night.as_json(), [loaded.as_json(), night.as_json()]
 
 
 def _execute(path: Path, sql: str) -> None:
@@ -117,13 +133,12 @@ def _execute(path: Path, sql: str) -> None:
         connection.execute(sql)
 
 
-def _ask(path: Path, *, show: bool) -> list[dict[str, Any]]:
+def _ask(place: Path, *, show: bool) -> list[dict[str, Any]]:
     import duckdb
 
-    with duckdb.connect(str(path), read_only=True) as connection:
+    with duckdb.connect(str(place / "boast.duckdb"), read_only=True) as connection:
         answer = connection.sql(QUERY)
         if show:
             click.echo(f"\nWhich sequences turn into responses?\n\n{QUERY}\n\n{answer}")
-            click.echo(f"The data stays in {path}; ask it more with any DuckDB client.")
-            click.echo("Next: put your token into .dlt/secrets.toml, then `boast check` and `boast nightly`.")
+            click.echo(NEXT.format(place=place, boast=Path(sys.argv[0]).parent / "boast"))
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]

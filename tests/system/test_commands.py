@@ -257,11 +257,14 @@ def test_the_demo_loads_runs_a_night_and_answers_a_query(workplace):
     readme = (ROOT / "README.md").read_text(encoding="utf-8").split("$ make demo\n")[1].split("```")[0]
     said = {plain(line) for line in (done.out + done.err).splitlines()}
     assert [line for line in readme.splitlines() if line != "..." and plain(line) not in said] == []
-    again = workplace.boast("demo", "--json")
+    assert f"The report: {workplace.folder}/boast-demo/boast_report.html" in done.out
+    again = workplace.boast("demo")
     assert again.code == 0
-    (night,) = again.json["runs"]
-    assert (night["load"]["accounts"][0]["loaded"], night["push"]["enrolled"]) == (0, 5)
-    assert len(again.json["query"]) == 5
+    assert "An earlier demo is in " in again.out
+    assert again.out.split("Which sequences")[1] == done.out.split("Which sequences")[1]
+    (workplace.folder / "boast-demo" / "boast.duckdb").unlink()
+    with duckdb.connect(str(workplace.folder / "boast-demo" / "boast.duckdb")):
+        one_line(workplace.boast("demo"), 2, "incomplete", "remove the folder, then")
 
 
 def test_help_shows_examples_for_every_command(workplace):
