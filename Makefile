@@ -15,7 +15,7 @@ HIGHEST ?= 3.13
 ENGINE_PYTHON ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-site test-docker test-wheel soak fuzz lint format bench lock docs site build clean
+.PHONY: help demo test test-unit test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-site test-docker test-wheel soak fuzz lint format bench lock docs site picture build clean
 
 help: ## print every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -120,6 +120,9 @@ lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, n
 
 docs: $(STAMP_DEV) ## what is made from the code: the dbt package's models, the tables of docs/model.md, docs/commands.md
 	@$(BIN)/python -m tools.describe
+
+picture: $(STAMP_DEV) ## docs/report.png anew, from a demo; needs Chromium
+	@$(BIN)/python -m tools.picture "$$(command -v chromium || command -v chromium-browser || command -v google-chrome)"
 
 build: $(STAMP_DEV) ## wheel and sdist in dist/
 	@rm -rf dist

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -140,5 +141,12 @@ def _ask(place: Path, *, show: bool) -> list[dict[str, Any]]:
         answer = connection.sql(QUERY)
         if show:
             click.echo(f"\nWhich sequences turn into responses?\n\n{QUERY}\n\n{answer}")
-            click.echo(NEXT.format(place=place, boast=Path(sys.argv[0]).parent / "boast"))
+            click.echo(NEXT.format(place=place, boast=_command()))
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+
+
+def _command() -> str:
+    """How this shell finds the command line."""
+    mine = Path(sys.executable).with_name("boast")
+    found = shutil.which("boast")
+    return "boast" if (found and Path(found).resolve() == mine.resolve()) or not mine.exists() else str(mine)
