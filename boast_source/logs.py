@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from datetime import datetime, timezone
 from typing import Any
 
@@ -50,6 +51,8 @@ def set_up(*, debug: bool) -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps what it once had
     if debug:
         os.environ.setdefault("RUNTIME__LOG_LEVEL", "INFO")
+    else:
+        warnings.filterwarnings("ignore", module=r"dlt\.")  # SQLAlchemy's about dlt's own statements
     level = logging.DEBUG if debug else logging.WARNING
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))

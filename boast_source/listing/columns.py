@@ -103,19 +103,26 @@ def _json_text(sql: str) -> str:
 
 
 def columns_of(
-    listed: Listed, stored_kinds: Mapping[str, Kind], fields: Mapping[str, str | None], *, longest: int | None = None
+    listed: Listed,
+    stored_kinds: Mapping[str, Kind],
+    fields: Mapping[str, str | None],
+    *,
+    longest: int | None = None,
+    json_kind: Kind = "json",
 ) -> list[Column]:
     """The columns that this listing fills: the shape's, one per unknown field, and `…__v_text` for misfits.
 
     A field that the warehouse already has keeps its column and its kind; a value that does not fit it goes to a text
     column of the same name with `__v_text`, as dlt does, so that a change of type drops nothing. `fields`: by column
     the field that earlier listings filled it from (None: not known); one that is not delivered any more becomes null.
-    `longest`: how many characters the warehouse allows in a name; longer ones are shortened.
+    `longest`: how many characters the warehouse allows in a name; longer ones are shortened. `json_kind`: what objects
+    and arrays become, `text` where the warehouse keeps no JSON.
     """
     shape = listed.shape
-    columns = [Column(name, _kept(kind, stored_kinds.get(name)), quote(name)) for name, kind in shape.columns.items()]
+    documented = {name: json_kind if kind == "json" else kind for name, kind in shape.columns.items()}
+    columns = [Column(name, _kept(kind, stored_kinds.get(name)), quote(name)) for name, kind in documented.items()]
     naming = snake_case(longest - len(_ROOM) if longest else None)
-    columns += _extra_columns(listed, stored_kinds, fields, naming) if listed.has_extra else []
+    columns += _extra_columns(listed, stored_kinds, fields, naming, json_kind) if listed.has_extra else []
     strict = [column for column in columns if column.kind not in {"text", "json"}]
     if strict:
         flags = ", ".join(f"count({c.raw}) > count({c.typed})" for c in strict)
@@ -140,7 +147,11 @@ def _kept(kind: Kind, stored: Kind | None) -> Kind:
 
 
 def _extra_columns(
-    listed: Listed, stored_kinds: Mapping[str, Kind], fields: Mapping[str, str | None], naming: Callable[[str], str]
+    listed: Listed,
+    stored_kinds: Mapping[str, Kind],
+    fields: Mapping[str, str | None],
+    naming: Callable[[str], str],
+    json_kind: Kind,
 ) -> list[Column]:
     columns: dict[str, Column] = {}
     had = {field: name for name, field in fields.items() if field is not None and not name.endswith(VARIANT)}
@@ -157,7 +168,7 @@ def _extra_columns(
         pointer = literal("/" + field.replace("~", "~0").replace("/", "~1"))
         types = {row[0] for row in listed.scratch.rows(queries.of("json_types", pointer=pointer))} - {None, "NULL"}
         name = had.get(field) or _free_name(usual(field), {*taken, *columns})
-        kind = stored_kinds.get(name) or _kind_of(types)
+        kind = stored_kinds.get(name) or _kind_of(types, json_kind)
         if kind:
             extract = "->" if kind == "json" else "->>"
             type_ = f"json_type({EXTRA}, {pointer})"
@@ -175,12 +186,12 @@ def _free_name(name: str, taken: set[str]) -> str:
     return name
 
 
-def _kind_of(json_types: set[str]) -> Kind | None:
+def _kind_of(json_types: set[str], json_kind: Kind) -> Kind | None:
     """The kind that holds all values of these JSON types; None when there is no value yet."""
     if not json_types:
         return None
     if json_types & {"OBJECT", "ARRAY"}:
-        return "json"
+        return json_kind
     if json_types == {"BOOLEAN"}:
         return "bool"
     if json_types <= {"BIGINT", "UBIGINT"}:

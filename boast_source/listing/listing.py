@@ -20,6 +20,7 @@ from boast_source.listing.report import ListReport
 from boast_source.listing.scratch import Scratch
 from boast_source.listing.vanished import ask_for_undelivered
 from boast_source.shapes import ACCOUNTS, SEQUENCE_ENROLLMENTS, SHAPES
+from boast_source.warehouse.capabilities import keeps_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -101,10 +102,11 @@ class Listing:
             warehouse.limit_memory(pipeline, self._memory)
         destination = pipeline.destination if pipeline else None
         longest = destination.capabilities().max_column_identifier_length if destination else None
+        json_kind: Kind = "json" if destination is None or keeps_json(destination) else "text"
         readable = None if stored_kinds is None else pipeline
 
         def compared_now() -> diff.Compared:
-            columns = columns_of(listed, stored_kinds or {}, fields or {}, longest=longest)
+            columns = columns_of(listed, stored_kinds or {}, fields or {}, longest=longest, json_kind=json_kind)
             stored = self._stored(shape, columns, readable)
             return diff.compared(listed, columns, stored, self.options.within())
 
@@ -149,10 +151,11 @@ class Listing:
         """By column the field that fills it, or did, of those that are not documented."""
         return {c.name: c.field for c in self._lists[shape.name].columns if c.field is not None}
 
-    def json_columns(self, shape: Shape) -> set[str]:
-        """Unknown fields that hold objects or arrays; what is handed on has them as JSON text."""
-        columns = self._lists[shape.name].columns
-        return {c.name for c in columns if c.kind == "json" and c.name not in shape.columns}
+    def hints(self, shape: Shape) -> dict[str, Kind]:
+        """The columns of JSON that no shape names, and those it names that are text here; all are handed on as text."""
+        documented = shape.columns
+        kinds = {c.name: c.kind for c in self._lists[shape.name].columns if c.kind != documented.get(c.name)}
+        return {name: kind for name, kind in kinds.items() if "json" in {kind, documented.get(name)}}
 
     def versions(self, shape: Shape, pipeline: dlt.Pipeline | None) -> Iterator[pa.Table]:
         """The versions that the history does not hold yet, in batches."""

@@ -194,8 +194,8 @@ def _hinted(
     """
     hints: dict[str, Any] = {}
     columns: dict[str, dict[str, str]] = {name: {fields.HINT: f} for name, f in listing.fields(shape).items()}
-    for name in sorted(listing.json_columns(shape)):
-        columns.setdefault(name, {})["data_type"] = "json"
+    for name, kind in sorted(listing.hints(shape).items()):
+        columns.setdefault(name, {})["data_type"] = kind
     if columns:
         hints["columns"] = columns
     pipeline = _running_pipeline()

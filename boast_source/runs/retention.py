@@ -79,12 +79,13 @@ def forget_runs(client: SqlClient, keep: timedelta) -> None:
     client.execute_sql(f"delete from {name} where started_at < %s{marks}", before, *kept)
 
 
-def _now(ends: Sequence[datetime]) -> datetime:
+def _now(ends: Sequence[datetime | str]) -> datetime:
     """Return now, or the end of the run before this one if that is earlier: a clock that once ran ahead ages nothing.
 
     `ends`: end times of runs, at least the last two.
     """
-    aware = sorted(end if end.tzinfo else end.replace(tzinfo=timezone.utc) for end in ends)
+    moments = [datetime.fromisoformat(end) if isinstance(end, str) else end for end in ends]  # SQLite has texts of them
+    aware = sorted(end if end.tzinfo else end.replace(tzinfo=timezone.utc) for end in moments)
     return min([runs.now(), *aware[-2:-1]])
 
 

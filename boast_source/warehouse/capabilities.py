@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dlt.common.exceptions import TerminalValueError
+
 if TYPE_CHECKING:
     from dlt.common.destination import DestinationCapabilitiesContext
 
@@ -25,3 +27,24 @@ class Remembering:
             self._remembered = known.capabilities()
         assert self._remembered is not None
         return self._remembered.copy()
+
+
+def keeps_json(destination: Any) -> bool:
+    """Return whether JSON text that arrives as Arrow ends up as JSON; elsewhere it is loaded as text.
+
+    BigQuery takes none from Parquet; SQLAlchemy's JSON type would encode the text once more.
+    """
+    caps = destination.capabilities()
+    if caps.type_mapper is None:
+        return True
+    column, table = {"name": "value", "data_type": "json"}, {"name": "values", "columns": {}}
+    formats = {*(caps.supported_loader_file_formats or ()), *(caps.supported_staging_file_formats or ())}
+    travels_as = "parquet" if "parquet" in formats else caps.preferred_loader_file_format
+    mapper = caps.get_type_mapper()
+    try:
+        mapper.ensure_supported_type(column, table, travels_as)
+    except TerminalValueError:
+        return False
+    except KeyError:  # Databricks asks for a hint that no table of ours has
+        return True
+    return isinstance(mapper.to_destination_type(column, table), str)
