@@ -21,7 +21,7 @@ _REST = re.compile(
 )
 _NAMES = (
     "catalog|columns?|constraint|database|dataset|directory|extension|file|for key|function|host|index|named|option"
-    "|parameter|partition|port|relation|role|schema|sequence|server at|setting|tables?|trigger|type|user|view"
+    "|parameter|partition|port|relation|role|schema|sequence|server at|setting|tables?|trigger|type|user|view|with name"
 )
 _NAMED = re.compile(rf"(?:\b(?:{_NAMES})\s+|[\"'][.@])$", re.IGNORECASE)
 _QUOTED = re.compile(r"[\"']")

@@ -22,7 +22,7 @@ from dlt.pipeline.exceptions import PipelineConfigMissing
 
 from boast_source.errors import DestinationError
 from boast_source.warehouse import delta, memory
-from boast_source.warehouse.arrow import CHUNK, reader_of
+from boast_source.warehouse.arrow import CHUNK, quote, reader_of
 from boast_source.warehouse.dialect import text_literal
 from boast_source.warehouse.errors import explain, explained, is_lock, is_of_destination, unconfigured
 
@@ -123,7 +123,7 @@ def read(
 def batches(client: SqlClient, sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
     """The rows of a query, whose columns have these names, on the fastest road that the destination has."""
     if isinstance(client.native_connection, duckdb.DuckDBPyConnection):
-        with client.native_connection.cursor() as cursor:  # an open result occupies its connection
+        with _cursor_of(client.native_connection) as cursor:  # an open result occupies its connection
             for batch in reader_of(cursor.sql(sql), CHUNK):
                 yield pa.Table.from_batches([batch])
         return
@@ -134,6 +134,15 @@ def batches(client: SqlClient, sql: str, columns: Sequence[str]) -> Iterator[pa.
         return
     with client.execute_query(sql) as cursor:
         yield from cursor.iter_arrow(CHUNK)
+
+
+@contextlib.contextmanager
+def _cursor_of(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A cursor in the catalog of its connection (DuckLake, MotherDuck, an attached file): it inherits no `USE`."""
+    ((catalog, schema),) = connection.execute("select current_database(), current_schema()").fetchall()
+    with connection.cursor() as cursor:
+        cursor.execute(f"use {quote(catalog)}.{quote(schema)}")
+        yield cursor
 
 
 def is_postgres(client: SqlClient) -> bool:

@@ -27,7 +27,6 @@ from dlt.destinations.sql_jobs import SqlMergeFollowupJob
 
 from boast_source.driver_text import stripped
 from boast_source.errors import DestinationError
-from boast_source.shapes import VIEWS
 from boast_source.warehouse.capabilities import Remembering
 
 if TYPE_CHECKING:
@@ -76,13 +75,9 @@ class _SqlClient(Psycopg2SqlClient):
         self.locks: list[str] = []  # the statements that took them
 
     def open_connection(self) -> Any:
-        """Connect with the dataset first in the search path; dlt's own leaves blanks in libpq's options unescaped."""
-        given = self.credentials.get_query().get("options", "")
-        path = f"{self.fully_qualified_dataset_name()},public".replace("\\", "\\\\").replace(" ", "\\ ")
+        """Connect without a search path: every name is qualified, and poolers drop or refuse libpq's options."""
         driver: Any = self.dbapi
-        self._conn = driver.connect(
-            dsn=self.credentials.to_native_representation(), options=f"{given} -csearch_path={path}"
-        )
+        self._conn = driver.connect(dsn=self.credentials.to_native_representation())
         self._reset_connection()
         for statement in self.locks:
             with self._conn.cursor() as cursor:
@@ -120,12 +115,6 @@ class _Client(PostgresClient):
         self.sql_client = stripped(
             _SqlClient(made.dataset_name, made.staging_dataset_name, made.credentials, made.capabilities)
         )
-
-    def drop_tables(self, *tables: str, delete_schema: bool = True) -> None:
-        """Our views would keep their tables from being dropped; the load makes them again."""
-        names = ", ".join(self.sql_client.make_qualified_table_name(view) for view in VIEWS)
-        self.sql_client.execute_sql(f"DROP VIEW IF EXISTS {names}")
-        super().drop_tables(*tables, delete_schema=delete_schema)
 
     def initialize_storage(self, *args: Any, **kwargs: Any) -> None:
         with migrating(self.sql_client):
