@@ -118,6 +118,7 @@ class Ledger:
         """Write all of them or none; they are durable when it returns."""
         if not events:
             return
+        warehouse.awake(self.client)
         columns = [column for column in COLUMNS if column != "recorded_at"]
         names = ", ".join(self.client.escape_column_name(column) for column in [*columns, "recorded_at"])
         marks = "(" + ", ".join(["%s"] * len(columns)) + f", {self._clock()})"

@@ -92,6 +92,7 @@ def push(
             if pending.by_person and resources:
                 resources = (*resources, *CALLED)
             _carry_out(context, pipeline, load, resources)
+            warehouse.awake(held)
             result.attention = ledger.waiting()
             create_views(held, time_zone, on_note)
             return result
@@ -109,6 +110,7 @@ def _carry_out(context: Context, pipeline: dlt.Pipeline, load: Load, resources: 
         _nothing_sent(context, error)
         return
     result.loaded = loaded
+    warehouse.awake(ledger.client)
     accounts = accounts_of(context, [str(r.account_id) for r in loaded.enrollments])
     watch.review_removals(context, began, accounts.mine)
     try:
@@ -214,6 +216,7 @@ def _read_back(
     except ApiError as error:
         context.on_note(f"reading back failed, the next push does it: {error.message}")
         return
+    warehouse.awake(context.ledger.client)
     proof = context.proof(began, loaded)
     there = _known(context, pipeline, unknown, proof)
     for _, state in readback.settle_all(context, unknown, there, taken, proof).ended:

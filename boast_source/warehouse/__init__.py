@@ -2,6 +2,7 @@
 
 from boast_source.warehouse.base import (
     SqlClient,
+    awake,
     batches,
     bounded,
     client_of,
@@ -24,6 +25,7 @@ from boast_source.warehouse.stored_schema import tables_in
 
 __all__ = [
     "SqlClient",
+    "awake",
     "batches",
     "bounded",
     "client_of",

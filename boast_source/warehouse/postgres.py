@@ -83,6 +83,7 @@ class _SqlClient(Psycopg2SqlClient):
             with self._conn.cursor() as cursor:
                 cursor.execute(statement)
                 if cursor.fetchone() == (False,):
+                    self.close_connection()  # nobody goes on with it
                     raise DestinationError(
                         "The connection to Postgres broke, and another run has taken this one's place",
                         hint="Nothing to do: the other run is at work; the next one does what this one left.",

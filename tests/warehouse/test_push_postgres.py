@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.support.sandbox_client import client_of
+from tests.support.waiting import arrived
+from tests.support.workplace import finish
 
 PUSH = ("push", "--destination", "postgres", "--json")
 
@@ -55,6 +57,39 @@ def test_an_unclear_answer_is_settled_and_a_contact_is_enrolled_once(desk):
     assert server.control("GET", "counters")["duplicates"] == []
     states = "select state, count(*) from boast_data.push_ledger group by 1 order by 1"
     assert postgres.sql(states) == [("claimed", 4), ("enrolled", 4), ("unknown", 2)]
+
+
+def test_a_server_that_drops_idle_connections_makes_no_push_impossible(desk):
+    server, workplace, postgres = desk
+    assert workplace.boast(*PUSH, "--new-ledger", "--limit", "0").code == 0
+    server.control("POST", "faults", {"kind": "latency", "seconds": 4, "path": "sequence_enrollments", "times": 1})
+    postgres.sql(f'alter database "{postgres.name}" set idle_session_timeout = 2000')
+    done = workplace.boast(*PUSH)
+    assert done.code == 0, done.err
+    assert done.json["enrolled"] == 4
+    assert server.control("GET", "counters")["duplicates"] == []
+
+
+def test_a_connection_that_is_dropped_takes_its_locks_again_or_sends_nothing(desk):
+    server, workplace, postgres = desk
+    assert workplace.boast(*PUSH, "--new-ledger", "--limit", "0").code == 0
+    server.control("DELETE", "counters")
+    server.control("POST", "faults", {"kind": "hold", "seconds": 3600, "path": "sequence_enrollments"})
+    process = workplace.start(*PUSH)
+    arrived(server, "GET sequence_enrollments", 1, process=process)
+    from boast_source.warehouse.postgres import _key  # noqa: PLC0415 -- needs the extra
+
+    with postgres.connection() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select count(pg_terminate_backend(pid, 60000)) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        cursor.execute("select pg_advisory_lock(%s)", (_key("push", "boast_data"),))  # another run is quicker
+        server.control("DELETE", "faults")
+        done = finish(process)
+    assert done.code == 1, done.err
+    assert "another run has taken this one's place" in done.err
+    assert server.control("GET", "counters")["writes"] == {}
 
 
 def test_the_same_event_cannot_be_recorded_by_two_senders(desk):
