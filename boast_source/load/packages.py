@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boast_source.errors import DestinationError
-from boast_source.warehouse import run
+from boast_source.warehouse import run, working_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import dlt
 
 KEPT, KEPT_FOR = 3, timedelta(days=30)  # packages set aside
-_STAMP = "%Y%m%dT%H%M%S.%f"
+_PACKAGES = ("normalize/extracted", "load/normalized")
 
 
 def finish_pending(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> None:
@@ -26,19 +26,19 @@ def finish_pending(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> No
     """
     forget_old(pipeline)
     for _ in range(2):
-        if not pipeline.has_pending_data:
+        if not run.is_pending(pipeline):
             return
         on_note("finishing the load package of an interrupted run")
         run.finish(pipeline)
-    if pipeline.has_pending_data:
+    if run.is_pending(pipeline):
         folder = _set_aside(pipeline)
         on_note(f"a load package of an interrupted run fails again and again: set aside in {folder}")
 
 
 def forget_old(pipeline: dlt.Pipeline) -> None:
     """Set-aside packages hold people's data: keep the newest few, and none for long."""
-    folder = _aside(pipeline)
-    oldest = f"{datetime.now(timezone.utc) - KEPT_FOR:{_STAMP}}"
+    folder = working_folder.aside(Path(pipeline.working_dir))
+    oldest = f"{datetime.now(timezone.utc) - KEPT_FOR:{working_folder.STAMP}}"
     newest_first = sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []
     for place, package in enumerate(newest_first):
         if place >= KEPT or package.name < oldest:
@@ -47,20 +47,14 @@ def forget_old(pipeline: dlt.Pipeline) -> None:
 
 def _set_aside(pipeline: dlt.Pipeline) -> Path:
     working = Path(pipeline.working_dir)
-    aside = _aside(pipeline) / f"{datetime.now(timezone.utc):{_STAMP}}"
     try:
-        for part in ("normalize/extracted", "load/normalized"):
-            if (working / part).is_dir():
-                shutil.copytree(working / part, aside / part)
-        pipeline.drop_pending_packages()
+        place = working_folder.set_aside(working, _PACKAGES)
+        for part in _PACKAGES:
+            (working / part).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DestinationError(
             f"A failing load package cannot be set aside: {error.strerror}",
             hint=f"Free space or permissions under {working.parent} and run again.",
         ) from None
     forget_old(pipeline)
-    return aside
-
-
-def _aside(pipeline: dlt.Pipeline) -> Path:
-    return Path(pipeline.working_dir).parent / f"{pipeline.pipeline_name}_set_aside"
+    return place

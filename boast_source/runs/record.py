@@ -181,12 +181,12 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _rows_in(path: Path) -> list[dict[str, Any]]:
-    """Return the records of the file, without lines that a power cut left incomplete."""
+    """Return the records of the file, without lines that a power cut left incomplete or damaged."""
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         with contextlib.suppress(ValueError):
             rows.append(json.loads(line))
-    return rows
+    return [row for row in rows if isinstance(row, dict)]
 
 
 def _inserted(pipeline: dlt.Pipeline, rows: list[dict[str, Any]], run: Run) -> bool:

@@ -20,6 +20,7 @@ from boast_source.errors import ConfigurationError
 from boast_source.warehouse.base import file_of
 from boast_source.warehouse.delta import is_lake
 from boast_source.warehouse.duckdb import duckdb
+from boast_source.warehouse.working_folder import set_aside_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,6 +39,7 @@ def pipeline_for(destination: str | None, dataset: str | None, accounts: Sequenc
     destination, dataset = destination or configured("destination"), dataset or configured("dataset")
     try:
         with _making_folders():
+            set_aside_unreadable(state_folder() / pipeline_name(accounts))
             pipeline = dlt.pipeline(
                 pipeline_name(accounts),
                 destination=destination_for(destination, accounts),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination import exceptions
 from dlt.common.destination.exceptions import DestinationException
+from dlt.common.exceptions import DltException
 from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import dlt
 
 log = logging.getLogger("boast_source")
+_DAMAGE = (ValueError, KeyError, TypeError, OSError)  # what reading a damaged file raises
 
 
 def run(pipeline: dlt.Pipeline, source: Any) -> None:
@@ -52,12 +54,20 @@ def run(pipeline: dlt.Pipeline, source: Any) -> None:
         raise explain(error) from None
 
 
+def is_pending(pipeline: dlt.Pipeline) -> bool:
+    """Whether packages wait to be loaded, such that cannot be read among them."""
+    try:
+        return pipeline.has_pending_data
+    except _DAMAGE:
+        return True
+
+
 def finish(pipeline: dlt.Pipeline) -> None:
-    """Load the packages that an interrupted run left. Whether some are left, the pipeline says."""
+    """Load the packages that an interrupted run left. Whether some are left, `is_pending` says."""
     try:
         pipeline.normalize()
         pipeline.load()
-    except (PipelineStepFailed, DestinationException) as error:
+    except (DltException, *_DAMAGE) as error:
         log.warning("a pending package failed: %s", type(error).__name__)
 
 

@@ -1,0 +1,76 @@
+"""Whatever happens to the files of the working folder, the next run goes on: the warehouse decides."""
+
+from __future__ import annotations
+
+import json
+
+import dlt
+import pytest
+
+from boast_source import boast_source
+
+DAMAGE = {
+    "empty": lambda _: b"",
+    "cut": lambda content: content[: len(content) // 2],
+    "zeros": lambda content: bytes(len(content)),
+    "other": lambda _: b"[1]",
+}
+
+
+def newer(content):
+    document = json.loads(content)
+    return json.dumps(document | {key: 999 for key in document if key.endswith("engine_version")}).encode()
+
+
+@pytest.fixture
+def folder(sandbox, workplace):
+    server = sandbox(enrollments=20)
+    assert workplace.use(server).boast("load").code == 0
+    server.control("POST", "mutate", {"update": 3})
+    return workplace.folder / "state" / "pipelines" / "boast"
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE.values(), newer], ids=[*DAMAGE, "newer"])
+@pytest.mark.parametrize("name", ["state.json", "schemas/boast.schema.json"])
+def test_a_state_or_schema_that_cannot_be_read_is_set_aside(folder, workplace, name, damage):
+    file = folder / name
+    file.write_bytes(damage(file.read_bytes()))
+    done = workplace.boast("load", "--json")
+    assert (done.code, done.json["accounts"][0]["loaded"]) == (0, 3), done.err
+    assert "set aside" in done.err
+    (aside,) = (folder.parent / "boast_set_aside").iterdir()
+    assert (aside / name).exists()
+    assert workplace.boast("load", "--json").json["accounts"][0]["loaded"] == 0
+
+
+@pytest.mark.parametrize("normalized", [False, True], ids=["extracted", "normalized"])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_package_is_set_aside(folder, workplace, monkeypatch, damage, normalized):
+    for key, value in workplace.env.items():
+        monkeypatch.setenv(key, value)
+    destination = dlt.destinations.duckdb(str(workplace.folder / "boast.duckdb"))
+    pipeline = dlt.pipeline(
+        "boast", destination=destination, dataset_name="boast_data", pipelines_dir=str(folder.parent)
+    )
+    pipeline.extract(boast_source())
+    if normalized:
+        pipeline.normalize()
+    place = folder / ("load/normalized" if normalized else "normalize/extracted")
+    (package,) = place.iterdir()
+    for file in package.rglob("*"):
+        if file.is_file():
+            file.write_bytes(damage(file.read_bytes()))
+    run = workplace.boast("load", "--json")
+    assert run.code == 0, run.err
+    assert "set aside" in run.err
+    assert not list(place.iterdir())
+    assert run.json["accounts"][0]["loaded"] == 3
+    assert workplace.sql("select count(*) from boast_data.sequence_enrollments") == [(20,)]
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE.values(), lambda _: b"\xff\xfe\n"], ids=[*DAMAGE, "bytes"])
+def test_damaged_run_records_do_not_stop_a_run(folder, workplace, damage):
+    kept = folder.parent / "boast.runs.jsonl"
+    kept.write_bytes(damage(b'{"run_id": "abc", "command": "load"}\n'))
+    assert workplace.boast("load").code == 0
+    assert workplace.sql("select count(*) from boast_data.runs") == [(2,)]
