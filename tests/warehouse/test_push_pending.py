@@ -1,0 +1,93 @@
+"""The name of the pending table may be anything, and its view is read after the night's load."""
+
+from __future__ import annotations
+
+import pytest
+
+from boast_source import warehouse
+from boast_source.errors import ConfigurationError, PendingError
+from boast_source.push.pending import Pending
+from boast_source.warehouse.pipeline import pipeline_for
+from tests.support.sandbox_client import POST, client_of
+
+pytest_plugins = ["tests.support.postgres", "tests.support.push_fixtures"]
+
+ROW = "as select 'c' as contact_id, 's' as sequence_id"
+# the table as it is in the warehouse, and how its name may be given
+NAMES = [
+    ('"boast_data"."wanted"', ["wanted", "boast_data.wanted", '"boast_data"."wanted"', " boast_data . wanted "]),
+    ('"boast_data"."Wanted"', ['"Wanted"', 'boast_data."Wanted"', "Wanted"]),
+    ('"boast_data"."a.b"', ['"a.b"', 'boast_data."a.b"']),
+    ('"boast_data"."who, and ""why""?"', ['"who, and ""why""?"']),
+    ('"Other.Schema"."T 1"', ['"Other.Schema"."T 1"', '"Other.Schema".T 1']),
+]
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def client(request, tmp_path, monkeypatch):
+    """A connection to an empty dataset."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "state"))
+    if request.param == "postgres":
+        for name, value in request.getfixturevalue("postgres").env.items():
+            monkeypatch.setenv(name, value)
+    with warehouse.connected(pipeline_for(request.param, "boast_data"), patience=5) as found:
+        found.execute_sql("create schema boast_data")
+        yield found
+
+
+@pytest.mark.parametrize(("table", "given"), NAMES)
+def test_a_name_is_found_as_sql_reads_it_else_as_it_is_written(client, table, given):
+    client.execute_sql('create schema "Other.Schema"')
+    client.execute_sql(f"create table {table} {ROW}")
+    for name in given:
+        (batch,) = Pending(client, name).batches()
+        assert batch.to_pylist()[0]["contact_id"] == "c", name
+
+
+def test_a_table_of_another_catalog_is_found(client, tmp_path):
+    if warehouse.is_postgres(client):
+        ((catalog,),) = client.execute_sql("select current_database()")
+    else:
+        catalog = "else.where"
+        client.execute_sql(f"attach '{tmp_path / 'other.duckdb'}' as \"{catalog}\"")
+    client.execute_sql("create schema shop" if warehouse.is_postgres(client) else f'create schema "{catalog}".shop')
+    client.execute_sql(f'create table "{catalog}".shop.wanted {ROW}')
+    (batch,) = Pending(client, f'"{catalog}".shop.wanted').batches()
+    assert batch.num_rows == 1
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "a.", ".a", 'a"b', '""', "a..b"])
+def test_what_is_no_name_is_an_error(client, name):
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        Pending(client, name)
+
+
+def test_an_error_of_the_view_is_not_that_there_is_none(client):
+    client.execute_sql(f"create table boast_data.mine {ROW}")
+    client.execute_sql("create view boast_data.wanted as select * from boast_data.mine")
+    with pytest.raises(PendingError, match="There is no table or view"):
+        Pending(client, "nowhere")
+    if not warehouse.is_postgres(client):  # which would not let it go
+        client.execute_sql("drop table boast_data.mine")
+        with pytest.raises(PendingError, match=r"Your table or view .* cannot be read: a table"):
+            Pending(client, "wanted")
+
+
+def test_a_view_is_read_after_tonights_load_though_an_earlier_push_has_read_it(pushing):
+    desk = pushing()
+    one, two = desk.free_pairs(2)
+    desk.execute("drop table boast_data.pending_enrollments")
+    desk.table(name="wanted")
+    desk.ask({"request_id": "1", **one}, {"request_id": "2", **two}, name="wanted")
+    assert desk.push(pending="wanted", limit=0).counts == {"deferred": 2}
+    desk.execute(
+        "create view boast_data.pending_enrollments as select w.* from boast_data.wanted w where not exists (select 1"
+        " from boast_data.sequence_enrollments e where (e.contact_id, e.sequence_id) = (w.contact_id, w.sequence_id))"
+    )
+    assert desk.push(limit=0).counts == {"deferred": 2}
+    with client_of(desk.server) as client:
+        assert client.enroll(one["contact_id"], one["sequence_id"]).status == 201
+    assert desk.push().counts == {"enrolled": 1}, "not even skipped: the view does not ask for it any more"
+    assert desk.states() == {"2": "enrolled"}
+    assert desk.writes == {POST: 2}
