@@ -153,7 +153,8 @@ with warehouse.connected(pipeline_for("duckdb", "boast_data"), patience=5) as cl
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     began, scratch = time.perf_counter(), Scratch()
     requests.read_ledger(scratch, Ledger(client).newest())
-    requests.make_asked(scratch, Pending(client, "pending_enrollments").batches(), ["a" * 36])
+    mine = requests.Accounts(frozenset(["a" * 36]), frozenset(), False)
+    requests.make_asked(scratch, Pending(client, "pending_enrollments").batches(), mine)
     found = requests.select(scratch)
     print(len(found), time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, before)
 """

@@ -81,7 +81,7 @@ def _making_folders() -> Iterator[None]:
 
 def _normalized(destination: str, dataset: str) -> str:
     """Return the name under which dlt makes the dataset: it warns a hundred times when that is another."""
-    if any(dlt.config.get(key) is False for key in _keys(destination, "enable_dataset_name_normalization")):
+    if any(dlt.config.get(key, bool) is False for key in _keys(destination, "enable_dataset_name_normalization")):
         return dataset
     return NamingConvention().normalize_identifier(dataset)
 
