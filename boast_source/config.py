@@ -56,6 +56,7 @@ class Settings:
     publish_path: str | None = None
     publish_without: Any = "contacts,responses"
     log_format: str = "text"
+    max_extra_columns: int = 200
     keep_runs_for: Any = "400 days"
     keep_packages: int = 30
 

@@ -6,6 +6,7 @@ two records are the same version exactly when their hashes are equal.
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pyarrow as pa
 
+from boast_source.config import configured
 from boast_source.listing import queries
 from boast_source.shapes import EXTRA, Kind, Shape, to_json
 from boast_source.warehouse.arrow import literal, quote
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from boast_source.listing.index import Listed
+
+log = logging.getLogger("boast_source")
 
 ACCOUNT, MISSING = "account_id", "missing_since"
 HISTORY_KEYS = ("version_key", "version", "content_hash", "observed_at")
@@ -50,6 +54,7 @@ _JSON_TYPES: dict[Kind, str] = {
     "bool": "'BOOLEAN'",
     "timestamp": "'VARCHAR'",
 }
+REST = "(others)"  # in the place of a field's name: all that have no column
 VARIANT = "__v_text"  # what dlt calls the column for values of another type
 _ROOM = f"_x_x{VARIANT}"  # what may follow the name of a field
 # what Python can hold, and so dlt and those who read the table
@@ -122,6 +127,7 @@ def columns_of(
     documented = {name: json_kind if kind == "json" else kind for name, kind in shape.columns.items()}
     columns = [Column(name, _kept(kind, stored_kinds.get(name)), quote(name)) for name, kind in documented.items()]
     naming = snake_case(longest - len(_ROOM) if longest else None)
+    listed.scratch.execute(queries.of("fields", values="null as _types"))
     columns += _extra_columns(listed, stored_kinds, fields, naming, json_kind) if listed.has_extra else []
     strict = [column for column in columns if column.kind not in {"text", "json"}]
     if strict:
@@ -154,28 +160,60 @@ def _extra_columns(
     json_kind: Kind,
 ) -> list[Column]:
     columns: dict[str, Column] = {}
-    had = {field: name for name, field in fields.items() if field is not None and not name.endswith(VARIANT)}
+    had = {field: name for name, field in fields.items() if field not in {None, REST} and not name.endswith(VARIANT)}
     taken = {*listed.shape.columns, *_OWN, *(_TAKEN - stored_kinds.keys()), *had.values()}
+    rest = next((name for name, field in fields.items() if field == REST), None) or _free_name("other_fields", taken)
+    taken.add(rest)
+    types = {field: set(found) - {None, "NULL"} for field, found in listed.scratch.rows(queries.of("unknown_fields"))}
+    most, beyond = configured("max_extra_columns"), []
 
     def usual(field: str) -> str:
         return naming(field.strip() or "_")
 
-    def turn(field: str) -> tuple[bool, str]:
+    def turn(field: str) -> tuple[bool, bool, str]:
         # a column whose field is not known is that of the same name, or went to the first of several in this order
-        return usual(field) != field and f"{usual(field)}_x" not in stored_kinds, field
+        new = field not in had and usual(field) not in stored_kinds
+        return new, usual(field) != field and f"{usual(field)}_x" not in stored_kinds, field
 
-    for field in sorted((row[0] for row in listed.scratch.rows(queries.of("unknown_fields"))), key=turn):
-        pointer = literal("/" + field.replace("~", "~0").replace("/", "~1"))
-        types = {row[0] for row in listed.scratch.rows(queries.of("json_types", pointer=pointer))} - {None, "NULL"}
+    for field in sorted(types, key=turn):
+        if field == REST or (len(columns) >= most and turn(field)[0]):
+            beyond.append(field)
+            continue
         name = had.get(field) or _free_name(usual(field), {*taken, *columns})
-        kind = stored_kinds.get(name) or _kind_of(types, json_kind)
+        kind = stored_kinds.get(name) or _kind_of(types[field], json_kind)
         if kind:
-            extract = "->" if kind == "json" else "->>"
-            type_ = f"json_type({EXTRA}, {pointer})"
-            raw = f"case when {type_} <> 'NULL' then ({EXTRA} {extract} {pointer})::varchar end"
-            fits = f"{type_} in ({_JSON_TYPES[kind]})" if kind in _JSON_TYPES else "true"
-            columns[name] = Column(name, kind, raw, fits=fits, field=field)
+            columns[name] = _extra_column(name, kind, field, len(columns) + 1)
+    if beyond and rest not in stored_kinds:
+        log.warning(
+            "%s: Boast sends more undocumented fields than sources.boast.max_extra_columns (%d). %d of them go into the"
+            " JSON column %s; raise the setting for columns of their own.",
+            *(listed.shape.name, most, len(beyond), rest),
+        )
+    pointers = [literal("/" + str(c.field).replace("~", "~0").replace("/", "~1")) for c in columns.values()]
+    if beyond:
+        columns[rest] = _rest(rest, json_kind, [field for field in types if field not in set(beyond)])
+    listed.scratch.allow(listed.memory + len(columns))  # MB: every column takes some, however few rows have it
+    functions = {"_types": "json_type", "_texts": "json_extract_string"}
+    if any(c.kind == "json" for c in columns.values()):
+        functions["_jsons"] = "json_extract"
+    values = [f"{function}({EXTRA}, [{', '.join(pointers)}]) as {name}" for name, function in functions.items()]
+    listed.scratch.execute(queries.of("fields", values=", ".join(values)))
     return list(columns.values())
+
+
+def _extra_column(name: str, kind: Kind, field: str, place: int) -> Column:
+    """`place`: of the field in the lists of the view `fields`, from 1."""
+    type_ = f"_types[{place}]"
+    raw = f"case when {type_} <> 'NULL' then {'_jsons' if kind == 'json' else '_texts'}[{place}]::varchar end"
+    fits = f"{type_} in ({_JSON_TYPES[kind]})" if kind in _JSON_TYPES else "true"
+    return Column(name, kind, raw, fits=fits, field=field)
+
+
+def _rest(name: str, kind: Kind, without: list[str]) -> Column:
+    """All undocumented fields but those with a column of their own, as one JSON object."""
+    patch = literal(orjson.dumps(dict.fromkeys(without)).decode())
+    left = f"nullif(json_merge_patch({EXTRA}, {patch})::varchar, '{{}}')"
+    return Column(name, kind, f"case when {EXTRA} is not null then {left} end", field=REST)
 
 
 def _free_name(name: str, taken: set[str]) -> str:

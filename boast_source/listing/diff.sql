@@ -17,21 +17,23 @@ select
 from (select id, concat_ws(chr(31), {content}) as content from read_parquet({files}))
 
 -- unknown_fields --
--- The names of the fields that are not documented.
-select distinct unnest(json_keys(_extra)) as field from listed where _extra is not null order by field
+-- (field, JSON types of its values) of the fields that are not documented, in one pass however many there are.
+select field, list(distinct json_type(value))
+from (select unnest(json_keys(_extra)) as field, unnest(json_extract(_extra, '$.*')) as value from listed where _extra is not null)
+group by field
 
--- json_types --
--- The JSON types that an unknown field comes in.
-select distinct json_type(_extra, {pointer}) from listed where _extra is not null
+-- fields --
+-- The records with the values of their undocumented fields, which are read off the JSON once for all columns.
+create or replace view fields as select *, {values} from listed
 
 -- misfits --
 -- For each typed column whether there is a value that its kind cannot hold.
-select {flags} from listed
+select {flags} from fields
 
 -- typed --
 -- The records in the kinds of their columns.
 create or replace view typed as
-select {columns}, _account as account_id, null::timestamptz as missing_since, _seq from listed
+select {columns}, _account as account_id, null::timestamptz as missing_since, _seq from fields
 
 -- winners --
 -- Of the records of an id: the latest pass wins, then the later cursor, then arrival.

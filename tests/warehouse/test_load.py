@@ -256,6 +256,22 @@ def test_unknown_fields_odd_types_and_missing_fields_are_kept(sandbox, workplace
     assert workplace.sql(query) == [(None, "many")]
 
 
+def test_fields_beyond_the_bound_stay_in_one_json_column_and_load_once(sandbox, workplace):
+    server = sandbox(enrollments=20)
+    workplace.use(server, SOURCES__BOAST__MAX_EXTRA_COLUMNS="2")
+    key = next(iter(server.truth()))
+    server.control("POST", "mutate", {"edits": [{"id": key, "set": {"a": 1, "b": "x", "c": [2], "d": True}}]})
+    done = workplace.boast("load")
+    assert (done.code, done.err.count("max_extra_columns (2). 2 of them")) == (0, 1)
+    query = f"select a, b, other_fields::json from boast_data.sequence_enrollments where id = '{key}'"
+    ((a, b, rest),) = workplace.sql(query)
+    assert (a, b, json.loads(rest)) == (1, "x", {"c": [2], "d": True})
+    again = workplace.boast("load", "--json")
+    assert (loaded(again), "max_extra_columns" in again.err) == (0, False)
+    server.control("POST", "mutate", {"edits": [{"id": key, "set": {"d": False}}]})
+    assert loaded(workplace.boast("load", "--json")) == 1
+
+
 def test_late_rows_ties_and_content_that_changes_without_updated_at_are_loaded(sandbox, workplace):
     server = sandbox(enrollments=60)
     workplace.use(server)

@@ -1,0 +1,34 @@
+"""A stop ends a statement of the database that would go on for hours."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+BOUND = 10.0  # seconds; alone on a machine it is less than one
+LONG = """
+import sys
+from boast_source import signals
+from boast_source.listing.scratch import Scratch
+
+signals.install()
+scratch = Scratch()
+try:
+    print("begun", flush=True)
+    scratch.rows("select count(*) from range(10000000) a, range(10000000) b where a.range + b.range = 3")
+except BaseException as error:
+    scratch.close()
+    sys.exit(3 if signals.caused(error) else 1)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_interrupts_a_native_statement_at_once(number):
+    with subprocess.Popen([sys.executable, "-c", LONG], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "begun\n"
+        began = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 3
+        assert time.monotonic() - began < BOUND
