@@ -2,7 +2,6 @@
 
 from boast_source.warehouse.base import (
     SqlClient,
-    awake,
     batches,
     bounded,
     client_of,
@@ -20,7 +19,7 @@ from boast_source.warehouse.base import (
     read,
 )
 from boast_source.warehouse.errors import explain, explained, is_lost, is_of_destination, unconfigured
-from boast_source.warehouse.locks import lock_accounts, lock_sender, migrating
+from boast_source.warehouse.locks import awake, lock_accounts, lock_sender, migrating
 from boast_source.warehouse.stored_schema import tables_in
 
 __all__ = [

@@ -24,7 +24,7 @@ from boast_source.errors import DestinationError
 from boast_source.warehouse import delta, memory
 from boast_source.warehouse.arrow import CHUNK, quote, reader_of
 from boast_source.warehouse.dialect import text_literal
-from boast_source.warehouse.errors import explain, explained, is_lock, is_lost, is_of_destination, unconfigured
+from boast_source.warehouse.errors import explain, explained, is_lock, is_of_destination, unconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -189,22 +189,6 @@ def columns_in(client: SqlClient, name: str) -> list[str]:
             return [str(name) for name in cursor.columns_schema]
     except DestinationUndefinedEntity:
         return []
-
-
-def awake(client: SqlClient) -> None:
-    """Make sure that the connection lives: a server or a NAT may have dropped it while it was idle.
-
-    A new one takes the locks of the old again. Raises DestinationError when it cannot.
-    """
-    with explained():
-        try:
-            client.execute_sql("select 1")
-        except DestinationError:  # it has connected anew, and another run has its locks
-            raise
-        except Exception as error:
-            if not is_lost(error):
-                raise
-            client.execute_sql("select 1")  # dlt has connected anew
 
 
 def file_of(pipeline: dlt.Pipeline) -> Path | None:

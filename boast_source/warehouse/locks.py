@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from boast_source.errors import ConfigurationError, LockedError
+from boast_source.errors import ConfigurationError, DestinationError, LockedError
 from boast_source.warehouse.base import is_file, is_postgres
-from boast_source.warehouse.errors import explained
+from boast_source.warehouse.errors import explained, is_lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,3 +74,19 @@ def lock_sender(client: SqlClient, *, single_sender: bool) -> None:
             f"Another push is running into the dataset {client.dataset_name}",
             hint="Wait until it ends; a scheduler may simply skip this run.",
         )
+
+
+def awake(client: SqlClient) -> None:
+    """Make sure that the connection lives: a server or a NAT may have dropped it while it was idle.
+
+    A new one takes the locks of the old again. Raises DestinationError when it cannot.
+    """
+    with explained():
+        try:
+            client.execute_sql("select 1")
+        except DestinationError:  # it has connected anew, and another run has its locks
+            raise
+        except Exception as error:
+            if not is_lost(error):
+                raise
+            client.execute_sql("select 1")  # dlt has connected anew
