@@ -105,6 +105,10 @@ class Compared(_Step):
         """How many rows the warehouse holds beyond one per id."""
         return int(self.scratch.value(queries.of("repeated_ids")))
 
+    def take_repeated(self) -> None:
+        """Count what was listed of repeated ids as changed, so that it takes the place of all their rows."""
+        self.scratch.execute(queries.of("take_repeated"))
+
     def undelivered(self, accounts: list[str]) -> list[tuple[str, str]]:
         """(account, id) of the stored rows of these accounts that no pass delivered and that are not marked missing."""
         return self.scratch.rows(queries.of("undelivered"), {"accounts": accounts})
@@ -194,6 +198,7 @@ def _make_whole(step: _Step, whole: Whole) -> None:
         rows = typed_rows(step.columns, batch.column_names, f"({queries.of('wanted_of')})")
         select = f"select *, {content_hash(step.columns)} as _hash from ({rows})"
         step.scratch.append("whole", canonical(batch, kinds), select)
+    step.scratch.execute(queries.of("whole_once"))
 
 
 def keep_to_verify(step: _Step, file: str) -> None:

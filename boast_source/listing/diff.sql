@@ -67,9 +67,14 @@ where l.id is null or s.id is null or l._hash <> s._hash
 -- How many rows the warehouse holds beyond one per id.
 select count(*) - count(distinct id) from stored
 
+-- take_repeated --
+-- The rows of ids that the warehouse holds more than once, to be replaced by what was listed.
+insert into differing
+select l._seq, null from latest l where l.id in (select id from stored group by id having count(*) > 1)
+
 -- undelivered --
 -- (account, id) of the rows of some accounts that no pass delivered and that are not marked missing.
-select account_id, id from stored
+select distinct account_id, id from stored
 where missing_since is null and list_contains($accounts::varchar[], account_id)
   and id in (select id from differing where _seq is null)
 order by all
@@ -171,6 +176,10 @@ where n.id is null or (r.id not in (from gone) and n.missing <> (r.missing_since
 -- any_version --
 -- Whether there is a version that the history does not hold yet.
 select exists (from unwritten) or exists (from gone) or exists (from unkept) or exists (from lost)
+
+-- whole_once --
+-- One row of an id is enough.
+delete from whole where rowid not in (select min(rowid) from whole group by id)
 
 -- wanted --
 -- The ids that `whole` is to hold.

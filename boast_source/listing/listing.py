@@ -20,6 +20,7 @@ from boast_source.listing.report import ListReport
 from boast_source.listing.scratch import Scratch
 from boast_source.listing.vanished import ask_for_undelivered
 from boast_source.shapes import ACCOUNTS, SEQUENCE_ENROLLMENTS, SHAPES
+from boast_source.warehouse import delta
 from boast_source.warehouse.capabilities import keeps_json
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _AS_WRITTEN = "set disabled_optimizers = 'join_order,build_side_probe_side'"
 @dataclass
 class _Compared:
     """One list after its comparison: `streams` counts the tables that still want rows of it; `written`: something was
-    handed on.
+    handed on; `repeated`: rows that the warehouse holds beyond one per id.
     """
 
     listed: Listed
@@ -52,6 +53,7 @@ class _Compared:
     streams: int
     written: bool = False
     counts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    repeated: int = 0
 
 
 class Listing:
@@ -111,11 +113,7 @@ class Listing:
             return diff.compared(listed, columns, stored, self.options.within())
 
         compared = compared_now()
-        if repeated := compared.repeated_ids():
-            raise DestinationError(
-                f"{repeated} rows of {shape.name} share their id with another",
-                hint="Something else wrote into the table: remove the extra rows, then load again.",
-            )
+        repeated = self._take_repeated(compared, shape, pipeline)
         gone: list[str] = []
         if self._reader.asks and keeps_history(shape):
             if self.options.account_ids is None:
@@ -123,6 +121,7 @@ class Listing:
             gone = ask_for_undelivered(listed, compared, self._reader, self.options, reports)
         if any(report.hidden for report in reports):
             compared = compared_now()
+            self._take_repeated(compared, shape, pipeline)
         whole = self._whole(shape, compared.columns, readable)
         changes = compared.changes(gone, whole, everything=self.options.everything)
         found, counts = compared.listed_counts(), changes.counts()
@@ -130,12 +129,18 @@ class Listing:
             report.listed = found.get(report.account_id or "", 0)
             report.loaded, report.missing = counts.get(report.account_id or "", (0, 0))
         streams = 2 if keeps_history(shape) else 1
-        self._lists[shape.name] = _Compared(listed, compared.columns, changes, reports, streams, counts=counts)
+        self._lists[shape.name] = _Compared(
+            listed, compared.columns, changes, reports, streams, counts=counts, repeated=repeated
+        )
 
     def rows(self, shape: Shape) -> Iterator[pa.Table]:
         """What differs from the warehouse, in batches; one empty batch when nothing was ever stored or listed."""
         one = self._lists[shape.name]
         yield from _handed_on(one, one.changes.rows(), {"id"}, some=any(map(any, one.counts.values())))
+
+    def is_repeated(self, shape: Shape) -> bool:
+        """Whether the table holds ids more than once: no update, only deleting and inserting makes them one."""
+        return self._lists[shape.name].repeated > 0
 
     def replaced(self, shape: Shape, pipeline: dlt.Pipeline | None) -> int:
         """How many whole rows of the table may be replaced; 0 where a row may hold what is not ours."""
@@ -206,6 +211,20 @@ class Listing:
             self._account_list = Listed(Scratch(self._scratch, ACCOUNTS.name), ACCOUNTS)
             self.reports.append(self._reader.read(self._account_list, None))
         return self._account_list
+
+    def _take_repeated(self, compared: diff.Compared, shape: Shape, pipeline: dlt.Pipeline | None) -> int:
+        """Have rows that share an id replaced by what was listed; return how many are too many.
+
+        Raises DestinationError where they may hold what is not ours.
+        """
+        if repeated := compared.repeated_ids():
+            if pipeline is None or delta.is_lake(pipeline) or not warehouse.has_only_ours(pipeline, shape.name):
+                raise DestinationError(
+                    f"{repeated} rows of {shape.name} share their id with another",
+                    hint="Something else wrote into the table: remove the extra rows, then load again.",
+                )
+            compared.take_repeated()
+        return repeated
 
     def _left(self, shape: Shape, account: str) -> ListReport:
         report = ListReport(account, shape.name, verified="failed")

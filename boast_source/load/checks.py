@@ -29,6 +29,11 @@ def check(table: str, pipeline: dlt.Pipeline, package_state: Any) -> None:
             f"The resource {table} cannot be renamed, nor load into another table.",
             hint="The comparison, the history and the views go by its name: load into another dataset instead.",
         )
+    if resource.compute_table_schema().get("file_format") == "csv" and _is_dlts_postgres(pipeline):
+        raise ConfigurationError(
+            "dlt's own postgres destination turns empty texts into nulls when it loads CSV files.",
+            hint="Leave loader_file_format out.",
+        )
     pipe: Any = dlt.current.pipe()
     for place, step in enumerate(pipe.steps):
         if isinstance(step, FilterItem):
@@ -59,6 +64,12 @@ def _loud(keeps: Callable[[pa.Table], Any], table: str) -> Callable[[pa.Table], 
         return rows
 
     return kept
+
+
+def _is_dlts_postgres(pipeline: dlt.Pipeline) -> bool:
+    destination = pipeline.destination
+    own = type(destination).__module__.startswith("dlt.")
+    return own and destination.destination_type == "dlt.destinations.postgres"
 
 
 def _is_pending(pipeline: dlt.Pipeline) -> bool:

@@ -133,7 +133,8 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
         listing = listing_for(shape.name)
         _prepare(listing, shape)
         replaced = listing.replaced(shape, _running_pipeline())
-        yield from _hinted(listing.rows(shape), listing, shape, "upsert", replaced)
+        strategy = "delete-insert" if listing.is_repeated(shape) else "upsert"
+        yield from _hinted(listing.rows(shape), listing, shape, strategy, replaced)
 
     # without a key dlt keeps no list of the rows at the cursor; a lag would do as much, but none fits the year 1
     def enrollments(

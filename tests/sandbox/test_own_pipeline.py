@@ -108,6 +108,14 @@ def test_a_map_by_row_changes_adds_and_drops_columns(server, mine):
     assert mine.default_schema.tables[LIST]["columns"]["updated_at"]["data_type"] == "timestamp"
 
 
+def test_csv_files_that_lose_empty_texts_are_refused(server, postgres, tmp_path, monkeypatch):
+    for key, value in postgres.env.items():
+        monkeypatch.setenv(key, value)
+    mine = dlt.pipeline("mine", destination="postgres", dataset_name="d", pipelines_dir=str(tmp_path / "p"))
+    with pytest.raises(PipelineStepFailed, match="empty texts"):
+        mine.run(boast_source(), loader_file_format="csv")
+
+
 def test_the_views_and_the_verification_are_there_for_any_pipeline(server, mine):
     with pytest.raises(BoastError, match="no listing"):
         verify(mine)

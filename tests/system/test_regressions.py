@@ -108,13 +108,26 @@ def test_enrollments_that_no_account_gives_are_a_failure(sandbox, workplace):
     assert workplace.use(server).boast("load").code == 1
 
 
-def test_a_row_doubled_by_someone_else_is_said_so(sandbox, pipeline, monkeypatch):
+def test_rows_that_are_there_twice_are_made_one(sandbox, pipeline, monkeypatch):
     server = sandbox(enrollments=10)
     for key, value in server.info["env"].items():
         monkeypatch.setenv(key, value)
     pipeline.run(boast_source())
-    ask(pipeline, "insert into sequence_enrollments select * from sequence_enrollments limit 1")
-    server.control("POST", "mutate", {"update": 10})
+    for order in ("asc", "desc"):
+        ask(pipeline, f"insert into sequence_enrollments from sequence_enrollments order by id {order} limit 1")
+    server.control("POST", "mutate", {"update": 3})
+    pipeline.run(boast_source())
+    assert ask(pipeline, "select count(*), count(distinct id) from sequence_enrollments") == [(10, 10)]
+    assert ask(pipeline, "select count(*) from sequence_enrollments_history") == [(13,)]
+
+
+def test_rows_that_are_there_twice_are_said_so_where_a_table_has_columns_of_a_users(sandbox, pipeline, monkeypatch):
+    server = sandbox(enrollments=10)
+    for key, value in server.info["env"].items():
+        monkeypatch.setenv(key, value)
+    pipeline.run(boast_source())
+    ask(pipeline, "alter table sequence_enrollments add column looked_at date")
+    ask(pipeline, "insert into sequence_enrollments from sequence_enrollments limit 1")
     with pytest.raises(Exception, match="share their id"):
         pipeline.run(boast_source())
 
