@@ -222,7 +222,8 @@ class Ledger:
         return {c.lower() for c in warehouse.columns_in(self.client, self.client.make_qualified_table_name(table))}
 
     def _clock(self) -> str:
-        return "clock_timestamp()" if warehouse.is_postgres(self.client) else "current_timestamp"
+        clocks = {"postgres": "clock_timestamp()", "mysql": "utc_timestamp(6)"}
+        return clocks.get(str(self.client.capabilities.sqlglot_dialect), "current_timestamp")
 
 
 def _moment(value: Any) -> datetime:

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from boast_source.warehouse import client_of, columns_in, delta, is_there, migrating
 from boast_source.warehouse.arrow import quote
-from boast_source.warehouse.dialect import translated
+from boast_source.warehouse.dialect import moment, translated
 from boast_source.warehouse.pipeline import PIPELINE, state_folder
 
 if TYPE_CHECKING:
@@ -209,10 +209,14 @@ def _insert(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> None:
         name = ensure_table(client)
         names = ", ".join(client.escape_column_name(column) for column in _TYPES)
         marks = ", ".join(["%s"] * len(_TYPES))
+        dialect = client.capabilities.sqlglot_dialect
         with client.begin_transaction():
             for row in rows:
                 client.execute_sql(f"delete from {name} where run_id = %s", row.get("run_id"))
-                client.execute_sql(f"insert into {name} ({names}) values ({marks})", *[row.get(c) for c in _TYPES])
+                values = [
+                    moment(row.get(c), dialect) if kind == "timestamptz" else row.get(c) for c, kind in _TYPES.items()
+                ]
+                client.execute_sql(f"insert into {name} ({names}) values ({marks})", *values)
 
 
 def ensure_table(client: SqlClient) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import sqlglot
@@ -41,9 +42,8 @@ def translated(sql: str, dialect: str | None) -> str:
     for passed in list(query.find_all(exp.DateDiff)):
         if dialect in _ELAPSED and passed.text("unit").upper() == "SECOND":
             passed.replace(_ELAPSED[dialect](passed.this, passed.expression))
-    for moved in list(query.find_all(exp.Sub)) if dialect == "mysql" else ():
-        if isinstance(moved.this, exp.Cast) and moved.this.is_type("date"):  # a date less days; MySQL would see numbers
-            moved.replace(exp.DateSub(this=moved.this, expression=moved.expression, unit=exp.var("DAY")))
+    if dialect == "mysql":
+        _made_mysql(query)
     small = Dialect.get_or_raise(dialect).NULL_ORDERING == "nulls_are_small"
     for ordered in query.find_all(exp.Ordered):
         ordered.set("nulls_first", bool(ordered.args.get("desc")) != small)
@@ -53,6 +53,29 @@ def translated(sql: str, dialect: str | None) -> str:
 def text_literal(value: str, dialect: str | None) -> str:
     """A text as it stands in a statement."""
     return str(exp.Literal.string(value).sql(dialect))
+
+
+def _made_mysql(query: exp.Expr) -> None:
+    """Replace what sqlglot leaves as MySQL does not understand it. Its moments have no zone, so they are UTC's."""
+    for moved in list(query.find_all(exp.Sub)):
+        if isinstance(moved.this, exp.Cast) and moved.this.is_type("date"):  # a date less days; MySQL would see numbers
+            moved.replace(exp.DateSub(this=moved.this, expression=moved.expression, unit=exp.var("DAY")))
+    for column in query.find_all(exp.ColumnDef):
+        if column.kind and column.kind.is_type("timestamptz"):  # its own has no fractions, and the session's time zone
+            column.set("kind", exp.DataType.build("datetime(6)", dialect="mysql"))
+    for clock in list(query.find_all(exp.CurrentTimestamp)):
+        clock.replace(exp.Anonymous(this="utc_timestamp", expressions=[exp.Literal.number(6)]))
+    for zoned in list(query.find_all(exp.AtTimeZone)):
+        zone = zoned.args["zone"]
+        converted = exp.func("convert_tz", zoned.this, exp.Literal.string("+00:00"), zone)
+        zoned.replace(zoned.this if zone.name == "UTC" else converted)
+
+
+def moment(iso: str | None, dialect: str | None) -> str | None:
+    """A moment in ISO 8601 as it is given to a statement: MySQL takes no offset, its moments are UTC's."""
+    if not iso or dialect != "mysql":
+        return iso
+    return str(datetime.fromisoformat(iso).astimezone(timezone.utc).replace(tzinfo=None))
 
 
 def text_type(dialect: str | None) -> str:
