@@ -15,7 +15,7 @@ HIGHEST ?= 3.13
 ENGINE_PYTHON ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-site test-docker test-wheel soak fuzz lint format bench lock docs site picture build clean
+.PHONY: help demo test test-unit test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-site test-docker test-wheel soak fuzz sbom audit lint format bench lock docs site picture build clean
 
 help: ## print every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,10 +113,17 @@ bench: .venv-bench/.made ## measure against what a user would pick instead
 	@touch $@
 
 lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, no addresses
-	@$(LOCK) --extra sandbox --extra report --group build -o requirements.lock
+	@$(LOCK) --extra sandbox --extra report --extra postgres --group build -o requirements.lock
 	@$(LOCK) --extra sandbox --extra report --extra postgres --extra delta --group dev -o requirements-dev.lock
 	@for engine in airflow dagster dbt kubernetes; do $(RESOLVE) pipelines/$$engine/requirements.in -o pipelines/$$engine/requirements.lock; done
 	@$(RESOLVE) tools/site-requirements.in -o tools/site-requirements.lock
+
+sbom: $(STAMP_DEV) ## sbom.json: all packages of requirements.lock in CycloneDX, with their hashes
+	@$(BIN)/uv tool run -q --from 'cyclonedx-bom>=7,<8' cyclonedx-py requirements requirements.lock --of JSON -o sbom.json
+	@echo "sbom.json"
+
+audit: $(STAMP_DEV) ## ask for known vulnerabilities of what the lock files install; needs the internet
+	@for lock in requirements.lock requirements-dev.lock; do $(BIN)/uv tool run -q 'pip-audit>=2.9,<3' --require-hashes --disable-pip -r $$lock || exit 1; done
 
 docs: $(STAMP_DEV) ## what is made from the code: the dbt package's models, the tables of docs/model.md, docs/commands.md
 	@$(BIN)/python -m tools.describe

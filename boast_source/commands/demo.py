@@ -66,7 +66,7 @@ def demo(folder: str, enrollments: int, *, as_json: bool) -> None:
         from boast_source.sandbox.server import running
     except ImportError as error:
         raise ConfigurationError(
-            "The demo needs the sandbox", hint='Install its extra: pip install "boast-source[sandbox]".'
+            "The demo needs the sandbox", hint='Install its extra, in the repository: pip install ".[sandbox]".'
         ) from error
     place = Path(folder).resolve()
     if (place / "boast.duckdb").exists():

@@ -14,7 +14,7 @@ from boast_source.sandbox.options import SandboxOptions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MISSING = 'boast: the sandbox needs its extra. Install it: pip install "boast-source[sandbox]"'
+MISSING = 'boast: the sandbox needs its extra. Install it from the connector\'s repository: pip install ".[sandbox]"'
 PORT = 8800  # unless another is asked for; in Python the default is a free one
 
 

@@ -62,7 +62,7 @@ def pipeline_for(destination: str | None, dataset: str | None, accounts: Sequenc
             raise ConfigurationError(
                 "Plain files cannot merge: every change would be one more row. On a filesystem the tables are Delta"
                 " tables",
-                hint='Install what they need: pip install "boast-source[delta]"; or choose a SQL destination.',
+                hint='Install what they need, in the repository: pip install ".[delta]"; or choose a SQL destination.',
             ) from None
     _refuse_equal_names(pipeline)
     # else dlt takes signals while it normalizes and loads, and forgets them at the end: a push would still begin

@@ -44,7 +44,7 @@ def test_the_wheel_alone_shows_its_help_and_imports_without_the_extras(wheel, tm
     for command in ("sandbox", "demo"):
         refused = run("-m", "boast_source", command)
         assert refused.returncode == 2
-        assert 'pip install "boast-source[sandbox]"' in refused.stderr
+        assert 'pip install ".[sandbox]"' in refused.stderr
 
 
 def test_the_locks_name_versions_and_hashes_and_no_address():

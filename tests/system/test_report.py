@@ -185,7 +185,7 @@ def test_without_the_extra_there_are_tables_and_the_way_to_charts(sandbox, workp
     subprocess.run([sys.executable, "-c", code], cwd=workplace.folder, env=env, check=True, capture_output=True)
     html = (workplace.folder / "boast_report.html").read_text()
     assert "<svg" not in html
-    assert 'pip install "boast-source[report]"' in html
+    assert 'pip install ".[report]"' in html
     assert read_page(html).tables["totals"][0]["enrolled"] == "60"
 
 

@@ -83,10 +83,36 @@ def test_systemd_accepts_the_units(installed):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+def test_the_systemd_service_is_closed_where_it_can_be():
+    unit = PIPELINES / "systemd" / "boast.service"
+    analyze = ["systemd-analyze", "security", "--offline=true", "--threshold=30", str(unit)]
+    done = subprocess.run(analyze, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-300:]
+
+
+def test_the_kubernetes_pod_is_confined():
+    cron = yaml.safe_load((PIPELINES / "kubernetes" / "cronjob.yaml").read_text())
+    pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert all(volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"])
+
+
+def test_nothing_that_ships_installs_the_connector_by_its_unregistered_name():
+    for path in [*PIPELINES.rglob("*"), PIPELINES.parent / "README.md"]:
+        if path.suffix in {".yml", ".yaml", ".py", ".md", ".in"} or path.name == "Dockerfile":
+            assert not re.search(r"pip install[^\n]*boast-source", path.read_text()), path
+    image = (PIPELINES / "kubernetes" / "Dockerfile").read_text()
+    installs = [line for line in image.splitlines() if line.startswith("RUN pip install")]
+    assert all("--require-hashes" in line or "--no-deps --no-build-isolation" in line for line in installs)
+    assert "\npsycopg2-binary==" in (PIPELINES.parent / "requirements.lock").read_text()
+
+
 def test_what_the_systemd_service_starts_does_a_night_with_the_environment_file(sandbox, installed):
     server = sandbox(enrollments=40)
     text = (PIPELINES / "systemd" / "boast.service").read_text().replace(THERE, str(installed.folder))
-    unit = configparser.ConfigParser(interpolation=None)
+    unit = configparser.ConfigParser(interpolation=None, strict=False)  # systemd adds up what is said twice
     unit.optionxform = str
     unit.read_string(text)
     service = unit["Service"]
@@ -113,26 +139,28 @@ def test_the_steps_of_the_github_workflow_run_in_order_in_an_empty_folder(sandbo
         "BOAST_ACCESS_TOKEN": server.access_token,
         "WAREHOUSE_URL": postgres.url(),
     }
-    given = {
-        name: re.sub(r"\$\{\{ secrets\.(\w+) \}\}", lambda found: secrets[found[1]], value)
-        for name, value in job["env"].items()
-    }
-    assert given["BOAST_SOURCE"] == "boast-source[postgres]"
-    env = given | {
+    env = {
+        **job["env"],
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(workplace.folder / "home"),
         "DLT_DATA_DIR": str(workplace.folder / "state"),
         "GITHUB_STEP_SUMMARY": str(workplace.folder / "summary.md"),
         "SOURCES__BOAST__BASE_URL": server.base_url,
-        "BOAST_SOURCE": f"boast-source[postgres] @ {wheel.as_uri()}",
-        "PIP_NO_DEPS": "1",  # they are installed already
     }
     (workplace.folder / "empty").mkdir()
-    for step in job["steps"]:
-        if "run" not in step:
-            assert step["uses"].startswith("actions/setup-python@")
-            continue
-        done = shell(step["run"], workplace.folder / "empty", env, "bash", "-e")
+    setup, install, *steps = job["steps"]
+    assert setup["uses"].startswith("actions/setup-python@")
+    assert re.fullmatch("[0-9a-f]{40}", install["env"]["COMMIT"])
+    assert "--require-hashes -r requirements.lock" in install["run"]
+    assert "--no-deps --no-build-isolation ." in install["run"]
+    assert "secrets." not in json.dumps([job["env"], setup, install])  # no secret where other people's code is fetched
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", wheel], check=True)
+    for step in steps:
+        given = {
+            name: re.sub(r"\$\{\{ secrets\.(\w+) \}\}", lambda found: secrets[found[1]], value)
+            for name, value in step["env"].items()
+        }
+        done = shell(step["run"], workplace.folder / "empty", env | given, "bash", "-e")
         assert done.returncode == 0, done.stdout + done.stderr
     assert stored_in_postgres(postgres) == listed(server)
     assert "\nLast verified load: " in (workplace.folder / "summary.md").read_text()

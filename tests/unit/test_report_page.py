@@ -143,9 +143,7 @@ def test_what_the_push_did_since_the_last_report_is_counted_by_sequence_and_reas
 def test_a_report_without_charts_says_why():
     rows = [sequence()]
     assert "could not be drawn this time" in page.render(figures(sequences=rows), {}, can_draw=True)
-    assert 'pip install "boast-source[report]"' in page.render(figures(sequences=rows), {}, can_draw=False).replace(
-        "&#34;", '"'
-    )
+    assert 'pip install ".[report]"' in page.render(figures(sequences=rows), {}, can_draw=False).replace("&#34;", '"')
 
 
 days = st.dictionaries(st.dates(), st.tuples(*[st.integers(0, 9)] * 4), min_size=1, max_size=40) | st.dictionaries(

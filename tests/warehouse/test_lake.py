@@ -62,7 +62,7 @@ def test_plain_files_are_refused_with_the_reason(sandbox, bucket):
     done = bucket.boast("load", "--destination", "filesystem", "--json", PYTHONPATH=path)
     assert done.code == 2
     assert "Plain files cannot merge" in done.err
-    assert 'pip install "boast-source[delta]"' in done.err
+    assert 'pip install ".[delta]"' in done.err
     assert not (bucket.folder / "lake").exists()
 
 
