@@ -59,6 +59,8 @@ class Settings:
     max_extra_columns: int = 200
     keep_runs_for: Any = "400 days"
     keep_packages: int = 30
+    full_every: Any = "20 h"
+    incremental_overlap: Any = "1 h"
 
     @property
     def published_without(self) -> tuple[str, ...]:
@@ -68,6 +70,14 @@ class Settings:
     @property
     def keep_runs_seconds(self) -> float:
         return seconds("sources.boast.keep_runs_for", self.keep_runs_for)
+
+    @property
+    def full_every_seconds(self) -> float:
+        return seconds("sources.boast.full_every", self.full_every)
+
+    @property
+    def overlap_seconds(self) -> float:
+        return seconds("sources.boast.incremental_overlap", self.incremental_overlap)
 
 
 @dataclass(frozen=True)
@@ -142,7 +152,8 @@ def settings() -> Settings:
         raise ConfigurationError("sources.boast.log_format is no log format", hint="Set it to text or json.")
     if found.keep_packages < 1:
         raise ConfigurationError("sources.boast.keep_packages is too small", hint="Set it to 1 or more.")
-    seconds("sources.boast.keep_runs_for", found.keep_runs_for)
+    for key in ("keep_runs_for", "full_every", "incremental_overlap"):
+        seconds(f"sources.boast.{key}", getattr(found, key))
     return found
 
 

@@ -42,6 +42,12 @@ _STAMP = [
     help="Only records updated at or after this moment; UTC by default.",
 )
 @click.option("--until", type=click.DateTime(_STAMP), metavar="MOMENT", help="Only records updated before this moment.")
+@click.option("--full", is_flag=True, help="Read every list in full.")
+@click.option(
+    "--incremental",
+    is_flag=True,
+    help="Read only what is new, of every list whose order allows it, whatever sources.boast.full_every says.",
+)
 @click.option("--full-refresh", is_flag=True, help="Write every row again; drops nothing.")
 @click.option(
     "--accept-missing",
@@ -56,12 +62,15 @@ def load(
     until: datetime | None,
     *,
     prove: bool,
+    full: bool,
+    incremental: bool,
     full_refresh: bool,
     accept_missing: bool,
 ) -> None:
     """Load what is new or changed, and verify the result.
 
-    Reads every list in full, compares it with the warehouse and writes the difference.
+    Compares every list with the warehouse and writes the difference. Reads the lists in full, or, within 20 hours of a
+    full run, from the end where changes appear.
 
     \b
     Examples:
@@ -80,6 +89,8 @@ def load(
         accounts=accounts,
         resources=[name.strip() for name in resources.split(",") if name.strip()],
         prove=prove,
+        full=full,
+        incremental=incremental,
         everything=full_refresh,
         accept_missing=accept_missing,
         since=_utc(since),

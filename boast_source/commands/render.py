@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 _WORDS = {
     "exact": "two passes in a row agree, and the warehouse equals them",
     "covered": "nothing moved during the listing, and the warehouse equals it",
+    "recent": "what changed since the last full listing is stored, and the counts agree",
     "moving": "the list changed while it was read, or its count exceeds its rows; the warehouse has all that was seen",
     "failed": "the warehouse does not hold what was seen, or suspiciously many rows are gone",
 }
-_COLOURS = {"exact": "green", "covered": "green", "moving": "yellow", "failed": "red", "None": "dim"}
+_COLOURS = {"exact": "green", "covered": "green", "recent": "green", "moving": "yellow", "failed": "red", "None": "dim"}
 
 
 def loaded(result: Loaded) -> None:
@@ -42,6 +43,9 @@ def loaded(result: Loaded) -> None:
     for name in dict.fromkeys(r.resource for r in result.others):
         mine = [r for r in result.others if r.resource == name]
         console.print(f"{name}: {sum(r.listed for r in mine):,} listed, {sum(r.loaded for r in mine):,} loaded")
+    if any(r.verified == "recent" for r in result.reports):
+        for reason, names in result.whole.items():
+            console.print(f"Read in full: {', '.join(names)} ({reason}).")
     for error in result.errors:
         console.print(one_line(f"! {error}"), style="red", markup=False)
     what = f"{result.total('loaded'):,} enrollments loaded of {result.total('listed'):,} listed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from boast_source import runs, warehouse
@@ -10,6 +11,7 @@ from boast_source.config import account_ids_from
 from boast_source.errors import ConfigurationError
 from boast_source.jobs.job import Job, running
 from boast_source.jobs.progress import QUIET, Progress
+from boast_source.listing.incremental import Incremental
 from boast_source.listing.report import Options
 from boast_source.load.load import load, make_tables
 from boast_source.load.result import Loaded
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from boast_source.config import Settings
     from boast_source.errors import BoastError
 
 
@@ -48,6 +51,8 @@ def load_job(
     resources: Sequence[str] = (),
     prove: bool = False,
     everything: bool = False,
+    full: bool = False,
+    incremental: bool = False,
     accept_missing: bool = False,
     since: datetime | None = None,
     until: datetime | None = None,
@@ -61,6 +66,9 @@ def load_job(
         accounts: ids of the accounts to load; none: `sources.boast.account_ids`, else all that the token sees.
         resources: lists to load (`sequence_enrollments`, `contacts`, ...); none: all.
         prove: read each list until two passes in a row agree (`verified` is then `exact`).
+        full: read every list whole.
+        incremental: read incrementally every list whose order allows it, even if `full_every` or an earlier run says
+            otherwise.
         everything: write all rows again, not only those that differ; nothing is dropped.
         accept_missing: mark vanished enrollments as missing even if they are suspiciously many.
         since, until: bounds on the cursor, [since, until), aware datetimes.
@@ -74,6 +82,12 @@ def load_job(
     with running(job, destination, dataset, accounts=accounts) as client:
         if since and until and since >= until:
             raise ConfigurationError("--since is not before --until", hint="Give --since the earlier moment.")
+        reads_whole = full or prove or everything or accept_missing or since is not None or until is not None
+        if incremental and reads_whole:
+            raise ConfigurationError(
+                "--incremental cannot be combined with an option that needs the whole list",
+                hint="Leave it out, or --full, --prove, --full-refresh, --accept-missing, --since and --until.",
+            )
         options = Options(
             account_ids=job.accounts or account_ids_from(job.settings.account_ids),
             workers=job.settings.max_concurrency,
@@ -83,6 +97,7 @@ def load_job(
             since=since,
             until=until,
             keep_going=True,
+            incremental=None if reads_whole else incremental_from(job.settings, forced=incremental),
         )
         with progress.live("loading"):
             job.result = load(
@@ -99,6 +114,12 @@ def load_job(
         if not job.accounts and not is_lake(job.pipeline):
             job.result.unmade = outputs_of(job, job.result, reporting=False)
     return job.result
+
+
+def incremental_from(found: Settings, *, forced: bool = False) -> Incremental:
+    """Return what the settings say of incremental listings."""
+    every, overlap = (timedelta(seconds=value) for value in (found.full_every_seconds, found.overlap_seconds))
+    return Incremental(every, overlap, forced)
 
 
 def outputs_of(job: Job[Any], loaded: Loaded, *, reporting: bool) -> list[BoastError]:

@@ -18,7 +18,7 @@ from boast_source import runs, signals, warehouse
 from boast_source.config import account_ids_from, names_a_pending_table, push_settings
 from boast_source.errors import BoastError, LockedError, PendingError
 from boast_source.jobs.job import Job, running
-from boast_source.jobs.load import outputs_of
+from boast_source.jobs.load import incremental_from, outputs_of
 from boast_source.jobs.progress import QUIET, Progress
 from boast_source.jobs.push import options_from
 from boast_source.jobs.telling import tell
@@ -188,7 +188,12 @@ def _push(job: Job[Night], client: BoastClient, found_push: PushSettings, how_to
 
 def _load(job: Job[Night], client: BoastClient) -> Loaded:
     found, progress = job.settings, job.progress
-    options = Options(account_ids=account_ids_from(found.account_ids), workers=found.max_concurrency, keep_going=True)
+    options = Options(
+        account_ids=account_ids_from(found.account_ids),
+        workers=found.max_concurrency,
+        keep_going=True,
+        incremental=incremental_from(found),
+    )
     with progress.live("loading"):
         return load(
             job.pipeline,

@@ -79,6 +79,49 @@ where missing_since is null and list_contains($accounts::varchar[], account_id)
   and id in (select id from differing where _seq is null)
 order by all
 
+-- standing --
+-- (id, whether it is stored with the same content) of the records that are stored and not marked missing.
+select l.id, l._hash = s._hash
+from latest l join stored s using (id)
+where s.missing_since is null and s.account_id = $account
+
+-- held --
+-- Rows of the warehouse with their cursor as `moment`.
+create or replace table held (id varchar, account_id varchar, missing_since timestamptz, moment timestamptz)
+
+-- held_of --
+-- What `held` keeps of them.
+select
+  id, account_id, try_cast({missing} as timestamptz) as missing_since, try_cast({cursor} as timestamptz) as moment
+from incoming
+
+-- held_above --
+-- The rows of an account whose cursor is later than a moment.
+select id from held where missing_since is null and account_id = $account and moment > $moment::timestamptz
+
+-- rest --
+-- The rows of an account but some, their cursor in microseconds.
+create or replace table rest as
+select id, epoch_us(moment) as moment from held
+where missing_since is null and account_id = $account and not list_contains($without::varchar[], id)
+
+-- rest_between --
+-- The ids of those in a range of the cursor, (low, high].
+select id from rest where coalesce(moment > $low, true) and coalesce(moment <= $high, true)
+
+-- silent --
+-- How many rows of an account were delivered with another content and the same cursor as they are stored.
+select count(*)
+from latest l join held h using (id) join stored s using (id)
+where l.account_id = $account and l.moment = h.moment and l._hash <> s._hash and s.missing_since is null
+
+-- changed_before --
+-- Records that are stored otherwise, although their cursor is not newer than some moment (null: any), at most so many.
+select l.id
+from latest l join differing d using (_seq) join stored s on s.id = l.id
+where l.account_id = $account and l._hash <> s._hash and coalesce(l.moment <= $moment::timestamptz, true)
+limit 10000
+
 -- other_accounts --
 -- Accounts that have stored rows and are none of those listed.
 select distinct account_id from stored

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pyarrow import parquet as pq
 
 from boast_source.listing import queries
+from boast_source.listing.order import Observed, created_of
 from boast_source.shapes import EXTRA, to_arrow
 from boast_source.warehouse import memory
 from boast_source.warehouse.arrow import CHUNK, literal, quote
@@ -112,12 +113,14 @@ class ListIndex:
         self._pass = 0
         self._files: dict[int, list[Path]] = {}
         self._found: dict[int, tuple[int, ...]] = {}
+        self._times = (listed.shape.cursor or "", created_of(listed.shape) or "")
+        self.observed = Observed()  # of the pass that arrives
 
     def add(self, records: list[Record], number: int, size: int = 0) -> None:
         """Take the records of a page. `size`: of its JSON in bytes."""
         if number != self._pass:
             self.flush()
-            self._pass = number
+            self._pass, self.observed = number, Observed()
         self._waiting.extend(records)
         self._size += size
         if len(self._waiting) >= CHUNK or self._size >= BATCH:
@@ -147,6 +150,8 @@ class ListIndex:
             self._writer = self._listed.file()
             self._files.setdefault(self._pass, []).append(self._writer.where)
         rows = self._listed.batch(self._waiting, self._size, self._account, self._pass)
+        if all(self._times):
+            self.observed.take(*(rows[name] for name in self._times))
         # DuckDB works through a group of rows at once
         self._writer.write_table(rows, row_group_size=max(BATCH // widest_row(rows), 1))
         self._waiting, self._size = [], 0

@@ -18,13 +18,14 @@ from boast_source.listing.index import Listed
 from boast_source.listing.reader import Swept
 from boast_source.listing.report import ListReport
 from boast_source.listing.scratch import Scratch
+from boast_source.listing.stored import StoredList, ids_of_recent, note_silent, stored_rows
 from boast_source.listing.vanished import ask_for_undelivered
 from boast_source.shapes import ACCOUNTS, SEQUENCE_ENROLLMENTS, SHAPES
 from boast_source.warehouse import delta
 from boast_source.warehouse.capabilities import keeps_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import dlt
 
@@ -43,7 +44,8 @@ _AS_WRITTEN = "set disabled_optimizers = 'join_order,build_side_probe_side'"
 @dataclass
 class _Compared:
     """One list after its comparison: `streams` counts the tables that still want rows of it; `written`: something was
-    handed on; `repeated`: rows that the warehouse holds beyond one per id.
+    handed on; `ids`: all that this is about, None: the whole list; `repeated`: rows that the warehouse holds beyond
+    one per id.
     """
 
     listed: Listed
@@ -52,6 +54,7 @@ class _Compared:
     reports: list[ListReport]
     streams: int
     written: bool = False
+    ids: list[str] | None = None
     counts: dict[str, tuple[int, int]] = field(default_factory=dict)
     repeated: int = 0
 
@@ -97,19 +100,24 @@ class Listing:
         """
         if shape.name in self._lists:
             return
-        listed, reports = self._read(shape)
-        self._memory = max(self._memory, listed.memory)
-        self._scratch.allow(self._memory)
-        if pipeline:
-            warehouse.limit_memory(pipeline, self._memory)
         destination = pipeline.destination if pipeline else None
         longest = destination.capabilities().max_column_identifier_length if destination else None
         json_kind: Kind = "json" if destination is None or keeps_json(destination) else "text"
         readable = None if stored_kinds is None else pipeline
 
+        def columns_for(listed: Listed) -> list[Column]:
+            return columns_of(listed, stored_kinds or {}, fields or {}, longest=longest, json_kind=json_kind)
+
+        listed, reports = self._read(shape, readable, columns_for)
+        ids = ids_of_recent(listed, reports)
+        self._memory = max(self._memory, listed.memory)
+        self._scratch.allow(self._memory)
+        if pipeline:
+            warehouse.limit_memory(pipeline, self._memory)
+
         def compared_now() -> diff.Compared:
-            columns = columns_of(listed, stored_kinds or {}, fields or {}, longest=longest, json_kind=json_kind)
-            stored = self._stored(shape, columns, readable)
+            columns = columns_for(listed)
+            stored = stored_rows(readable, shape, columns, ids)
             return diff.compared(listed, columns, stored, self.options.within())
 
         compared = compared_now()
@@ -122,15 +130,15 @@ class Listing:
         if any(report.hidden for report in reports):
             compared = compared_now()
             self._take_repeated(compared, shape, pipeline)
+        note_silent(compared, readable, self.options.states, reports)
+        gone += [key for report in reports for key in report.gone]
         whole = self._whole(shape, compared.columns, readable)
         changes = compared.changes(gone, whole, everything=self.options.everything)
-        found, counts = compared.listed_counts(), changes.counts()
-        for report in reports:
-            report.listed = found.get(report.account_id or "", 0)
-            report.loaded, report.missing = counts.get(report.account_id or "", (0, 0))
+        counts = changes.counts()
+        _count(reports, compared.listed_counts(), counts)
         streams = 2 if keeps_history(shape) else 1
         self._lists[shape.name] = _Compared(
-            listed, compared.columns, changes, reports, streams, counts=counts, repeated=repeated
+            listed, compared.columns, changes, reports, streams, ids=ids, counts=counts, repeated=repeated
         )
 
     def rows(self, shape: Shape) -> Iterator[pa.Table]:
@@ -167,7 +175,7 @@ class Listing:
         one, history = self._lists[shape.name], f"{shape.name}_history"
         names = ["id", "version", "version_key", "content_hash", MISSING]
         versions = one.changes.versions(
-            warehouse.read(pipeline, history, names, newest_by=("id", "version")) if pipeline else (),
+            warehouse.read(pipeline, history, names, newest_by=("id", "version"), ids=one.ids) if pipeline else (),
             lambda: warehouse.read(pipeline, history, ["id", "content_hash"]) if pipeline else (),
             self._whole(shape, one.columns, pipeline),
             mended=self.options.mended,
@@ -184,7 +192,7 @@ class Listing:
             scratch = one.listed.scratch
             if one.streams:  # the history was left out
                 diff.keep_to_verify(one.changes, str(scratch.folder / _SEEN))
-            diff.make_stored(scratch, one.columns, self._stored(shape, one.columns, pipeline))
+            diff.make_stored(scratch, one.columns, stored_rows(pipeline, shape, one.columns, one.ids))
             repeated = int(scratch.value("select count(*) - count(distinct id) from stored"))
             unequal = diff.unequal(scratch, str(scratch.folder / _SEEN))
         for report in one.reports:
@@ -196,13 +204,18 @@ class Listing:
         for name in self._lists:
             self.verify(SHAPES[name], pipeline)
 
-    def _read(self, shape: Shape) -> tuple[Listed, list[ListReport]]:
+    def _read(
+        self, shape: Shape, pipeline: dlt.Pipeline | None, columns_for: Callable[[Listed], list[Column]]
+    ) -> tuple[Listed, list[ListReport]]:
         if shape == ACCOUNTS:
             self.accounts()  # whose ids say what else to list
             return self._listed_accounts(), []
         accounts = self.accounts()
         listed = Listed(Scratch(self._scratch, shape.name), shape)
-        reports = [self._reader.read(listed, account) for account in accounts]
+        reports = [
+            self._reader.read(listed, account, self._stored(shape, account, pipeline, columns_for))
+            for account in accounts
+        ]
         self.reports += reports
         return listed, reports
 
@@ -235,12 +248,14 @@ class Listing:
         self.reports.append(report)
         return report
 
-    def _stored(self, shape: Shape, columns: list[Column], pipeline: dlt.Pipeline | None) -> Iterable[pa.Table]:
-        def digest(table: str, there: Collection[str]) -> str | None:
-            return diff.digest(columns, table, there)
-
-        names = row_columns(shape, columns)
-        return warehouse.read(pipeline, shape.name, names, in_duckdb=digest) if pipeline else ()
+    def _stored(
+        self, shape: Shape, account: str, pipeline: dlt.Pipeline | None, columns_for: Callable[[Listed], list[Column]]
+    ) -> StoredList | None:
+        """What the warehouse holds of a list that may be read incrementally."""
+        state = self.options.states.get((account, shape.name))
+        if pipeline is None or state is None or self.options.incremental is None or self.options.mended:
+            return None
+        return StoredList(self._scratch, shape, account, pipeline, columns_for, state.counted or 0)
 
     def _whole(self, shape: Shape, columns: list[Column], pipeline: dlt.Pipeline | None) -> diff.Whole:
         """Reads the rows that will be handed on as they are stored."""
@@ -253,6 +268,13 @@ def listing_of(
 ) -> Listing:
     """A listing of the API itself."""
     return Listing(Swept(client, options, on_page), options)
+
+
+def _count(reports: list[ListReport], found: Mapping[str, int], changed: Mapping[str, tuple[int, int]]) -> None:
+    for report in reports:
+        account = report.account_id or ""
+        report.listed = (report.counted or 0) if report.steadiness == "recent" else found.get(account, 0)
+        report.loaded, report.missing = changed.get(account, (0, 0))
 
 
 def _handed_on(one: _Compared, queries: Iterator[str], keys: set[str], *, some: bool) -> Iterator[pa.Table]:

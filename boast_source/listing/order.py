@@ -30,19 +30,19 @@ class ListState:
 
     `full_at`: when the last full listing that held still began; `order`: the cursor's, as that listing saw it, or None;
     `read_at`: when the last good listing of any kind began; `newest`: the newest cursor value that it saw; `counted`,
-    `pages`: as the API gave them then; `silent`: a full listing found content that had changed without the cursor.
-    Times of the listings are of this machine's clock.
+    `pages`: as the API gave them then; `silent_at`: when a full listing found content that had changed without the
+    cursor. Times of the listings are of this machine's clock.
     """
 
     account_id: str
     resource: str
-    full_at: datetime
+    full_at: datetime | None = None
     order: Order | None = None
     read_at: datetime | None = None
     newest: datetime | None = None
     counted: int | None = None
     pages: int | None = None
-    silent: bool = False
+    silent_at: datetime | None = None
 
     def floor(self, overlap: timedelta) -> datetime | None:
         """What is older was known to the last good listing: its newest cursor value less the overlap.

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from boast_source.api import Page, path_of
 from boast_source.errors import ApiError, AuthenticationError, ConfigurationError, NotFoundError
+from boast_source.listing import incremental
+from boast_source.listing.columns import keeps_history
 from boast_source.listing.index import ListIndex
+from boast_source.listing.order import moment_of
+from boast_source.listing.recent import UnfitError, read_recent
 from boast_source.listing.report import ListReport
 from boast_source.listing.sweep import sweep
 from boast_source.shapes import ACCOUNTS
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient
     from boast_source.listing.index import Listed
+    from boast_source.listing.recent import Stored
     from boast_source.listing.report import Options
     from boast_source.shapes import Record, Shape
 
@@ -28,8 +33,10 @@ class Reader(Protocol):
 
     asks: bool
 
-    def read(self, listed: Listed, account: str | None) -> ListReport:
-        """Read one list of an account (None: the list of accounts) into the index."""
+    def read(self, listed: Listed, account: str | None, stored: Stored | None = None) -> ListReport:
+        """Read one list of an account (None: the list of accounts) into the index. `stored`: what the warehouse holds
+        of it, where it may be read incrementally.
+        """
         ...
 
     def ask(self, shape: Shape, account: str, key: str, report: ListReport) -> Record | None:
@@ -48,10 +55,10 @@ class Swept:
         self._client, self._options, self._on_page = client, options, on_page
         self._seen: list[str] | None = None
 
-    def read(self, listed: Listed, account: str | None) -> ListReport:
+    def read(self, listed: Listed, account: str | None, stored: Stored | None = None) -> ListReport:
         """An account that fails is in its report where the options say so."""
         shape = listed.shape
-        report = ListReport(account, shape.name)
+        report = ListReport(account, shape.name, began=incremental.now())
         index = ListIndex(listed, account)
 
         def fetch(number: int) -> Page:
@@ -59,13 +66,25 @@ class Swept:
             return self._client.page(path, number, report.tally)
 
         def note(page: Page) -> None:
+            report.counted, report.pages = page.count, page.pages
             if self._on_page:
                 self._on_page(report, page)
 
         try:
+            pages = self._read_recent(fetch, note, index, shape, report, stored)
+            if report.steadiness == "recent":
+                return report
             prove = self._options.prove in {True, shape.name}
-            result = sweep(fetch, index, workers=self._options.workers, prove=prove, on_page=note)
+            result = sweep(
+                lambda number: pages.pop(number, None) or fetch(number),
+                index,
+                workers=self._options.workers,
+                prove=prove,
+                on_page=note,
+            )
             report.passes, report.steadiness, report.short = result.passes, result.steadiness, result.short
+            report.order = index.observed.order
+            report.newest = moment_of(index.observed.newest) if index.observed.newest is not None else None
         except AuthenticationError:
             raise
         except (ApiError, ConfigurationError) as error:  # an account's id may be one that cannot be asked for
@@ -86,6 +105,49 @@ class Swept:
         more = ", ..." if len(self._seen) > SHOWN else ""
         return f"the token sees no such account. It sees {', '.join(self._seen[:SHOWN]) or 'none'}{more}"
 
+    def _read_recent(
+        self,
+        fetch: Callable[[int], Page],
+        note: Callable[[Page], None],
+        index: ListIndex,
+        shape: Shape,
+        report: ListReport,
+        stored: Stored | None,
+    ) -> dict[int, Page]:
+        """Read the list incrementally where that is meant and holds; else return what a full pass can reuse."""
+        how, account = self._options.incremental, report.account_id
+        if how is None or account is None or report.began is None or shape.cursor is None:
+            return {}
+        state = self._options.states.get((account, shape.name))
+        report.whole = incremental.why_whole(state, how, report.began)
+        if report.whole or state is None or stored is None:
+            report.whole = report.whole or "table altered or unreadable"
+            return {}
+        try:
+            found = read_recent(
+                fetch,
+                lambda key: self.ask(shape, account, key, report),
+                stored,
+                state,
+                cursor=shape.cursor,
+                overlap=how.overlap,
+                marks_gone=keeps_history(shape),
+            )
+        except UnfitError as error:
+            report.whole = str(error)
+            return error.pages
+        except AuthenticationError:
+            raise
+        except (ApiError, ConfigurationError):  # a full pass says what it means
+            report.whole = "a request failed"
+            return {}
+        for page in found.pages:
+            index.add(page.records, 1, page.size)
+            note(page)
+        report.passes, report.steadiness, report.gone = 1, "recent", found.gone
+        report.newest = found.newest
+        return {}
+
     def ask(self, shape: Shape, account: str, key: str, report: ListReport) -> Record | None:
         try:
             return self._client.record(path_of("accounts", account, shape.name, key), report.tally)
@@ -101,7 +163,8 @@ class Given:
     def __init__(self, answers: Mapping[str, Sequence[Record]]) -> None:
         self._answers = answers
 
-    def read(self, listed: Listed, account: str | None) -> ListReport:
+    def read(self, listed: Listed, account: str | None, stored: Stored | None = None) -> ListReport:
+        assert stored is None
         index = ListIndex(listed, account)
         index.add(list(self._answers.get(account or "", ())), 1)
         index.flush()

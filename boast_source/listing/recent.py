@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from boast_source.errors import NotFoundError
+from boast_source.listing.gone import Leaf, NotFoundHereError, Rows, Search
 from boast_source.listing.order import is_sorted, moment_of, moments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime, timedelta
 
     from boast_source.api import Page
@@ -51,6 +52,15 @@ class _MovedError(Exception):
     """The list moved while it was read."""
 
 
+class Rest(Rows, Protocol):
+    """Rows of the warehouse, and their cursors in microseconds since 1970, sorted."""
+
+    @property
+    def cursors(self) -> Sequence[int]:
+        """One for each row."""
+        ...
+
+
 class Stored(Protocol):
     """What the warehouse holds of the list; rows that are marked missing do not count."""
 
@@ -62,6 +72,10 @@ class Stored(Protocol):
         """Of these records the ids that are stored, and whether with the same content."""
         ...
 
+    def rest(self, without: set[str]) -> Rest | None:
+        """The rows but these; None if one of them has no cursor."""
+        ...
+
     def above(self, moment: datetime) -> set[str]:
         """The ids of the rows whose cursor is later."""
         ...
@@ -69,11 +83,14 @@ class Stored(Protocol):
 
 @dataclass(frozen=True)
 class Recent:
-    """A pass that held. `gone`: stored ids that the API no longer has; `count`: records in all, as the API counts."""
+    """A pass that held. `gone`: stored ids that the API no longer has; `count`: records in all, as the API counts;
+    `newest`: the newest cursor value.
+    """
 
     pages: list[Page]
     gone: list[str]
     count: int
+    newest: datetime
 
 
 @dataclass
@@ -84,6 +101,7 @@ class _Read:
     pages: list[Page] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
     lowest: int | None = None  # cursor, in microseconds since 1970
+    newest: datetime | None = None
 
     def take(self, page: Page, cursors: list[int], state: ListState) -> None:
         first = self.pages[0] if self.pages else page
@@ -95,7 +113,7 @@ class _Read:
             whole = [*cursors, self.lowest] if self.backwards else [self.lowest, *cursors]
         assert state.order
         if not is_sorted(whole, state.order):
-            raise UnfitError("it is no longer sorted by its cursor", self.pages)
+            raise UnfitError("no longer sorted by its cursor", self.pages)
         self.ids.update(ids)
         self.lowest = min(cursors)
         self.pages.append(page)
@@ -119,17 +137,18 @@ def read_recent(
     """
     floor = state.floor(overlap)
     if state.order is None or floor is None or state.newest is None:
-        raise UnfitError("its order is not known")
+        raise UnfitError("order not known")
 
     def attempt() -> Recent | None:
         with contextlib.suppress(_MovedError):
-            return _held(_away_from_the_news(fetch, stored, state, cursor, floor), ask, stored, marks_gone=marks_gone)
+            read = _away_from_the_news(fetch, stored, state, cursor, floor)
+            return _held(read, fetch, ask, stored, cursor=cursor, marks_gone=marks_gone)
         return None
 
     try:
         found = next(filter(None, (attempt() for _ in range(ATTEMPTS))), None)
     except NotFoundError:
-        raise UnfitError("a page of it is gone") from None
+        raise UnfitError("a page is gone") from None
     if found is None:
         raise UnfitError("it kept changing while it was read")
     return found
@@ -142,17 +161,18 @@ def _away_from_the_news(
     page = _last(fetch, state.pages or 1) if read.backwards else fetch(1)
     while True:
         if not page.records or page.count is None or page.pages is None:
-            raise UnfitError("a page of it is empty or does not say how many there are", read.pages)
+            raise UnfitError("a page is empty or does not say how many there are", read.pages)
         cursors = _cursors(page, cursor)
         read.take(page, cursors, state)
         newest = moment_of(max(cursors))
-        if len(read.pages) == 1 and (newest is None or (state.newest and newest < state.newest)):
-            raise UnfitError("its newest record is older than before", read.pages)
+        read.newest = read.newest or newest
+        if read.newest is None or (state.newest and read.newest < state.newest):
+            raise UnfitError("newest record older than before", read.pages)
         if newest and newest < floor and _all_known(stored, page.records):
             return read
         number = page.number - 1 if read.backwards else page.number + 1
         if not 1 <= number <= page.pages or len(read.pages) >= max(LEAST_READ, SHARE_READ * page.pages):
-            raise UnfitError("too much of it is new", read.pages)
+            raise UnfitError("too much is new", read.pages)
         page = fetch(number)
 
 
@@ -178,7 +198,7 @@ def _cursors(page: Page, cursor: str) -> list[int]:
         texts = pa.nulls(1, pa.string())
     values = moments(texts)
     if values is None:
-        raise UnfitError(f"a record of it has no {cursor} that is a time")
+        raise UnfitError(f"a record without a time in {cursor}")
     found: list[int] = values.to_pylist()
     return found
 
@@ -188,19 +208,80 @@ def _all_known(stored: Stored, records: list[Record]) -> bool:
     return all(known.get(str(record["id"])) for record in records)
 
 
-def _held(read: _Read, ask: Callable[[str], Record | None], stored: Stored, *, marks_gone: bool) -> Recent:
+def _held(
+    read: _Read,
+    fetch: Callable[[int], Page],
+    ask: Callable[[str], Record | None],
+    stored: Stored,
+    *,
+    cursor: str,
+    marks_gone: bool,
+) -> Recent:
     lowest = moment_of(read.lowest or 0)
-    if lowest is None:
-        raise UnfitError("a cursor value of it is out of range", read.pages)
+    if lowest is None or read.newest is None:
+        raise UnfitError("a cursor value out of range", read.pages)
     undelivered = stored.above(lowest) - read.ids
     if len(undelivered) > MOST_ASKED:
-        raise UnfitError("much of what was new before is not there any more", read.pages)
+        raise UnfitError("much of what was new before is gone", read.pages)
     if any(ask(key) is not None for key in sorted(undelivered)):
         raise _MovedError
     gone = sorted(undelivered) if marks_gone else []
     records: list[dict[str, Any]] = [record for page in read.pages for record in page.records]
     new = read.ids - stored.equal(records).keys()
     expected, count = stored.count() - len(gone) + len(new), read.pages[0].count or 0
-    if expected != count:
+    if marks_gone and 0 < expected - count <= MOST_ASKED:
+        gone += _gone(read, fetch, ask, stored.rest(read.ids | {*gone}), cursor, expected - count)
+    elif expected != count:
         raise UnfitError(f"the API counts {count:,} records where the warehouse has {expected:,}", read.pages)
-    return Recent(read.pages, gone, count)
+    return Recent(read.pages, gone, count, read.newest)
+
+
+def _gone(
+    read: _Read,
+    fetch: Callable[[int], Page],
+    ask: Callable[[str], Record | None],
+    rest: Rest | None,
+    cursor: str,
+    how_many: int,
+) -> list[str]:
+    """Find the rows below what was read that are gone; raises UnfitError where a full pass costs less."""
+    first = read.pages[0]
+    count, pages, last = first.count or 0, first.pages or 1, read.pages[-1]
+    left = int(max(LEAST_READ, SHARE_READ * pages)) - how_many
+    if rest is None:
+        raise UnfitError("the warehouse has records without a cursor", read.pages)
+
+    def leaf_of(page: Page) -> Leaf:
+        ids, cursors = [str(record["id"]) for record in page.records], _cursors(page, cursor)
+        return Leaf(ids[::-1], cursors[::-1]) if read.backwards else Leaf(ids, cursors)
+
+    def leaf(at: int) -> Leaf:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise NotFoundHereError("they are too far apart")
+        page = fetch(pages - at if read.backwards else at + 1)
+        if (page.count, page.pages) != (count, pages) or not page.records:
+            raise _MovedError
+        found = leaf_of(page)
+        if not is_sorted(found.cursors, "newest_first"):
+            raise NotFoundHereError("no longer sorted by its cursor")
+        return found
+
+    search = Search(
+        leaf,
+        lambda key: ask(key) is not None,
+        rest,
+        rest.cursors,
+        read=len(read.ids),
+        pages_read=len(read.pages),
+        count=count,
+        pages=pages,
+        newest_first=not read.backwards,
+        size=(count - len(first.records)) // (pages - 1) if read.backwards else len(first.records),
+        last=leaf_of(last),
+    )
+    try:
+        return search.gone(how_many)
+    except NotFoundHereError as error:
+        raise UnfitError(f"{how_many:,} records are gone, and {error}", read.pages) from None

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Literal
 from boast_source.api import Tally
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
+    from boast_source.listing.incremental import Incremental
+    from boast_source.listing.order import ListState, Order
     from boast_source.listing.sweep import Steadiness
 
-Verified = Literal["exact", "covered", "moving", "failed"]
+Verified = Literal["exact", "covered", "recent", "moving", "failed"]
 
 
 @dataclass
@@ -29,10 +32,19 @@ class ListReport:
     unanswered: int = 0  # stored, not delivered, and the question for it stayed open
     hidden: int = 0  # stored, not delivered, and there all the same
     suspicious: int = 0  # stored, not delivered, too many to believe
+    gone: list[str] = field(default_factory=list)  # stored ids that an incremental pass found to be gone
     short: int = 0  # counted by the API, and delivered by no pass, although the passes agree
     verified: Verified | None = None
     error: str | None = None
     tally: Tally = field(default_factory=Tally)
+    whole: str | None = None  # why it was read whole, where the run was to read incrementally
+    # what the next run is to know (order.ListState)
+    began: datetime | None = None
+    order: Order | None = None
+    newest: datetime | None = None
+    counted: int | None = None
+    pages: int | None = None
+    silent: int = 0  # records whose content changed and whose cursor did not
 
     def verify(self, repeated: int, unequal: int) -> None:
         """Say how sure it is, after the load. `repeated`: rows beyond one per id; `unequal`: records not as listed."""
@@ -75,6 +87,8 @@ class Options:
     accept_missing: bool = False  # an operator says that many vanished rows are no accident
     keep_going: bool = False  # a failing account is reported, not raised
     mended: bool = False  # somebody dropped columns: what is stored now was never a version
+    incremental: Incremental | None = None  # None: every list is read whole
+    states: Mapping[tuple[str, str], ListState] = field(default_factory=dict)  # by account and list, of earlier runs
 
     @property
     def bounded(self) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from boast_source.api import Page
     from boast_source.shapes import Record
 
-Steadiness = Literal["exact", "covered", "moving"]
+Steadiness = Literal["exact", "covered", "recent", "moving"]
 
 MAX_PASSES = 4  # without --prove: a list that never holds still is `moving`, no failure
 MAX_PASSES_TO_PROVE = 8

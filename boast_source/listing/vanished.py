@@ -28,7 +28,8 @@ def ask_for_undelivered(
 
     A record that is there all the same is added to what was listed, and its report counts it as hidden.
     """
-    by_account = {str(report.account_id): report for report in reports if not report.error}
+    whole = [report for report in reports if not report.error and report.steadiness != "recent"]
+    by_account = {str(report.account_id): report for report in whole}
     undelivered = compared.undelivered(list(by_account))
     if options.bounded:  # which rows lie in the range only a whole run may ask
         for account, _ in undelivered:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from boast_source import models, warehouse
 from boast_source.errors import ConfigurationError, DestinationError
+from boast_source.listing.incremental import state_after
 from boast_source.listing.listing import Listing, listing_of
 from boast_source.listing.reader import Given
 from boast_source.listing.report import Options
 from boast_source.load.packages import finish_pending
 from boast_source.load.result import Loaded
 from boast_source.load.source import source_of
+from boast_source.runs import listings
 from boast_source.runs.record import ATTENTION, DONE, FAILED, ensure_table
 from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
 from boast_source.warehouse import run
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     import dlt
 
     from boast_source.api import BoastClient, Page
+    from boast_source.listing.order import ListState
     from boast_source.listing.report import ListReport
     from boast_source.shapes import Record
     from boast_source.warehouse import SqlClient
@@ -65,6 +68,7 @@ def create_views(held: SqlClient | None, time_zone: str, on_note: Callable[[str]
     try:
         with warehouse.explained():
             ensure_table(held)
+            listings.ensure_table(held)
         models.create(held, time_zone=time_zone)
     except DestinationError as error:
         on_note(f"not all views could be created: {error.message}")
@@ -86,12 +90,16 @@ def load_held(
     with run.quiet():
         mended = _make_dropped(pipeline, on_note)
         finish_pending(pipeline, on_note)
-        listing = listing_of(client, replace(options, mended=mended), on_page)
+        with warehouse.explained():
+            known = listings.states(pipeline)
+        listing = listing_of(client, replace(options, mended=mended, states=known), on_page)
         with contextlib.closing(listing), warehouse.bounded(held):
             run.run(pipeline, source_of(listing).with_resources(*wanted))
             for shape in [SHAPES[name] for name in wanted if name in SHAPES]:
                 listing.verify(shape, pipeline)
         reports = listing.reports
+        if not options.bounded:
+            _remember(pipeline, options, known, reports, on_note)
         for report in (r for r in reports if r.short):
             counted = f"{report.listed + report.short:,} {report.resource} and lists {report.listed:,}"
             on_note(f"account {report.account_id}: the API counts {counted}, which are loaded")
@@ -100,6 +108,28 @@ def load_held(
     if every and all(r.steadiness is None for r in enrollments or every):
         return Loaded(reports, FAILED, time.monotonic() - began)  # nothing of what matters could be read
     return Loaded(reports, ATTENTION if any(r.error for r in reports) else DONE, time.monotonic() - began)
+
+
+def _remember(
+    pipeline: dlt.Pipeline,
+    options: Options,
+    known: Mapping[tuple[str, str], ListState],
+    reports: Sequence[ListReport],
+    on_note: Callable[[str], None],
+) -> None:
+    """Leave for the next run what this one saw of each list; without it that one reads whole."""
+    for report in (r for r in reports if r.silent):
+        on_note(
+            f"account {report.account_id}: {report.silent:,} {report.resource} changed without their cursor. The list"
+            " is read whole from now on; `boast load --incremental` overrides that."
+        )
+    forced = options.incremental is not None and options.incremental.forced
+    after = [state_after(r, known.get((str(r.account_id), r.resource)), forced=forced) for r in reports]
+    try:
+        with warehouse.explained():
+            listings.remember(pipeline, [state for state in after if state])
+    except DestinationError as error:
+        on_note(f"the next run reads every list whole: {error.message}")
 
 
 def store(pipeline: dlt.Pipeline, answers: Mapping[str, Sequence[Record]]) -> None:

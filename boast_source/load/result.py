@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from boast_source.errors import BoastError
     from boast_source.listing.report import ListReport
 
-_SURENESS = ("failed", "moving", "covered", "exact")  # the weakest account speaks for the run
+_SURENESS = ("failed", "moving", "recent", "covered", "exact")  # the weakest account speaks for the run
 
 
 @dataclass
@@ -63,6 +63,15 @@ class Loaded:
         words = ["failed" if r.error else (r.verified or "moving") for r in self.enrollments]
         return min(words, key=_SURENESS.index) if words else None
 
+    @property
+    def whole(self) -> dict[str, list[str]]:
+        """The lists that were read whole in a run that was to read incrementally, by reason."""
+        found: dict[str, list[str]] = {}
+        for r in self.reports:
+            if r.whole and r.resource not in found.setdefault(r.whole, []):
+                found[r.whole].append(r.resource)
+        return found
+
     def total(self, count: str) -> int:
         return sum(getattr(report, count) for report in self.enrollments)
 
@@ -91,5 +100,6 @@ class Loaded:
             "retries": sum(r.tally.retries for r in every),
             "passes": report.passes,
             "verified": "failed" if report.error else report.verified,
+            "whole": {r.resource: r.whole for r in every if r.whole},
             "error": "; ".join(f"{r.resource}: {r.error}" for r in every if r.error) or None,
         }

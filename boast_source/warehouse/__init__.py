@@ -18,6 +18,7 @@ from boast_source.warehouse.base import (
     place,
     read,
 )
+from boast_source.warehouse.counts import count_present
 from boast_source.warehouse.errors import explain, explained, is_lost, is_of_destination, unconfigured
 from boast_source.warehouse.locks import awake, lock_accounts, lock_sender, migrating
 from boast_source.warehouse.stored_schema import tables_in
@@ -30,6 +31,7 @@ __all__ = [
     "client_of",
     "columns_in",
     "connected",
+    "count_present",
     "explain",
     "explained",
     "file_of",

@@ -21,21 +21,19 @@ from dlt.destinations.sql_client import SqlClientBase
 from dlt.pipeline.exceptions import PipelineConfigMissing
 
 from boast_source.errors import DestinationError
-from boast_source.warehouse import delta, memory
+from boast_source.warehouse import delta, memory, parts
 from boast_source.warehouse.arrow import CHUNK, quote, reader_of
-from boast_source.warehouse.dialect import text_literal
 from boast_source.warehouse.errors import explain, explained, is_lock, is_of_destination, unconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+    from datetime import datetime
 
     import dlt
 
     from boast_source.shapes import Kind
 
 SqlClient = SqlClientBase[Any]
-
-FEW = 1000  # ids that a query may name
 
 # what `connected` keeps open per pipeline, for `client_of`: dlt resolves its configuration anew for every client.
 # DuckDB's alone: on other connections whoever streams rows would be in the way.
@@ -82,14 +80,14 @@ def read(
     *,
     newest_by: tuple[str, str] | None = None,
     ids: Collection[str] | None = None,
+    above: tuple[str, datetime] | None = None,
     in_duckdb: Callable[[str, Sequence[str]], str | None] | None = None,
 ) -> Iterator[pa.Table]:
     """The table's rows, those of `columns` that it has, in batches; nothing when there is no such table.
 
-    `newest_by=(key, order)` gives only the row with the highest `order` of each `key`. `ids`: only the rows with these
-    are needed, more may come. Where rows can only be had one
-    by one as Python objects, a faster road is taken; it may give text instead of typed values. `in_duckdb(name,
-    columns)` may give another query, for a DuckDB only, whose rows then are what comes.
+    `newest_by=(key, order)`: only the row with the highest `order` of each `key`. `ids`, `above=(column, moment)`: only
+    these rows are needed, more may come. Text may come for typed values, where that is faster. `in_duckdb(name,
+    columns)` may give another query, for a DuckDB only.
 
     Raises DestinationError when the connection is lost.
     """
@@ -105,19 +103,15 @@ def read(
         if not wanted:
             return
         names = ", ".join(client.escape_column_name(column) for column in wanted)
-        sql = f"select {names} from {name}"
-        if ids is not None and len(ids) <= FEW:
-            texts = ", ".join(text_literal(key, client.capabilities.sqlglot_dialect) for key in ids)
-            sql += f" where {client.escape_column_name('id')} in ({texts})"
-        if newest_by:
-            key, order = (client.escape_column_name(column) for column in newest_by)
-            ranked = (
-                f"select {names}, row_number() over (partition by {key} order by {order} desc) as place from {name}"
-            )
-            sql = f"select {names} from ({ranked}) ranked where place = 1"
-        if in_duckdb and isinstance(client.native_connection, duckdb.DuckDBPyConnection):
-            sql = in_duckdb(name, wanted) or sql
-        yield from batches(client, sql, wanted)
+        for source in parts.sources(client, name, wanted, ids, above):
+            sql = f"select {names} from {source}"
+            if newest_by:
+                key, order = (client.escape_column_name(column) for column in newest_by)
+                place = f"row_number() over (partition by {key} order by {order} desc) as place"
+                sql = f"select {names} from (select {names}, {place} from {source}) ranked where place = 1"
+            if in_duckdb and isinstance(client.native_connection, duckdb.DuckDBPyConnection):
+                sql = in_duckdb(source, wanted) or sql
+            yield from batches(client, sql, wanted)
 
 
 def batches(client: SqlClient, sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 from dlt.common.configuration.specs.mixins import WithObjectStoreRsCredentials
 
 from boast_source.shapes import HISTORY, SHAPES
@@ -59,6 +60,15 @@ def read(
             yield pa.Table.from_batches([batch])
 
 
+def count_present(pipeline: dlt.Pipeline, table: str, account: str) -> int:
+    """How many rows of an account the table holds that are not marked missing."""
+    found = _table(pipeline, table)
+    if found is None:
+        return 0
+    mine = (pc.field("account_id") == account) & pc.field("missing_since").is_null()
+    return int(found.to_pyarrow_dataset().count_rows(filter=mine))
+
+
 def columns_in(pipeline: dlt.Pipeline, table: str) -> dict[str, Any]:
     """The table's columns with their types in dlt's words (JSON is text here); nothing when there is no table."""
     found = _table(pipeline, table)
@@ -90,7 +100,7 @@ def tidy(
     """Forget the runs that began before a moment (those apart that told people something), join small files, and
     remove files that no version of the last `kept_hours` needs.
     """
-    for name in (*SHAPES, HISTORY, "runs"):
+    for name in (*SHAPES, HISTORY, "runs", "listings"):
         table = _table(pipeline, name)
         if table is None:
             continue

@@ -1,0 +1,104 @@
+"""Rows that are gone from a list whose order is known, found by bisecting.
+
+Where the warehouse has a few rows more than the API counts, each of them shifts the ranks of all that is older: a page
+in the middle says how many are gone before it. Two pages that lie next to each other and disagree have one between
+them, which the warehouse names and a question to the API (404) confirms. That takes some log2(pages) requests each.
+
+Ranks and pages count from the end where the news is.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class NotFoundHereError(Exception):
+    """What is gone cannot be found in this way; the text says why."""
+
+
+class Rows(Protocol):
+    """The warehouse's rows that an incremental pass has not read; cursors in microseconds since 1970."""
+
+    def between(self, low: int | None, high: int | None) -> set[str]:
+        """The ids of the rows with low < cursor <= high; None: no bound."""
+        ...
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A page: its ids and cursors, the newest first."""
+
+    ids: list[str]
+    cursors: list[int]
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A place in the list: `gone` rows are missing among those that are newer than `cursor`, which is on page `at`."""
+
+    at: int
+    cursor: int | None
+    gone: int
+
+
+@dataclass
+class Search:
+    """The search below what was read: `read` records on `pages_read` pages, of `count` on `pages` pages in all.
+
+    `leaf(page)` gives a page by its place from the news, `older` the sorted cursors of `rows`, `ask(id)` whether a
+    record is there.
+    """
+
+    leaf: Callable[[int], Leaf]
+    ask: Callable[[str], bool]
+    rows: Rows
+    older: Sequence[int]
+    read: int
+    pages_read: int
+    count: int
+    pages: int
+    newest_first: bool
+    size: int
+    last: Leaf  # the last page that was read
+    _leaves: dict[int, Leaf] = field(default_factory=dict)
+
+    def gone(self, how_many: int) -> list[str]:
+        """Return the ids of so many rows that are gone. Raises NotFoundHereError, and what `leaf` and `ask` raise."""
+        self._leaves[self.pages_read - 1] = self.last
+        found = self._between(_Mark(self.pages_read - 1, None, 0), _Mark(self.pages, None, how_many))
+        if any(self.ask(key) for key in found):
+            raise NotFoundHereError("a stored record is not where its cursor puts it")
+        return found
+
+    def _between(self, newer: _Mark, older: _Mark) -> list[str]:
+        if newer.gone == older.gone:
+            return []
+        if older.at - newer.at > 1:
+            middle = self._mark((newer.at + older.at) // 2)
+            if not newer.gone <= middle.gone <= older.gone:
+                raise NotFoundHereError("its ranks do not fit")
+            return self._between(newer, middle) + self._between(middle, older)
+        there = {key for at in (newer.at, older.at) if at in self._leaves for key in self._leaves[at].ids}
+        found = sorted(self.rows.between(older.cursor, newer.cursor) - there)
+        if len(found) != older.gone - newer.gone:
+            raise NotFoundHereError("its ranks do not fit")
+        return found
+
+    def _mark(self, at: int) -> _Mark:
+        """Read a page, and count what is gone among the rows that are newer than some record on it."""
+        leaf = self._leaves[at] = self.leaf(at)
+        place = next((n for n in range(1, len(leaf.cursors)) if leaf.cursors[n] < leaf.cursors[n - 1]), None)
+        if place is None:
+            raise NotFoundHereError("a whole page has one and the same cursor")
+        cursor = leaf.cursors[place]
+        newer = self._first_rank(at) + place - self.read
+        return _Mark(at, cursor, len(self.older) - bisect_right(self.older, cursor) - newer)
+
+    def _first_rank(self, at: int) -> int:
+        """The rank of a page's newest record."""
+        return at * self.size if self.newest_first else self.count - (self.pages - at) * self.size

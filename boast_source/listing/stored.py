@@ -1,0 +1,159 @@
+"""What the warehouse holds of one list of an account, as far as an incremental pass asks."""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from boast_source import warehouse
+from boast_source.listing import diff, queries
+from boast_source.listing.columns import ACCOUNT, MISSING, keeps_history, row_columns
+from boast_source.listing.index import Listed, ListIndex
+from boast_source.listing.scratch import Scratch
+from boast_source.warehouse.arrow import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from datetime import datetime
+
+    import dlt
+    import pyarrow as pa
+
+    from boast_source.listing.columns import Column
+    from boast_source.listing.order import ListState
+    from boast_source.listing.report import ListReport
+    from boast_source.shapes import Record, Shape
+
+_parts = itertools.count(1)  # of a scratch index, to name them
+
+
+def stored_rows(
+    pipeline: dlt.Pipeline | None, shape: Shape, columns: list[Column], ids: Collection[str] | None = None
+) -> Iterable[pa.Table]:
+    """The warehouse's rows for diff.make_stored; with `ids` those at least."""
+
+    def digest(table: str, there: Collection[str]) -> str | None:
+        return diff.digest(columns, table, there)
+
+    names = row_columns(shape, columns)
+    return warehouse.read(pipeline, shape.name, names, in_duckdb=digest, ids=ids) if pipeline else ()
+
+
+def ids_of_recent(listed: Listed, reports: list[ListReport]) -> list[str] | None:
+    """All ids that were delivered or are gone, if every account was read incrementally; else None."""
+    if not reports or any(report.steadiness != "recent" for report in reports):
+        return None
+    delivered = [str(key) for (key,) in listed.scratch.rows("select distinct id from listed")]
+    return [*delivered, *(key for report in reports for key in report.gone)]
+
+
+def note_silent(
+    compared: diff.Compared,
+    pipeline: dlt.Pipeline | None,
+    states: Mapping[tuple[str, str], ListState],
+    reports: list[ListReport],
+) -> None:
+    """Count in the reports the records whose content changed and whose cursor did not, as far as a full pass shows."""
+    shape, scratch = compared.listed.shape, compared.scratch
+    for report in reports:
+        state = states.get((str(report.account_id), shape.name))
+        if pipeline is None or state is None or report.steadiness in {None, "recent"} or not shape.cursor:
+            continue
+        given = {"account": report.account_id, "moment": state.newest}
+        if ids := [str(key) for (key,) in scratch.rows(queries.of("changed_before"), given)]:
+            hold(scratch, warehouse.read(pipeline, shape.name, ["id", ACCOUNT, MISSING, shape.cursor], ids=ids), shape)
+            report.silent = int(scratch.value(queries.of("silent"), {"account": report.account_id}))
+
+
+def hold(scratch: Scratch, batches: Iterable[pa.Table], shape: Shape) -> None:
+    """Take in the warehouse's rows with their cursor as `held`."""
+    scratch.execute(queries.of("held"))
+    for batch in batches:
+        missing = MISSING if MISSING in batch.column_names else "null"
+        scratch.append("held", batch, queries.of("held_of", cursor=quote(shape.cursor or ""), missing=missing))
+
+
+@dataclass
+class StoredList:
+    """The list's rows in the warehouse (see recent.Stored). `columns_of`: the columns that some records fill;
+    `counted`: by the last good listing, for a list whose vanished records stay.
+    """
+
+    scratch: Scratch
+    shape: Shape
+    account: str
+    pipeline: dlt.Pipeline
+    columns_of: Callable[[Listed], list[Column]]
+    counted: int
+    _known: dict[str, bool | None] = field(default_factory=dict)
+
+    def count(self) -> int:
+        """How many rows it holds."""
+        if not keeps_history(self.shape):
+            return self.counted
+        return warehouse.count_present(self.pipeline, self.shape.name, self.account)
+
+    def equal(self, records: list[Record]) -> dict[str, bool]:
+        """Of these records the ids that are stored, and whether with the same content."""
+        unknown = [record for record in records if str(record["id"]) not in self._known]
+        if unknown:
+            self._known |= {str(record["id"]): None for record in unknown}
+            self._known |= self._compared(unknown)
+        found = {key: self._known[key] for key in (str(record["id"]) for record in records)}
+        return {key: equal for key, equal in found.items() if equal is not None}
+
+    def above(self, moment: datetime) -> set[str]:
+        """The ids of the rows whose cursor is later."""
+        cursor = self.shape.cursor or ""
+        scratch = self._part()
+        names = ["id", ACCOUNT, MISSING, cursor]
+        hold(scratch, warehouse.read(self.pipeline, self.shape.name, names, above=(cursor, moment)), self.shape)
+        found = scratch.rows(queries.of("held_above"), {"account": self.account, "moment": moment})
+        scratch.clear()
+        return {str(key) for (key,) in found}
+
+    def rest(self, without: set[str]) -> _Rest | None:
+        """The rows but these; None if one of them has no cursor."""
+        scratch = self._part()
+        names = ["id", ACCOUNT, MISSING, self.shape.cursor or ""]
+        hold(scratch, warehouse.read(self.pipeline, self.shape.name, names), self.shape)
+        given = {"account": self.account, "without": sorted(without)}
+        scratch.execute(queries.of("rest"), given)
+        if scratch.value("select exists (from rest where moment is null)"):
+            return None
+        cursors = array("q")
+        for batch in scratch.batches("select moment from rest order by 1"):
+            cursors.extend(batch["moment"].to_pylist())
+        return _Rest(scratch, cursors)
+
+    def _compared(self, records: list[Record]) -> dict[str, bool]:
+        scratch = self._part()
+        listed = Listed(scratch, self.shape)
+        index = ListIndex(listed, self.account)
+        index.add(records, 1)
+        index.flush()
+        scratch.allow(listed.memory)
+        columns = self.columns_of(listed)
+        ids = [str(record["id"]) for record in records]
+        diff.compared(listed, columns, stored_rows(self.pipeline, self.shape, columns, ids))
+        found = scratch.rows(queries.of("standing"), {"account": self.account})
+        scratch.clear()
+        return dict(found)
+
+    def _part(self) -> Scratch:
+        return Scratch(self.scratch, f"{self.shape.name}__{next(_parts)}")
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """Rows by id and cursor (see recent.Rest)."""
+
+    scratch: Scratch
+    cursors: array[int]
+
+    def between(self, low: int | None, high: int | None) -> set[str]:
+        """The ids of the rows with low < cursor <= high; None: no bound."""
+        found = self.scratch.rows(queries.of("rest_between"), {"low": low, "high": high})
+        return {str(key) for (key,) in found}

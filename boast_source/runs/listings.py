@@ -1,0 +1,122 @@
+"""The table `listings`: what is known of each list of each account from one run to the next (listing/order.py).
+
+It is no table of dlt's schema, so no refresh empties it. Without it every list is read whole.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from boast_source.listing.order import ListState
+from boast_source.runs.record import now
+from boast_source.warehouse import client_of, columns_in, delta, migrating
+from boast_source.warehouse.arrow import quote
+from boast_source.warehouse.dialect import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import dlt
+
+    from boast_source.warehouse import SqlClient
+
+TABLE = "listings"
+_TYPES = {
+    **dict.fromkeys(("account_id", "resource", "cursor_order"), "text"),
+    **dict.fromkeys(("full_at", "read_at", "newest"), "timestamptz"),
+    **dict.fromkeys(("counted", "pages"), "bigint"),
+    **dict.fromkeys(("silent_at", "recorded_at"), "timestamptz"),
+}
+
+
+def states(pipeline: dlt.Pipeline) -> dict[tuple[str, str], ListState]:
+    """Return what is known, by account and resource; nothing where there is no such table.
+
+    Raises what the destination raises.
+    """
+    if delta.is_lake(pipeline):
+        rows = [row for batch in delta.read(pipeline, TABLE, [*_TYPES]) for row in batch.to_pylist()]
+        return _states(sorted(rows, key=lambda row: str(row["recorded_at"])))
+    with client_of(pipeline) as client:
+        name = client.make_qualified_table_name(TABLE) if client else ""
+        if client is None or not columns_in(client, name):
+            return {}
+        names = ", ".join(client.escape_column_name(column) for column in _TYPES)
+        found = client.execute_sql(f"select {names} from {name}") or ()
+        return _states(dict(zip(_TYPES, row, strict=True)) for row in found)
+
+
+def remember(pipeline: dlt.Pipeline, known: Sequence[ListState]) -> None:
+    """Put these in the place of what was known of the same lists. Raises what the destination raises."""
+    if not known:
+        return
+    rows = [_row(state) for state in known]
+    if delta.is_lake(pipeline):
+        schema = pa.schema([(c, pa.int64() if kind == "bigint" else pa.string()) for c, kind in _TYPES.items()])
+        delta.append(pipeline, TABLE, pa.Table.from_pylist(rows, schema=schema))
+        return
+    with client_of(pipeline) as client:
+        if client is None:
+            return
+        name = ensure_table(client)
+        names = ", ".join(client.escape_column_name(column) for column in _TYPES)
+        marks = ", ".join(["%s"] * len(_TYPES))
+        with client.begin_transaction():
+            for row in rows:
+                keys = (row["account_id"], row["resource"])
+                client.execute_sql(f"delete from {name} where account_id = %s and resource = %s", *keys)
+                client.execute_sql(f"insert into {name} ({names}) values ({marks})", *row.values())
+
+
+def ensure_table(client: SqlClient) -> str:
+    """Create the table if it is not there; returns its qualified name."""
+    table = ".".join(map(quote, client.make_qualified_table_name_path(TABLE, quote=False)))
+    columns = ", ".join(f"{column} {kind}" for column, kind in _TYPES.items())
+    with migrating(client):
+        if not client.has_dataset():
+            client.create_dataset()
+        sql = f"create table if not exists {table} ({columns})"
+        client.execute_sql(translated(sql, client.capabilities.sqlglot_dialect))
+    return client.make_qualified_table_name(TABLE)
+
+
+def _row(state: ListState) -> dict[str, Any]:
+    moments = {name: getattr(state, name) for name in ("full_at", "read_at", "newest", "silent_at")}
+    row = {
+        "account_id": state.account_id,
+        "resource": state.resource,
+        "cursor_order": state.order,
+        "counted": state.counted,
+        "pages": state.pages,
+        "recorded_at": now().isoformat(),
+        **{name: moment.isoformat() if moment else None for name, moment in moments.items()},
+    }
+    return {column: row[column] for column in _TYPES}
+
+
+def _states(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], ListState]:
+    """Return the states by list; of several rows the last one counts."""
+    return {
+        (row["account_id"], row["resource"]): ListState(
+            account_id=row["account_id"],
+            resource=row["resource"],
+            full_at=_moment(row["full_at"]),
+            order=row["cursor_order"],
+            read_at=_moment(row["read_at"]),
+            newest=_moment(row["newest"]),
+            counted=row["counted"],
+            pages=row["pages"],
+            silent_at=_moment(row["silent_at"]),
+        )
+        for row in rows
+    }
+
+
+def _moment(value: Any) -> datetime | None:
+    moment: datetime | None = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if moment is None or moment.tzinfo:
+        return moment
+    return moment.replace(tzinfo=timezone.utc)
