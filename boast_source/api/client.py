@@ -190,9 +190,12 @@ class BoastClient:
         """`parse`: returns what an answer says, and whether it was compared with the question."""
         path = quote("/" + path.strip("/"), safe="/%")
         call = Call("GET", path, tally or Tally())
+        bad_answers = 0
 
         def attempt() -> T:
             found: list[T] = []
+            # after two a fresh connection: past the end every kept one may answer with the last page again
+            line = lane if bad_answers < 2 else None
 
             def compare(response: Response) -> bool:
                 if not 200 <= response.status < 300:
@@ -200,12 +203,14 @@ class BoastClient:
                 try:
                     value, compared = parse(response)
                 except BadAnswerError as bad:
+                    nonlocal bad_answers
+                    bad_answers += 1
                     raise AgainError(failures.of_bad_answer(str(bad), response, call)) from None
                 found.append(value)
                 return compared
 
             try:
-                response, began = self._exchange(call, query=query, lane=lane, compare=compare)
+                response, began = self._exchange(call, query=query, lane=line, compare=compare)
             except TransportFailure as failure:
                 raise AgainError(failures.of_failure(failure, call)) from None
             if found:
