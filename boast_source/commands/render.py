@@ -9,6 +9,7 @@ from rich.table import Table
 from boast_source.commands import render_push
 from boast_source.commands.terminal import SafeConsole, cell, stdout
 from boast_source.errors import one_line
+from boast_source.listing.report import MEANING
 
 if TYPE_CHECKING:
     from boast_source.jobs.check import Checked
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
     from boast_source.load.result import Loaded
     from boast_source.runs.health import Status
 
-_WORDS = {
-    "exact": "two passes in a row agree, and the warehouse equals them",
-    "covered": "nothing moved during the listing, and the warehouse equals it",
-    "recent": "what changed since the last full listing is stored, and the counts agree",
-    "moving": "the list changed while it was read, or its count exceeds its rows; the warehouse has all that was seen",
-    "failed": "the warehouse does not hold what was seen, or suspiciously many rows are gone",
-}
 _COLOURS = {"exact": "green", "covered": "green", "recent": "green", "moving": "yellow", "failed": "red", "None": "dim"}
 
 
@@ -51,7 +45,7 @@ def loaded(result: Loaded) -> None:
     what = f"{result.total('loaded'):,} enrollments loaded of {result.total('listed'):,} listed"
     console.print(f"{what if result.enrollments else 'Done'}, in {result.seconds:.1f} s, into {result.place}.")
     if result.verified:
-        console.print(f"Verified: {result.verified} ({_WORDS[result.verified]}).")
+        console.print(f"Verified: {result.verified} ({MEANING[result.verified]}).")
 
 
 def night(result: Night) -> None:

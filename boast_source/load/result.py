@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from boast_source.listing.report import MEANING
 from boast_source.runs import DONE, STATUS
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
     from boast_source.errors import BoastError
     from boast_source.listing.report import ListReport
-
-_SURENESS = ("failed", "moving", "recent", "covered", "exact")  # the weakest account speaks for the run
 
 
 @dataclass
@@ -61,7 +60,7 @@ class Loaded:
     def verified(self) -> str | None:
         """The least sure of all accounts."""
         words = ["failed" if r.error else (r.verified or "moving") for r in self.enrollments]
-        return min(words, key=_SURENESS.index) if words else None
+        return max(words, key=list(MEANING).index) if words else None
 
     @property
     def whole(self) -> dict[str, list[str]]:

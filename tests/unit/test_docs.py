@@ -13,6 +13,7 @@ import boast_source
 from boast_source import runs
 from boast_source.commands.main import boast
 from boast_source.config import Settings
+from boast_source.listing.report import MEANING
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -118,6 +119,12 @@ def test_no_line_of_the_help_is_cut():
         shown = boast.get_help(context).split("Commands:")[1].strip().splitlines()
     assert len(shown) == len(boast.commands)
     assert [line for line in shown if line.endswith("...")] == []
+
+
+def test_the_reference_says_of_verified_what_the_terminal_and_the_report_say():
+    said = {row[0].strip("`"): row[1] for row in rows("docs/reference.md", "Verification")[1:]}
+    for word, meaning in MEANING.items():
+        assert said[word].startswith(meaning), word
 
 
 def test_the_reference_lists_every_exit_code():

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, StrictUndefined
 
+from boast_source.listing import report
 from boast_source.outputs.report import claims
 from boast_source.outputs.report.figures import DRAWN, MONTHS, TABLE_ROWS, clean
 
@@ -21,13 +22,6 @@ if TYPE_CHECKING:
 
 STALE_HOURS = 26.0
 NAMED = 3  # sequences in each direction that are named in short
-PROOF = {
-    "exact": "two passes over the API in a row agreed, and the warehouse equals them",
-    "covered": "nothing moved while the API was read, and the warehouse holds all of it",
-    "recent": "what changed since the last full listing is stored, and the counts agree",
-    "moving": "the list changed while it was read, or counts more than it lists; the warehouse holds all that was seen",
-    "failed": "the warehouse does not hold what was seen, or suspiciously much is gone",
-}
 MEANING = {
     "held": "may be a repetition or a mistake: the same person and sequence again too soon, or a row that changed",
     "refused": "the API said no",
@@ -58,7 +52,7 @@ def render(figures: Figures, charts: Mapping[str, Mapping[str, str]], *, can_dra
         charts=charts,
         can_draw=can_draw,
         listed=listed_and_stored(figures),
-        proof=PROOF,
+        proof=report.MEANING,
         meaning=MEANING,
         did=DID,
         verdict=verdict(figures),
