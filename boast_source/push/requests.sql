@@ -16,7 +16,7 @@ create or replace macro moment(x) as
 -- The one spelling of a key, whatever type its column has: a whole number without its zeros, a moment in UTC, a day.
 create or replace macro canonical(x) as
     case
-        when not (x[1] between '0' and '9' or x[1] = '-') then x
+        when unicode(x) not between 45 and 57 then x  -- neither - nor a digit first
         when not (contains(x, '.') or contains(x, '-') or contains(x, '+')) then x
         when regexp_matches(x, '^-?[0-9]+[.]0*$') then regexp_replace(x, '[.]0*$', '')
         when regexp_matches(x, '^-?[0-9]([.][0-9]+)?[eE][+-]?[0-9][0-9]?$')
@@ -28,10 +28,11 @@ create or replace macro canonical(x) as
 -- A phone number in the form of E.164, whatever stands between its digits.
 create or replace macro phone(x) as
     nullif(regexp_replace(regexp_replace(x, '[^0-9+]', '', 'g'), '^00', '+'), '');
+-- The key that a text, trimmed, is.
 create or replace macro key_of(x) as
     case
         when length(x) = 36 and is_id(lower(x)) then lower(x)
-        else nullif(canonical(trim(x, blanks())), '')
+        else nullif(canonical(x), '')
     end
 
 -- newest_table --
@@ -129,7 +130,8 @@ with cleaned as (
         phone(mobile_phone) as mobile_phone,
         nullif(lower(trim(sequence_name, blanks())), '') as sequence_name,
         trim(requested_at, blanks()) as requested_at
-    from incoming
+    -- trimmed once: a macro's argument is worked out at each place where it stands
+    from (select trim(request_id, blanks()) as request_id, * exclude (request_id) from incoming) as trimmed
 ),
 
 completed as (
@@ -344,14 +346,14 @@ where
 -- The newest event of each key that was given, whatever its spelling.
 select k.given, {events}
 from (select unnest($keys::varchar[]) as given) as k
-inner join newest as n on n.canonical_key = key_of(k.given)
+inner join newest as n on n.canonical_key = key_of(trim(k.given, blanks()))
 
 -- named --
 -- The asked request that a key names, whatever its spelling.
 select coalesce(n.request_key, a.request_key)
 from asked as a
 left join spellings as n on n.canonical_key = a.request_key
-where a.is_mine and a.request_key = key_of($key)
+where a.is_mine and a.request_key = key_of(trim($key, blanks()))
 limit 1
 
 -- sent_table --
