@@ -124,6 +124,8 @@ def test_a_pending_table_that_is_configured_and_not_there_is_told_and_the_load_g
     server.control("POST", "mutate", {"insert": 1})
     where = {"SOURCES__BOAST__PUSH__PENDING_TABLE": "boast_data.nowhere"}
     assert workplace.boast("push", **where).code == 2
+    (text,) = hook.news()
+    assert "failed: There is no table or view" in text
     done = workplace.boast("nightly", "--json", **where)
     assert (done.code, done.json["status"], done.json["push"]) == (3, "attention", None)
     assert done.json["load"]["accounts"][0]["loaded"] == 1
@@ -145,6 +147,7 @@ def test_an_error_in_the_view_is_reported_as_the_views(night, hook):
     done = workplace.boast("push", "--json", **where)
     assert (done.code, done.json["status"]) == (2, "failed")
     assert 'Your table or view "boast_data"."wanted" cannot be read: ' in done.json["error"]
+    assert len(hook.news()) == 1
     done = workplace.boast("nightly", "--json", **where)
     assert (done.code, done.json["load"]["accounts"][0]["listed"]) == (3, 40)
     (text,) = hook.news()
