@@ -90,8 +90,7 @@ def load_held(
     with run.quiet():
         mended = _make_dropped(pipeline, on_note)
         finish_pending(pipeline, on_note)
-        with warehouse.explained():
-            known = listings.states(pipeline)
+        known = _known_lists(pipeline, on_note)
         listing = listing_of(client, replace(options, mended=mended, states=known), on_page)
         with contextlib.closing(listing), warehouse.bounded(held):
             run.run(pipeline, source_of(listing).with_resources(*wanted))
@@ -108,6 +107,16 @@ def load_held(
     if every and all(r.steadiness is None for r in enrollments or every):
         return Loaded(reports, FAILED, time.monotonic() - began)  # nothing of what matters could be read
     return Loaded(reports, ATTENTION if any(r.error for r in reports) else DONE, time.monotonic() - began)
+
+
+def _known_lists(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> dict[tuple[str, str], ListState]:
+    """What earlier runs saw of each list; without it this run reads whole."""
+    try:
+        with warehouse.explained():
+            return listings.states(pipeline)
+    except DestinationError as error:
+        on_note(f"this run reads every list whole: {error.message}")
+        return {}
 
 
 def _remember(

@@ -14,7 +14,7 @@ from boast_source.listing.order import ListState
 from boast_source.runs.record import now
 from boast_source.warehouse import client_of, columns_in, delta, migrating
 from boast_source.warehouse.arrow import quote
-from boast_source.warehouse.dialect import translated
+from boast_source.warehouse.dialect import moment, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -64,11 +64,13 @@ def remember(pipeline: dlt.Pipeline, known: Sequence[ListState]) -> None:
         name = ensure_table(client)
         names = ", ".join(client.escape_column_name(column) for column in _TYPES)
         marks = ", ".join(["%s"] * len(_TYPES))
+        dialect = client.capabilities.sqlglot_dialect
         with client.begin_transaction():
             for row in rows:
                 keys = (row["account_id"], row["resource"])
                 client.execute_sql(f"delete from {name} where account_id = %s and resource = %s", *keys)
-                client.execute_sql(f"insert into {name} ({names}) values ({marks})", *row.values())
+                values = [moment(row[c], dialect) if kind == "timestamptz" else row[c] for c, kind in _TYPES.items()]
+                client.execute_sql(f"insert into {name} ({names}) values ({marks})", *values)
 
 
 def ensure_table(client: SqlClient) -> str:
@@ -84,7 +86,7 @@ def ensure_table(client: SqlClient) -> str:
 
 
 def _row(state: ListState) -> dict[str, Any]:
-    moments = {name: getattr(state, name) for name in ("full_at", "read_at", "newest", "silent_at")}
+    times = {name: getattr(state, name) for name in ("full_at", "read_at", "newest", "silent_at")}
     row = {
         "account_id": state.account_id,
         "resource": state.resource,
@@ -92,7 +94,7 @@ def _row(state: ListState) -> dict[str, Any]:
         "counted": state.counted,
         "pages": state.pages,
         "recorded_at": now().isoformat(),
-        **{name: moment.isoformat() if moment else None for name, moment in moments.items()},
+        **{name: time.isoformat() if time else None for name, time in times.items()},
     }
     return {column: row[column] for column in _TYPES}
 
@@ -116,7 +118,5 @@ def _states(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], ListStat
 
 
 def _moment(value: Any) -> datetime | None:
-    moment: datetime | None = datetime.fromisoformat(value) if isinstance(value, str) else value
-    if moment is None or moment.tzinfo:
-        return moment
-    return moment.replace(tzinfo=timezone.utc)
+    found: datetime | None = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return found.replace(tzinfo=timezone.utc) if found and found.tzinfo is None else found
