@@ -15,7 +15,7 @@ HIGHEST ?= 3.13
 ENGINE_PYTHON ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-site test-docker test-wheel soak fuzz sbom audit lint format bench lock docs site picture build clean
+.PHONY: help demo test test-unit test-warehouses test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-site test-docker test-wheel soak fuzz sbom audit lint format bench lock docs site picture build clean
 
 help: ## print every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,15 @@ test-airflow test-dagster test-dbt test-kubernetes test-site: test-%: $(STAMP_DE
 	@BOAST_ENGINE=$* BOAST_ENGINE_PYTHON=$(CURDIR)/.venv-$*/bin/python $(BIN)/pytest -q tests/engines
 
 test-engines: test-airflow test-dagster test-dbt test-kubernetes test-site ## all of these
+
+test-warehouses: $(STAMP_DEV) .venv-warehouses/.made ## the conformance suite on DuckLake and MariaDB, in an environment of its own
+	@BOAST_WAREHOUSES=elsewhere .venv-warehouses/bin/python -m pytest -q -n 2 tests/warehouse/test_conformance.py
+
+.venv-warehouses/.made: tests/warehouse/requirements.in pyproject.toml | $(STAMP_DEV)
+	@echo "installing warehouses into .venv-warehouses ..."
+	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python $(BIN)/python .venv-warehouses
+	@$(BIN)/uv pip install -q --python .venv-warehouses/bin/python -r tests/warehouse/requirements.in -e '.[sandbox,report,postgres]'
+	@touch $@
 
 test-docker: $(STAMP_DEV) ## the image itself; needs a Docker engine
 	@BOAST_ENGINE=docker $(BIN)/pytest -q tests/engines
@@ -127,6 +136,7 @@ audit: $(STAMP_DEV) ## ask for known vulnerabilities of what the lock files inst
 
 docs: $(STAMP_DEV) ## what is made from the code: the dbt package's models, the tables of docs/model.md, docs/commands.md
 	@$(BIN)/python -m tools.describe
+	@$(BIN)/python -m tools.warehouses
 
 picture: $(STAMP_DEV) ## docs/report.png anew, from a demo; needs Chromium
 	@$(BIN)/python -m tools.picture "$$(command -v chromium || command -v chromium-browser || command -v google-chrome)"

@@ -1,0 +1,117 @@
+"""The warehouses that the conformance suite runs on: the fixture `place_to_load`, and what each cannot do.
+
+`make test` runs DuckDB, Postgres and SQLite; `make test-warehouses` the others, in an environment of its own.
+docs/warehouses.md is made from this file (tools/describe.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+
+import pytest
+
+from boast_source import warehouse
+from boast_source.warehouse.pipeline import pipeline_for
+
+ALONE = {"SOURCES__BOAST__PUSH__SINGLE_SENDER": "true"}
+NO_VIEWS = "dlt keeps each dataset in a file of its own there, and no view reads another file"
+NO_REPORT = "it reads the views"
+PARTS = {
+    "load": "load all lists; the second load writes nothing, the third what changed",
+    "vanished": "vanished rows, history",
+    "json": "JSON and unknown fields, once and equal",
+    "push": "push with ledger: each request is sent once",
+    "at_once": "two loads at once: refused or exact",
+    "views": "the views, compared with what plain Python computes",
+    "report": "report and status",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A warehouse as the suite knows it: the destination's name, and by part of the suite why it is refused."""
+
+    title: str
+    destination: str
+    refused: dict[str, str] = field(default_factory=dict)
+    pending: tuple[str, ...] = ()  # parts that nobody has seen green yet: left out until somebody has
+    has_lock: bool = False  # else push needs single_sender
+    elsewhere: bool = False  # in the environment of `make test-warehouses`
+
+
+LATER = ("push", "at_once", "views", "report")
+KINDS = {
+    "duckdb": Kind("DuckDB file", "duckdb", pending=("views", "report"), has_lock=True),
+    "postgres": Kind("Postgres", "postgres", pending=("views", "report"), has_lock=True),
+    "sqlite": Kind("SQLite", "sqlalchemy", {"views": NO_VIEWS, "report": NO_REPORT}, pending=("push", "at_once")),
+    "ducklake": Kind("DuckLake", "ducklake", pending=("json", *LATER), elsewhere=True),
+    "mariadb": Kind("MariaDB", "sqlalchemy", pending=LATER, elsewhere=True),
+}
+HERE = os.environ.get("BOAST_WAREHOUSES") == "elsewhere"
+# by dlt's word: the load packages are checked as dlt's load step checks them (test_json_kinds.py), nothing more
+UNTRIED = ("BigQuery", "Snowflake", "Databricks", "Redshift", "ClickHouse", "MotherDuck")
+
+
+@dataclass
+class Place:
+    """An empty warehouse, reached by `boast COMMAND *to`."""
+
+    name: str
+    kind: Kind
+    to: tuple[str, ...]
+
+    def rows(self, table: str, columns: str = "*", where: str = "1 = 1") -> list[tuple]:
+        """Ask the warehouse itself."""
+        with warehouse.connected(pipeline_for(self.kind.destination, "boast_data"), patience=30) as client:
+            name = client.make_qualified_table_name(table)
+            return [tuple(row) for row in client.execute_sql(f"select {columns} from {name} where {where}")]
+
+    def run(self, sql: str) -> None:
+        """Execute a statement over `{}`, the dataset."""
+        with warehouse.connected(pipeline_for(self.kind.destination, "boast_data"), patience=30) as client:
+            client.execute_sql(sql.format(client.fully_qualified_dataset_name()))
+
+
+@pytest.fixture(params=[name for name, kind in KINDS.items() if kind.elsewhere == HERE])
+def place_to_load(request, workplace, monkeypatch):
+    """One of the warehouses, empty."""
+    name = request.param
+    kind = KINDS[name]
+    with contextlib.ExitStack() as stack:
+        env = _environment(name, request, workplace, stack)
+        workplace.env |= env | ({} if kind.has_lock else ALONE) | {"SOURCES__BOAST__REPORT_PATH": ""}
+        for key, value in (env | {"DLT_DATA_DIR": str(workplace.folder / "of_the_test")}).items():
+            monkeypatch.setenv(key, value)
+        monkeypatch.chdir(workplace.folder)
+        workplace.spawn = kind.elsewhere  # DuckDB 1.5 bears no fork
+        yield Place(name, kind, ("--destination", kind.destination))
+
+
+def _environment(name, request, workplace, stack) -> dict[str, str]:
+    if name == "postgres":
+        return request.getfixturevalue("postgres").env
+    if name == "sqlite":
+        url = f"sqlite:///{workplace.folder}/boast.db"
+        return {"DESTINATION__SQLALCHEMY__CREDENTIALS": url, "PYTHONPATH": ""}
+    if name == "mariadb":
+        from tests.support import mariadb  # noqa: PLC0415
+
+        if not mariadb.is_installed():
+            pytest.skip("no MariaDB: apt-get install mariadb-server")
+        port = stack.enter_context(mariadb.serving())
+        url = f"mysql+pymysql://root@127.0.0.1:{port}/{mariadb.DATABASE}"
+        return {"DESTINATION__SQLALCHEMY__CREDENTIALS": url, "PYTHONPATH": ""}
+    if name == "ducklake":
+        home = workplace.folder / "home"
+        code = "from duckdb_extensions import import_extension as i; i('ducklake'); i('sqlite_scanner')"
+        subprocess.run([sys.executable, "-c", code], env=os.environ | {"HOME": str(home)}, check=True)
+        return {
+            "HOME": str(home),
+            "DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG": f"sqlite:///{workplace.folder}/catalog.sqlite",
+            "DESTINATION__DUCKLAKE__CREDENTIALS__STORAGE__BUCKET_URL": f"{workplace.folder}/lake",
+        }
+    return {}
