@@ -61,12 +61,10 @@ def test_a_push_that_breaks_leaves_the_load_and_its_views_and_says_so(night):
     server.control("POST", "mutate", {"update": 5, "insert": 1})
     workplace_sql(workplace, "drop view boast_data.push_requests")
     workplace_sql(workplace, "drop view boast_data.pipeline_health")
-    workplace_sql(workplace, "drop table boast_data.push_ledger")
-    workplace_sql(workplace, "create view boast_data.push_ledger as select 1 as request_key")
+    workplace_sql(workplace, "alter table boast_data.push_ledger alter event type text using 'x'")
     report = workplace.folder / "report.html"
     done = workplace.boast("nightly", "--json", SOURCES__BOAST__REPORT_PATH=str(report))
     assert (done.code, done.json["status"], done.json["push"]) == (1, "failed", None)
-    assert "Can only modify view" in done.json["error"]
     assert "the load goes on without it" in done.err
     assert "How sequences compare" in report.read_text() or "<svg" in report.read_text()
     assert stored(workplace) == server.truth()
