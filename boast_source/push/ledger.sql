@@ -75,7 +75,7 @@ inner join {sequence_enrollments} as other
         and other.contact_id = mine.contact_id
         and other.sequence_id = mine.sequence_id
         and other.id <> mine.id
-        and other.created_at <= mine.created_at + interval '{seconds}' second
+        and date_diff('second', mine.created_at, other.created_at) <= {seconds}
 where
     mine.status = 'active' and mine.missing_since is null
     and other.status = 'active' and other.missing_since is null
