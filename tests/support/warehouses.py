@@ -45,9 +45,9 @@ class Kind:
 
 LATER = ("push", "at_once", "views", "report")
 KINDS = {
-    "duckdb": Kind("DuckDB file", "duckdb", pending=("views", "report"), has_lock=True),
-    "postgres": Kind("Postgres", "postgres", pending=("views", "report"), has_lock=True),
-    "sqlite": Kind("SQLite", "sqlalchemy", {"views": NO_VIEWS, "report": NO_REPORT}, pending=("push", "at_once")),
+    "duckdb": Kind("DuckDB file", "duckdb", has_lock=True),
+    "postgres": Kind("Postgres", "postgres", has_lock=True),
+    "sqlite": Kind("SQLite", "sqlalchemy", {"views": NO_VIEWS, "report": NO_REPORT}, pending=("push",)),
     "ducklake": Kind("DuckLake", "ducklake", pending=("json", *LATER), elsewhere=True),
     "mariadb": Kind("MariaDB", "sqlalchemy", pending=LATER, elsewhere=True),
 }

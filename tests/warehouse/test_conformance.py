@@ -131,7 +131,9 @@ def test_views(sandbox, workplace, place_to_load):
         done = workplace.boast("load", *place_to_load.to)
         assert (done.code, "not all views" in done.err) == (0, False), done.err
     truth = list(server.truth().values())
-    enrolled = Counter(key for _, key in place_to_load.rows("sequence_enrollments", "id, sequence_id"))
+    enrolled = Counter(
+        key for _, key in place_to_load.rows("sequence_enrollments", "id, sequence_id", "missing_since is null")
+    )
     performance = place_to_load.rows("sequence_performance", "sequence_id, enrolled, active")
     assert {key: count for key, count, _ in performance if count} == dict(enrolled)
     active = Counter(record["sequence_id"] for record in truth if record["status"] == "active")
