@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass
 from html import escape
@@ -145,7 +146,8 @@ def write(plan: Plan, file: str, client: SqlClient) -> str:
     is_json = path.suffix.lower() == ".json"
     text = json.dumps(plan.as_json(), indent=1) if is_json else plan.as_html(people_of(client, plan))
     try:
-        path.write_text(text, encoding="utf-8")
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+            out.write(text)  # the page names people
     except OSError as error:
         raise DestinationError(
             f"The plan cannot be written to {path}: {error.strerror}", hint="Name another file with --plan."

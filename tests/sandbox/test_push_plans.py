@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 
 from tests.support.sandbox_client import POST
 
@@ -22,6 +23,7 @@ def test_a_plan_is_a_page_with_names_and_a_file_without_and_sends_nothing(pushin
     assert page.code == 0, page.err
     assert page.json["plan"] == str(workplace.folder / "plan.html")
     shown = (workplace.folder / "plan.html").read_text()
+    assert stat.S_IMODE((workplace.folder / "plan.html").stat().st_mode) == 0o600, "it names people"
     contact, sequence = desk.execute("select contact_id, sequence_id from boast_data.pending_enrollments limit 1")[0]
     ((email,),) = desk.execute("select email from boast_data.contacts where id = ?", [contact])
     ((name,),) = desk.execute("select name from boast_data.sequences where id = ?", [sequence])
