@@ -27,7 +27,8 @@ def blocks(text: str, language: str) -> list[str]:
 @pytest.fixture
 def copy(sandbox, workplace):
     """A published copy after a night with a push."""
-    workplace.use(sandbox(enrollments=300), SOURCES__BOAST__PUBLISH_PATH="bi/boast.duckdb")
+    everything = {"SOURCES__BOAST__PUBLISH_PATH": "bi/boast.duckdb", "SOURCES__BOAST__PUBLISH_WITHOUT": "[]"}
+    workplace.use(sandbox(enrollments=300), **everything)
     with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
         connection.execute("create schema boast_data; create table boast_data.pending_enrollments (contact_id text,"
                            " sequence_id text)")  # fmt: skip

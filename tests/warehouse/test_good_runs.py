@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from boast_source.jobs.load import load_job
+from boast_source.models.schema import parsed
 from boast_source.outputs.report import figures
 from boast_source.runs import health, retention
 from boast_source.warehouse.pipeline import pipeline_for
@@ -24,7 +25,7 @@ def run(run_id, *, verified="covered", age=DAY, **more):
 
 def freshness(place) -> float | None:
     """Hours since the newest row, as dbt asks for it."""
-    (source,) = yaml.safe_load(describe.SOURCES.read_text(encoding="utf-8"))["sources"]
+    (source,) = yaml.safe_load(describe.package(parsed())["sources.yml"])["sources"]
     (fresh,) = [table for table in source["tables"] if "freshness" in table.get("config", {})]
     only = fresh["config"]["freshness"].get("filter", "1 = 1")
     ((newest,),) = place.rows(f"select max({fresh['loaded_at_field']}) from boast_data.{fresh['name']} where {only}")
