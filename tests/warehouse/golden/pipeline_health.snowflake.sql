@@ -62,23 +62,15 @@ WITH last_run AS (
     CAST(SUM(CASE WHEN missing_since IS NULL THEN 1 ELSE 0 END) AS BIGINT) AS stored,
     CAST(SUM(CASE WHEN NOT missing_since IS NULL THEN 1 ELSE 0 END) AS BIGINT) AS missing
   FROM sequence_enrollments
-), latest AS (
-  SELECT
-    state
-  FROM (
-    SELECT
-      state,
-      ROW_NUMBER() OVER (PARTITION BY request_key ORDER BY event DESC) AS place
-    FROM push_ledger
-  ) AS ranked
-  WHERE
-    place = 1
 ), waiting AS (
   SELECT
     CAST(COALESCE(SUM(CASE WHEN state = 'held' THEN 1 ELSE 0 END), 0) AS BIGINT) AS held,
     CAST(COALESCE(SUM(CASE WHEN state = 'refused' THEN 1 ELSE 0 END), 0) AS BIGINT) AS refused,
-    CAST(COALESCE(SUM(CASE WHEN state IN ('unknown', 'claimed') THEN 1 ELSE 0 END), 0) AS BIGINT) AS unknown
-  FROM latest
+    CAST(COALESCE(SUM(CASE WHEN state IN ('unknown', 'claimed') THEN 1 ELSE 0 END), 0) AS BIGINT) AS unknown,
+    CAST(COUNT(*) AS BIGINT) AS waiting
+  FROM push_requests
+  WHERE
+    attention
 )
 SELECT
   COALESCE(o.listed_at, ls.finished_at) AS last_success_at,
@@ -96,7 +88,7 @@ SELECT
   w.held,
   w.refused,
   w.unknown,
-  w.held + w.refused + w.unknown AS waiting
+  w.waiting
 FROM waiting AS w
 INNER JOIN stored AS st
   ON 1 = 1

@@ -4,6 +4,8 @@ WITH numbered AS (
     ROW_NUMBER() OVER (PARTITION BY request_key ORDER BY event DESC) AS place,
     MIN(recorded_at) OVER (PARTITION BY request_key) AS first_seen
   FROM push_ledger
+  WHERE
+    NOT state IN ('paused', 'resumed', 'accepted', 'planned')
 )
 SELECT
   request_key,
@@ -19,7 +21,14 @@ SELECT
   http_status,
   first_seen,
   recorded_at AS since,
-  run_id
+  run_id,
+  CASE
+    WHEN state IN ('claimed', 'unknown', 'refused', 'invalid', 'held')
+    THEN TRUE
+    WHEN state = 'enrolled' AND error_code = 'duplicate'
+    THEN TRUE
+    ELSE FALSE
+  END AS attention
 FROM numbered
 WHERE
   place = 1
