@@ -30,6 +30,8 @@ _TYPES = {
     **dict.fromkeys(("counted", "pages"), "bigint"),
     **dict.fromkeys(("silent_at", "recorded_at"), "timestamptz"),
 }
+# a moment near the ends of what Python knows is beyond them in the time zone of some session; as a mark these serve
+_FIRST, _LAST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2, 9998))
 
 
 def states(pipeline: dlt.Pipeline) -> dict[tuple[str, str], ListState]:
@@ -94,7 +96,7 @@ def _row(state: ListState) -> dict[str, Any]:
         "counted": state.counted,
         "pages": state.pages,
         "recorded_at": now().isoformat(),
-        **{name: time.isoformat() if time else None for name, time in times.items()},
+        **{name: min(max(time, _FIRST), _LAST).isoformat() if time else None for name, time in times.items()},
     }
     return {column: row[column] for column in _TYPES}
 
