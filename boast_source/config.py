@@ -174,7 +174,9 @@ def unknown_keys() -> list[str]:
     """Return a sentence for each key under `sources.boast` that nothing reads: a typo would stay unnoticed."""
     prefix = "SOURCES__BOAST__"
     given = {name[len(prefix) :].lower().replace("__", ".") for name in os.environ if name.startswith(prefix)}
-    providers: Any = dlt.config.config_providers
+    providers: Any = ()
+    with contextlib.suppress(Exception):  # a file that cannot be read is left to the command
+        providers = dlt.config.config_providers
     for provider in providers:
         with contextlib.suppress(Exception):  # only files know all their keys
             given |= set(_dotted(tomlkit.parse(provider.to_toml()).unwrap()["sources"]["boast"]))

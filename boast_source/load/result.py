@@ -46,13 +46,12 @@ class Loaded:
 
     @property
     def errors(self) -> list[str]:
-        lists: dict[tuple[str | None, str], list[str]] = {}
-        for report in self.reports:
-            if report.error:
-                lists.setdefault((report.account_id, report.error), []).append(report.resource)
+        accounts = dict.fromkeys(report.account_id for report in self.reports)
+        every = {account: [r for r in self.reports if r.account_id == account] for account in accounts}
         failed = [
-            f"account {account}{', ' + names[0] if len(names) == 1 else ''}: {error}"
-            for (account, error), names in lists.items()
+            f"account {account}{f', {resource}' if resource else ''}: {error}"
+            for account in accounts
+            for resource, error in _told(every[account])
         ]
         return [*failed, *map(str, self.unmade)]
 
@@ -100,5 +99,14 @@ class Loaded:
             "passes": report.passes,
             "verified": "failed" if report.error else report.verified,
             "whole": {r.resource: r.whole for r in every if r.whole},
-            "error": "; ".join(f"{r.resource}: {r.error}" for r in every if r.error) or None,
+            "error": "; ".join(f"{name}: {error}" if name else error for name, error in _told(every)) or None,
         }
+
+
+def _told(reports: Sequence[ListReport]) -> list[tuple[str | None, str]]:
+    """The errors of one account's lists, each with its list, or once with None where several lists have it."""
+    lists: dict[str, list[str]] = {}
+    for report in reports:
+        if report.error:
+            lists.setdefault(report.error, []).append(report.resource)
+    return [(names[0] if len(names) == 1 else None, error) for error, names in lists.items()]

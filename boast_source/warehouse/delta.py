@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.specs.mixins import WithObjectStoreRsCredentials
+from dlt.pipeline.exceptions import PipelineConfigMissing
 
 from boast_source.shapes import HISTORY, SHAPES
 from boast_source.warehouse.arrow import CHUNK, quote, reader_of
@@ -121,7 +123,12 @@ def _table(pipeline: dlt.Pipeline, table: str) -> DeltaTable | None:
 
 
 def _address(pipeline: dlt.Pipeline, table: str) -> tuple[str, dict[str, str] | None]:
-    client: Any = pipeline.destination_client()
+    from boast_source.warehouse.errors import unconfigured
+
+    try:
+        client: Any = pipeline.destination_client()
+    except (ConfigurationException, PipelineConfigMissing) as error:
+        raise unconfigured(pipeline, error) from None
     config = client.config
     options: dict[str, str] = dict(config.deltalake_storage_options or {})
     if isinstance(config.credentials, WithObjectStoreRsCredentials):

@@ -226,7 +226,7 @@ def test_a_disk_that_is_full_is_said_and_the_old_copy_stays(published):
         "with warehouse.connected(pipeline_for('duckdb', 'boast_data'), patience=5) as held:\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
         "    try:\n"
-        "        publish(held, 'bi/boast.duckdb', print)\n"
+        "        publish(held, 'bi/boast.duckdb', (), print)\n"
         "    except BoastError as error:\n"
         "        print('SAID', error.message)\n"
     )
