@@ -33,6 +33,8 @@ def asked(client: SqlClient, sql: str, *, write: bool) -> Iterator[tuple[list[st
     Raises ConfigurationError for a statement that the warehouse refuses, and without `write` for one that changes it.
     """
     statement = _single(sql, client.capabilities.sqlglot_dialect)
+    if client.capabilities.sqlglot_dialect == "postgres":  # whose sessions know no dataset
+        client.execute_sql(f"set search_path to {client.fully_qualified_dataset_name()}, public")
     try:
         with _permission(client, statement, write=write), client.execute_query(statement) as cursor:
             names = [str(column[0]) for column in cursor.description or ()]

@@ -15,6 +15,7 @@ import logging
 import os
 import pkgutil
 import runpy
+import signal
 import socket
 import sys
 import threading
@@ -109,6 +110,8 @@ def _run(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the tests inherit that it is ignored
     with socket.socket(fileno=int(sys.argv[1])) as _connection:
         _preload()
         _connection.send(b"ready")
