@@ -79,8 +79,8 @@ def moment(iso: str | None, dialect: str | None) -> str | None:
 
 
 def text_type(dialect: str | None) -> str:
-    """The type of texts of any length."""
-    return str(exp.DataType.build("text").sql(dialect=dialect))
+    """The type of texts of any length, as a cast names it."""
+    return "char" if dialect == "mysql" else str(exp.DataType.build("text").sql(dialect=dialect))
 
 
 def snake_case(longest: int | None) -> Callable[[str], str]:

@@ -47,9 +47,9 @@ LATER = ("push", "at_once", "views", "report")
 KINDS = {
     "duckdb": Kind("DuckDB file", "duckdb", has_lock=True),
     "postgres": Kind("Postgres", "postgres", has_lock=True),
-    "sqlite": Kind("SQLite", "sqlalchemy", {"views": NO_VIEWS, "report": NO_REPORT}, pending=("push",)),
-    "ducklake": Kind("DuckLake", "ducklake", pending=("json", *LATER), elsewhere=True),
-    "mariadb": Kind("MariaDB", "sqlalchemy", pending=LATER, elsewhere=True),
+    "sqlite": Kind("SQLite", "sqlalchemy", {"views": NO_VIEWS, "report": NO_REPORT}),
+    "ducklake": Kind("DuckLake", "ducklake", elsewhere=True),
+    "mariadb": Kind("MariaDB", "sqlalchemy", elsewhere=True),
 }
 HERE = os.environ.get("BOAST_WAREHOUSES") == "elsewhere"
 # by dlt's word: the load packages are checked as dlt's load step checks them (test_json_kinds.py), nothing more
