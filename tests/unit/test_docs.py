@@ -70,6 +70,11 @@ def test_every_setting_that_is_named_exists_with_this_default(page):
         assert name in SETTINGS, name
 
 
+def test_the_site_leads_to_every_page():
+    (nav,) = re.findall(r"^nav:\n.*", text("mkdocs.yml"), re.MULTILINE | re.DOTALL)
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} <= set(re.findall(r"\S+\.md", nav))
+
+
 def test_the_reference_lists_every_setting():
     documented = set(re.findall(r"^\| `sources\.boast\.(\w+)` \|", text("docs/reference.md"), re.MULTILINE))
     assert documented == set(SETTINGS)
