@@ -8,13 +8,12 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from boast_source.listing.order import ListState
 from boast_source.runs.record import now
+from boast_source.runs.rows import put
 from boast_source.warehouse import client_of, columns_in, delta, migrating
 from boast_source.warehouse.arrow import quote
-from boast_source.warehouse.dialect import moment, translated
+from boast_source.warehouse.dialect import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,24 +54,7 @@ def remember(pipeline: dlt.Pipeline, known: Sequence[ListState]) -> None:
     """Put these in the place of what was known of the same lists. Raises what the destination raises."""
     if not known:
         return
-    rows = [_row(state) for state in known]
-    if delta.is_lake(pipeline):
-        schema = pa.schema([(c, pa.int64() if kind == "bigint" else pa.string()) for c, kind in _TYPES.items()])
-        delta.append(pipeline, TABLE, pa.Table.from_pylist(rows, schema=schema))
-        return
-    with client_of(pipeline) as client:
-        if client is None:
-            return
-        name = ensure_table(client)
-        names = ", ".join(client.escape_column_name(column) for column in _TYPES)
-        marks = ", ".join(["%s"] * len(_TYPES))
-        dialect = client.capabilities.sqlglot_dialect
-        with client.begin_transaction():
-            for row in rows:
-                keys = (row["account_id"], row["resource"])
-                client.execute_sql(f"delete from {name} where account_id = %s and resource = %s", *keys)
-                values = [moment(row[c], dialect) if kind == "timestamptz" else row[c] for c, kind in _TYPES.items()]
-                client.execute_sql(f"insert into {name} ({names}) values ({marks})", *values)
+    put(pipeline, TABLE, _TYPES, ("account_id", "resource"), [_row(state) for state in known], ensure_table)
 
 
 def ensure_table(client: SqlClient) -> str:

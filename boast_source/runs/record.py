@@ -12,12 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from filelock import FileLock
 
+from boast_source.runs.rows import put
 from boast_source.warehouse import client_of, columns_in, delta, is_there, migrating
 from boast_source.warehouse.arrow import quote
-from boast_source.warehouse.dialect import moment, translated
+from boast_source.warehouse.dialect import translated
 from boast_source.warehouse.pipeline import PIPELINE, state_folder
 
 if TYPE_CHECKING:
@@ -193,30 +193,10 @@ def _inserted(pipeline: dlt.Pipeline, rows: list[dict[str, Any]], run: Run) -> b
     try:
         if run.exit_code not in {DONE, ATTENTION} and not is_there(pipeline):
             return False
-        _insert(pipeline, rows)
+        put(pipeline, "runs", _TYPES, ("run_id",), rows, ensure_table)
     except Exception:  # noqa: BLE001 -- whatever the driver raises, the record is kept for the next run
         return False
     return True
-
-
-def _insert(pipeline: dlt.Pipeline, rows: list[dict[str, Any]]) -> None:
-    if delta.is_lake(pipeline):
-        delta.append(pipeline, "runs", pa.Table.from_pylist(rows, schema=_schema()))
-        return
-    with client_of(pipeline) as client:
-        if client is None:
-            return
-        name = ensure_table(client)
-        names = ", ".join(client.escape_column_name(column) for column in _TYPES)
-        marks = ", ".join(["%s"] * len(_TYPES))
-        dialect = client.capabilities.sqlglot_dialect
-        with client.begin_transaction():
-            for row in rows:
-                client.execute_sql(f"delete from {name} where run_id = %s", row.get("run_id"))
-                values = [
-                    moment(row.get(c), dialect) if kind == "timestamptz" else row.get(c) for c, kind in _TYPES.items()
-                ]
-                client.execute_sql(f"insert into {name} ({names}) values ({marks})", *values)
 
 
 def ensure_table(client: SqlClient) -> str:
@@ -235,8 +215,3 @@ def ensure_table(client: SqlClient) -> str:
         for column in _TYPES.keys() - there:
             execute(f"alter table {runs} add column {column} {_TYPES[column]}")
     return name
-
-
-def _schema() -> pa.Schema:
-    """Return the schema of `runs` for Delta tables, whose times are ISO 8601 text."""
-    return pa.schema([(c, pa.int64() if kind == "bigint" else pa.string()) for c, kind in _TYPES.items()])
