@@ -70,14 +70,16 @@ class World:
         return self.enrollments[key]
 
     def pass_time(self, seconds: float) -> None:
-        self.now += seconds
-        due = [one for one in self.late if one[0] <= self.now]
-        self.late = [one for one in self.late if one[0] > self.now]
-        for _, what in due:
+        """What is late happens at its own moment, not at the end of the wait: a list with a lag shows it by then."""
+        end = self.now + seconds
+        due = sorted((one for one in self.late if one[0] <= end), key=lambda one: one[0])
+        self.late = [one for one in self.late if one[0] > end]
+        for self.now, what in due:
             if isinstance(what, tuple):
                 self._post(what)
             elif self.enrollments[what]["status"] == "active":
                 self.change(what, "removed")
+        self.now = end
 
     def listed(self) -> list[dict[str, Any]]:
         """What a list shows now."""
