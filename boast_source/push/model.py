@@ -128,7 +128,9 @@ RULES: dict[State, Rule] = {
     ),
     State.DEFERRED: Rule("not sent: a limit, a stop, or an open request of the same contact", "looks at it again"),
     State.RELEASED: Rule("an operator decided that it is sent", "sends it", open=True, decisions=(DROP,)),
-    State.WITHDRAWN: Rule("it did not happen, and is no longer asked for", "nothing", final=True),
+    State.WITHDRAWN: Rule(
+        "it did not happen, and is no longer asked for", "nothing, until a row asks for it again", final=True
+    ),
     State.DROPPED: Rule("an operator dropped it", "nothing", final=True),
 }
 

@@ -225,9 +225,9 @@ def open_events(scratch: Scratch) -> list[Event]:
     return _events(scratch, "open")
 
 
-def invalid_unasked(scratch: Scratch) -> list[Event]:
-    """Return the newest events of requests that could not be sent, and that no row asks for any more."""
-    return _events(scratch, "invalid_unasked")
+def unsent_unasked(scratch: Scratch) -> list[Event]:
+    """Return the newest events of requests that were not sent, and that no row asks for any more."""
+    return _events(scratch, "unsent_unasked")
 
 
 def duplicates(scratch: Scratch) -> list[Event]:

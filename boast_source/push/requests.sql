@@ -46,7 +46,7 @@ select
     case when action is not null then content_key end as content_key,
     canonical(request_key) as canonical_key,
     case
-        when state in ({final}) and not (state = 'withdrawn' and error_code = 'unasked')
+        when state in ({final}) and not (state = 'withdrawn' and error_code in ('absent', 'unasked'))
             then fingerprint(canonical(request_key), content_key)
     end as over
 from incoming
@@ -282,12 +282,13 @@ where
     and request_key not in (select request_key from spellings)
     and account_id in (select id from accounts where is_mine)
 
--- invalid_unasked --
--- Requests that could not be sent, and that no row asks for any more.
+-- unsent_unasked --
+-- Requests that were not sent, and that no row asks for any more. One that was deferred may have been sent before: that
+-- attempt was proved absent.
 select {events}
 from newest
 where
-    attempt = 0 and state = 'invalid'
+    (state = 'deferred' or (attempt = 0 and state in ('invalid', 'released')))
     and canonical_key not in (select request_key from asked)
     and (account_id is null or account_id in (select id from accounts where is_mine))
 

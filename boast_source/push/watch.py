@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _CONTRADICTED = Verdict(State.HELD, "contradicted", "Boast said that it is removed, and lists it as active")
 _SETTLED = Verdict(State.ENROLLED, "settled", "only one of the enrollments is active now")
-_UNASKED = Verdict(State.WITHDRAWN, "unasked", "it could not be sent, and no row asks for it any more")
+_UNASKED = Verdict(State.WITHDRAWN, "unasked", "it was not sent, and no row asks for it any more")
 
 
 def review_removals(context: Context, began: datetime, mine: frozenset[str]) -> None:
@@ -113,6 +113,6 @@ def _late(context: Context, event: Event, known: Known, taken: dict[str, str]) -
 
 
 def withdraw_unasked(context: Context) -> None:
-    """End the requests that could not be sent and that no row asks for any more: they wait for nobody."""
-    unasked = requests.invalid_unasked(context.scratch)
+    """End the requests that were not sent and that no row asks for any more: they wait for nobody."""
+    unasked = requests.unsent_unasked(context.scratch)
     context.record([requests.claimed(event).followed(_UNASKED, context.run_id).event for event in unasked])

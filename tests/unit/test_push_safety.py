@@ -198,6 +198,23 @@ def test_two_enrollments_of_one_post_are_noticed_whichever_the_answer_names(open
     assert desk.push().exit_code == 0
 
 
+@pytest.mark.parametrize("why", ["is forbidden", "is not reached", "is lost", "invalid", "refuses"])
+def test_what_did_not_happen_and_is_no_longer_asked_for_is_withdrawn_and_comes_back_with_its_row(open_, why):
+    desk = open_()
+    desk.ask(row(0, action="nonsense") if why == "invalid" else row(0))
+    desk.push(why)
+    if why == "refuses":
+        desk.decide("release", "r0")
+    desk.pass_time(2000)
+    desk.sql("delete from boast_data.asked")
+    assert desk.push().exit_code == 0
+    assert desk.states() == {"r0": "withdrawn"}
+    assert desk.push().queried == 0
+    desk.ask(row(0))  # as after a night in which the view it comes from was empty
+    assert counts(desk.push()) == {"enrolled": 1}
+    assert len(desk.world.posts) == 1
+
+
 SPELLINGS = [
     ("4711", ["4711.0", "4711.00", " 4711 "]),
     ("2026-05-01 12:00:00+00:00", ["2026-05-01T12:00:00Z", "2026-05-01 14:00:00+02:00", "2026-05-01 12:00:00"]),
