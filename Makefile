@@ -64,7 +64,7 @@ test-airflow test-dagster test-dbt test-kubernetes test-site: test-%: $(STAMP_DE
 test-engines: test-airflow test-dagster test-dbt test-kubernetes test-site ## all of these
 
 test-warehouses: $(STAMP_DEV) .venv-warehouses/.made ## the conformance suite on DuckLake and MariaDB, in an environment of its own
-	@BOAST_WAREHOUSES=elsewhere .venv-warehouses/bin/python -m pytest -q -n 2 tests/warehouse/test_conformance.py
+	@BOAST_WAREHOUSES=elsewhere .venv-warehouses/bin/python -m pytest -q -n 2 tests/warehouse/test_conformance.py tests/warehouse/test_views_random.py
 
 .venv-warehouses/.made: tests/warehouse/requirements.in pyproject.toml | $(STAMP_DEV)
 	@echo "installing warehouses into .venv-warehouses ..."

@@ -18,7 +18,7 @@ from boast_source.sandbox.server import running
 from tests.support.wheel import built
 from tests.support.workplace import Workplace
 
-pytest_plugins = ["tests.support.postgres", "tests.support.datasets", "tests.support.warehouses"]
+pytest_plugins = ["tests.support.postgres", "tests.support.warehouses", "tests.support.datasets"]
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("unhurried")

@@ -2,7 +2,7 @@
 -- Counts are of enrollments that the API still has; `responded`: it has a response. Rates divide by `enrolled`.
 -- A young month has had less time: compare months by what happened within 30 days of each enrollment (`completed_in_30_days`,
 -- `responded_in_30_days` and their rates), and only those whose enrollments all have had their 30 days (`had_30_days`: the newest
--- change that was seen is as much later).
+-- change that was seen falls on the 61st day after the month's first, or later).
 -- Months are those of UTC unless sources.boast.time_zone says otherwise.
 with enrollments as (
     select * from enrollment_milestones
@@ -47,7 +47,7 @@ select
     c.responded_in_30_days,
     c.completed_in_30_days * 1.0 / c.enrolled as completion_rate_30_days,
     c.responded_in_30_days * 1.0 / c.enrolled as response_rate_30_days,
-    coalesce(date_diff('day', c.month, cast(n.moment as date)) >= 61, false) as had_30_days,
+    coalesce(date_diff('day', c.month, cast(n.moment at time zone 'UTC' as date)) >= 61, false) as had_30_days,
     a.name as account_name
 from cohorts as c
 inner join newest as n on 1 = 1

@@ -30,8 +30,10 @@ lists as (
 
 accounts_listed as (
     select known.account_id, max(lists.listed_at) as listed_at
-    from (select distinct account_id from sequence_enrollments) as known
-    inner join lists on lists.account_ids is null or lists.account_ids like concat('%', known.account_id, '%')
+    from (select distinct account_id from sequence_enrollments where account_id is not null) as known
+    inner join lists
+        on lists.account_ids is null
+        or strpos(concat(',', lists.account_ids, ','), concat(',', known.account_id, ',')) > 0
     group by known.account_id
 ),
 

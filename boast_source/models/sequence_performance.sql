@@ -1,5 +1,6 @@
 -- Per account and sequence, over all its enrollments: counts by status, rates, and how long things take.
--- Counts are of enrollments that the API still has; `missing` are the others, and count nowhere else.
+-- Counts are of enrollments that the API still has; `missing` are the others, and count nowhere else: a sequence whose enrollments are
+-- all missing has zeros and no rates.
 -- `responded`: it has a response. Rates divide by `enrolled`. Medians are of those that did complete or respond; what the hours
 -- count is said in `enrollment_milestones`.
 with enrollments as (
@@ -35,24 +36,23 @@ figures as (
     group by account_id, sequence_id
 ),
 
-gone as (
-    select account_id, sequence_id, count(*) as missing
+all_sequences as (
+    select account_id, sequence_id, cast(sum(case when missing_since is null then 0 else 1 end) as bigint) as missing
     from enrollments
-    where missing_since is not null
     group by account_id, sequence_id
 )
 
 select
-    f.account_id,
-    f.sequence_id,
+    e.account_id,
+    e.sequence_id,
     s.name as sequence_name,
-    f.enrolled,
-    f.active,
-    f.completed,
-    f.removed,
-    f.other,
-    f.responded,
-    coalesce(g.missing, 0) as missing,
+    coalesce(f.enrolled, 0) as enrolled,
+    coalesce(f.active, 0) as active,
+    coalesce(f.completed, 0) as completed,
+    coalesce(f.removed, 0) as removed,
+    coalesce(f.other, 0) as other,
+    coalesce(f.responded, 0) as responded,
+    e.missing,
     f.completed * 1.0 / f.enrolled as completion_rate,
     f.removed * 1.0 / f.enrolled as removal_rate,
     f.responded * 1.0 / f.enrolled as response_rate,
@@ -61,7 +61,7 @@ select
     f.first_enrolled_at,
     f.last_enrolled_at,
     a.name as account_name
-from figures as f
-left join gone as g on g.account_id is not distinct from f.account_id and g.sequence_id is not distinct from f.sequence_id
-left join sequences as s on s.id = f.sequence_id
-left join accounts as a on a.id = f.account_id
+from all_sequences as e
+left join figures as f on f.account_id is not distinct from e.account_id and f.sequence_id is not distinct from e.sequence_id
+left join sequences as s on s.id = e.sequence_id
+left join accounts as a on a.id = e.account_id

@@ -1,7 +1,8 @@
-"""An empty dataset in DuckDB and in a real Postgres, to be filled by hand and viewed: the fixture `place`."""
+"""An empty dataset in DuckDB, a real Postgres or a real MariaDB, to be filled by hand and viewed: `place`."""
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,11 +10,14 @@ import pytest
 from boast_source import models, warehouse
 from boast_source.models.schema import relations
 from boast_source.warehouse.pipeline import pipeline_for
+from tests.support import mariadb
+from tests.support.warehouses import HERE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ZONE = "America/New_York"
+SESSION = {"duckdb": f"set timezone = '{ZONE}'", "mariadb": f"set time_zone = '{ZONE}'"}
 WORDS = {
     "character varying": "varchar",
     "double precision": "double",
@@ -22,6 +26,19 @@ WORDS = {
     "TIMESTAMP WITH TIME ZONE": "timestamptz",
     "jsonb": "json",
 }
+KINDS = {
+    "postgres": {"json": "jsonb", "double": "double precision"},
+    "mysql": {"timestamptz": "datetime(6)", "varchar": "text"},
+}
+
+
+def _without_zone(value):
+    """MySQL's moments have no zone and are UTC's."""
+    return value.astimezone(timezone.utc).replace(tzinfo=None) if isinstance(value, datetime) else value
+
+
+def _in_utc(value):
+    return value.replace(tzinfo=timezone.utc) if isinstance(value, datetime) and value.tzinfo is None else value
 
 
 class Dataset:
@@ -35,13 +52,19 @@ class Dataset:
     def table(self, name: str, columns: dict[str, str], rows: Sequence[dict]) -> None:
         qualified = self.client.make_qualified_table_name(name)
         self.client.execute_sql(f"create table {qualified} ({', '.join(f'{c} {k}' for c, k in columns.items())})")
-        marks = ", ".join(["%s"] * len(columns))
         for row in rows:
-            self.client.execute_sql(f"insert into {qualified} values ({marks})", *[row.get(c) for c in columns])
+            self.insert(name, {column: row.get(column) for column in columns})
+
+    def insert(self, name: str, row: dict) -> None:
+        names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+        values = [_without_zone(value) if self.kind == "mysql" else value for value in row.values()]
+        self.client.execute_sql(
+            f"insert into {self.client.make_qualified_table_name(name)} ({names}) values ({marks})", *values
+        )
 
     def declared(self, name: str, rows: Sequence[dict] = ()) -> None:
         """Create a table as models/schema.yml declares it."""
-        kinds = {"postgres": {"json": "jsonb", "double": "double precision"}}.get(self.kind, {})
+        kinds = KINDS.get(self.kind, {})
         columns = {c: kinds.get(column.data_type, column.data_type) for c, column in relations()[name].columns.items()}
         self.table(name, columns, rows)
 
@@ -68,12 +91,22 @@ class Dataset:
         return models.create(self.client, time_zone=time_zone)
 
     def rows(self, sql: str) -> list[tuple]:
-        return [tuple(row) for row in self.client.execute_sql(sql)]
+        return [tuple(map(_in_utc, row)) for row in self.client.execute_sql(sql)]
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(scope="session")
+def maria():
+    """The address of a MariaDB that knows all time zones."""
+    if not mariadb.is_installed():
+        pytest.skip("no MariaDB: apt-get install mariadb-server")
+    with mariadb.serving() as port:
+        mariadb.load_time_zones(port)
+        yield f"mysql+pymysql://root@127.0.0.1:{port}/{mariadb.DATABASE}"
+
+
+@pytest.fixture(params=["mariadb"] if HERE else ["duckdb", "postgres"])
 def place(request, tmp_path, monkeypatch):
-    """An empty dataset in each of the two, in a session whose time zone is not UTC and whose clock changes in March."""
+    """An empty dataset in each of these, in a session whose time zone is not UTC and whose clock changes in March."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "state"))
     if request.param == "postgres":
@@ -81,7 +114,12 @@ def place(request, tmp_path, monkeypatch):
         database.sql(f"alter database {database.name} set timezone = '{ZONE}'")
         for name, value in database.env.items():
             monkeypatch.setenv(name, value)
-    with warehouse.connected(pipeline_for(request.param, "boast_data"), patience=5) as client:
-        if request.param == "duckdb":
-            client.execute_sql(f"set timezone = '{ZONE}'")
+    if request.param == "mariadb":
+        monkeypatch.setenv("DESTINATION__SQLALCHEMY__CREDENTIALS", request.getfixturevalue("maria"))
+    destination = "sqlalchemy" if request.param == "mariadb" else request.param
+    with warehouse.connected(pipeline_for(destination, "boast_data"), patience=5) as client:
+        if request.param in SESSION:
+            client.execute_sql(SESSION[request.param])
         yield Dataset(client)
+        if request.param == "mariadb":  # the server outlives the test
+            client.execute_sql("drop database boast_data")

@@ -51,6 +51,21 @@ def serving():
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def load_time_zones(port: int) -> None:
+    """Give the server the system's time zones by name, as its administrator does."""
+    zones = subprocess.run(["mariadb-tzinfo-to-sql", "/usr/share/zoneinfo"], capture_output=True, check=True)
+    client = [
+        "mariadb",
+        "--no-defaults",
+        "--protocol=tcp",
+        "--host=127.0.0.1",
+        f"--port={port}",
+        "--user=root",
+        "mysql",
+    ]
+    subprocess.run(client, input=zones.stdout, capture_output=True, check=True)
+
+
 def connect(port: int):
     import pymysql  # noqa: PLC0415 -- in the environment of `make test-warehouses` only
 

@@ -31,7 +31,7 @@ DAYS = """select day, sum(enrolled) as enrolled, sum(completed) as completed, su
 sum(active) as active from enrollment_daily group by day order by day"""
 SEQUENCES = """select account_id, sequence_id, sequence_name, enrolled, active, completed, removed, other, responded,
 missing, completion_rate, response_rate, median_hours_to_complete, median_hours_to_respond
-from sequence_performance order by enrolled desc, sequence_id"""
+from sequence_performance where enrolled > 0 order by enrolled desc, sequence_id"""
 COHORTS = """select month, sum(enrolled) as enrolled, sum(completed) as completed, sum(responded) as responded,
 sum(completed_in_30_days) as completed_in_30_days, sum(responded_in_30_days) as responded_in_30_days,
 min(case when had_30_days then 1 else 0 end) as had_30_days

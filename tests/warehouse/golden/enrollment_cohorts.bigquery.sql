@@ -46,7 +46,10 @@ SELECT
   c.responded_in_30_days,
   c.completed_in_30_days * 1.0 / c.enrolled AS completion_rate_30_days,
   c.responded_in_30_days * 1.0 / c.enrolled AS response_rate_30_days,
-  COALESCE(DATE_DIFF(CAST(n.moment AS DATE), c.month, DAY) >= 61, FALSE) AS had_30_days,
+  COALESCE(
+    DATE_DIFF(CAST(TIMESTAMP(DATETIME(n.moment, 'UTC')) AS DATE), c.month, DAY) >= 61,
+    FALSE
+  ) AS had_30_days,
   a.name AS account_name
 FROM cohorts AS c
 INNER JOIN newest AS n

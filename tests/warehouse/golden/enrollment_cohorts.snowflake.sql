@@ -46,7 +46,10 @@ SELECT
   c.responded_in_30_days,
   c.completed_in_30_days * 1.0 / c.enrolled AS completion_rate_30_days,
   c.responded_in_30_days * 1.0 / c.enrolled AS response_rate_30_days,
-  COALESCE(DATEDIFF(DAY, c.month, CAST(n.moment AS DATE)) >= 61, FALSE) AS had_30_days,
+  COALESCE(
+    DATEDIFF(DAY, c.month, CAST(CONVERT_TIMEZONE('UTC', n.moment) AS DATE)) >= 61,
+    FALSE
+  ) AS had_30_days,
   a.name AS account_name
 FROM cohorts AS c
 INNER JOIN newest AS n

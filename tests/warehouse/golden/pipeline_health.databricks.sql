@@ -47,10 +47,15 @@ WITH last_run AS (
     SELECT DISTINCT
       account_id
     FROM sequence_enrollments
+    WHERE
+      NOT account_id IS NULL
   ) AS known
   INNER JOIN lists
     ON lists.account_ids IS NULL
-    OR lists.account_ids LIKE CONCAT('%', COALESCE(known.account_id, ''), '%')
+    OR LOCATE(
+      CONCAT(',', COALESCE(known.account_id, ''), ','),
+      CONCAT(',', COALESCE(lists.account_ids, ''), ',')
+    ) > 0
   GROUP BY
     known.account_id
 ), oldest AS (

@@ -46,29 +46,27 @@ WITH enrollments AS (
   GROUP BY
     account_id,
     sequence_id
-), gone AS (
+), all_sequences AS (
   SELECT
     account_id,
     sequence_id,
-    COUNT(*) AS missing
+    CAST(SUM(CASE WHEN missing_since IS NULL THEN 0 ELSE 1 END) AS BIGINT) AS missing
   FROM enrollments
-  WHERE
-    NOT missing_since IS NULL
   GROUP BY
     account_id,
     sequence_id
 )
 SELECT
-  f.account_id,
-  f.sequence_id,
+  e.account_id,
+  e.sequence_id,
   s.name AS sequence_name,
-  f.enrolled,
-  f.active,
-  f.completed,
-  f.removed,
-  f.other,
-  f.responded,
-  COALESCE(g.missing, 0) AS missing,
+  COALESCE(f.enrolled, 0) AS enrolled,
+  COALESCE(f.active, 0) AS active,
+  COALESCE(f.completed, 0) AS completed,
+  COALESCE(f.removed, 0) AS removed,
+  COALESCE(f.other, 0) AS other,
+  COALESCE(f.responded, 0) AS responded,
+  e.missing,
   f.completed * 1.0 / f.enrolled AS completion_rate,
   f.removed * 1.0 / f.enrolled AS removal_rate,
   f.responded * 1.0 / f.enrolled AS response_rate,
@@ -77,11 +75,11 @@ SELECT
   f.first_enrolled_at,
   f.last_enrolled_at,
   a.name AS account_name
-FROM figures AS f
-LEFT JOIN gone AS g
-  ON g.account_id IS NOT DISTINCT FROM f.account_id
-  AND g.sequence_id IS NOT DISTINCT FROM f.sequence_id
+FROM all_sequences AS e
+LEFT JOIN figures AS f
+  ON f.account_id IS NOT DISTINCT FROM e.account_id
+  AND f.sequence_id IS NOT DISTINCT FROM e.sequence_id
 LEFT JOIN sequences AS s
-  ON s.id = f.sequence_id
+  ON s.id = e.sequence_id
 LEFT JOIN accounts AS a
-  ON a.id = f.account_id
+  ON a.id = e.account_id
