@@ -7,7 +7,7 @@ what cannot reach the warehouse is kept beside the pipeline (runs/record.py).
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from boast_source import runs, signals
@@ -70,22 +70,28 @@ class Job(Generic[R]):
         self.result.run_id = self.run.run_id
         return self.result.as_json()
 
-    def save(self, exit_code: int, error: str | None) -> None:
-        """Record the run as ended in this way, unless it writes nothing."""
-        self.result.run_id = self.run.run_id
-        self.run.count(self.result.tallies())
-        self.run.finish(exit_code, error)
-        if self.recorded:
-            runs.save(self.opened, self.run)
+    def nearly_over(self) -> runs.Run:
+        """Record what the run did so far, as running; returns it as it ends if nothing else fails."""
+        self._save()
+        over = replace(self.run)
+        over.finish(self.result.exit_code, "; ".join(self.result.errors) or None)
+        return over
 
     def end(self, exit_code: int, error: str | None) -> None:
-        """The same for good, after `at_end` has heard of it."""
+        """Record the run as ended in this way, unless it writes nothing, after `at_end` has heard of it."""
         if self.at_end:
             self.run.count(self.result.tallies())
             self.run.finish(exit_code, error)
             self.at_end(self)
-        self.save(exit_code, error)
+        self.run.finish(exit_code, error)
+        self._save()
         self.ended = True
+
+    def _save(self) -> None:
+        self.result.run_id = self.run.run_id
+        self.run.count(self.result.tallies())
+        if self.recorded:
+            runs.save(self.opened, self.run)
 
 
 @contextlib.contextmanager

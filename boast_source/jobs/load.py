@@ -123,16 +123,16 @@ def incremental_from(found: Settings, *, forced: bool = False) -> Incremental:
 
 
 def outputs_of(job: Job[Any], loaded: Loaded, *, reporting: bool) -> list[BoastError]:
-    """Make the published copy, and the report if `reporting`; returns what failed. The run is recorded first, so that
-    report and copy know of it.
+    """Make the published copy, and the report if `reporting`; returns what failed. They show the run as over; the
+    warehouse holds it as running until they are made, so that a run that dies here counts as good nowhere.
     """
-    job.save(job.result.exit_code, "; ".join(job.result.errors) or None)
+    over = job.nearly_over()
 
     def made(name: str, seconds: float, place: str) -> None:
         job.progress.stage(name, seconds, job.run.run_id, to=place)
 
     note = job.progress.note
-    return outputs(job.pipeline, job.settings, loaded, reporting=reporting, on_made=made, on_note=note)
+    return outputs(job.pipeline, job.settings, loaded, over, reporting=reporting, on_made=made, on_note=note)
 
 
 def prepare_job(destination: str | None = None, dataset: str | None = None, *, progress: Progress = QUIET) -> Prepared:

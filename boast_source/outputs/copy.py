@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from boast_source import warehouse
+from boast_source import runs, warehouse
 from boast_source.driver_text import one_line
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.outputs.files import local_path, put_in_place
@@ -37,13 +37,21 @@ _TABLES = "select schema_name, table_name from duckdb_tables() where not interna
 _VIEWS = "select schema_name, view_name from duckdb_views() where not internal"
 
 
-def publish(client: SqlClient, place: str, without: Collection[str], on_note: Callable[[str], None]) -> Path:
+def publish(
+    client: SqlClient,
+    place: str,
+    without: Collection[str],
+    on_note: Callable[[str], None],
+    over: runs.Run | None = None,
+) -> Path:
     """Replace the copy at `place` with the current tables, views and comments; returns its path.
 
     `without`: tables that are left out, with their child tables and the views that read them; of contacts and responses
     the ids, statuses and times stay. A copy that holds personal data all the same is its owner's alone; any other
-    follows the umask. Raises ConfigurationError for a place
-    that cannot hold it, DestinationError when it cannot be written; then the old copy stays.
+    follows the umask. `over`: the run that publishes, shown as it ends if nothing else fails.
+
+    Raises ConfigurationError for a place that cannot hold it, DestinationError when it cannot be written; then the old
+    copy stays.
     """
     source, working = client.native_connection.execute(_OWN).fetchone()
     final = _checked(place, working)
@@ -56,6 +64,9 @@ def publish(client: SqlClient, place: str, without: Collection[str], on_note: Ca
             whole.parent.mkdir()  # the same name: a view may name its database
             with warehouse.bounded(client, _MEMORY):
                 _copy(client.native_connection, source, whole)
+            if over:
+                with duckdb.connect(str(whole)) as connection:
+                    connection.execute(*runs.closing(over, f"{quote(str(client.dataset_name))}.runs", "?"))
             if left_out := _prune(whole, without, partial):
                 on_note(
                     "left out of the copy for dashboards, since they read another file or a table that"

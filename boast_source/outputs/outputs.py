@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from boast_source import warehouse
+from boast_source import runs, warehouse
 from boast_source.errors import BoastError
 from boast_source.outputs import files
 from boast_source.outputs.copy import publish
@@ -31,6 +31,7 @@ def outputs(
     pipeline: dlt.Pipeline,
     found: Settings,
     loaded: Loaded,
+    over: runs.Run,
     *,
     reporting: bool,
     on_made: Callable[[str, float, str], None],
@@ -39,13 +40,14 @@ def outputs(
     """Make the report, where wanted, and the copy for dashboards, where configured; returns what failed.
 
     What was loaded but is not what the API has (`verified` failed) is shown to nobody: the last good ones stay.
+    `over`: this run as it ends if nothing else fails, which is how they show it.
     `on_made` is told the part's name, its seconds, and the place.
     """
     parts: dict[str, Part] = {}
     if reporting and found.report_path:
-        parts["report"] = lambda held: make_report(held, found, str(found.report_path), on_note)
+        parts["report"] = lambda held: make_report(held, found, str(found.report_path), on_note, over)
     if found.publish_path:
-        parts["publish"] = lambda held: _published(held, found, on_note)
+        parts["publish"] = lambda held: _published(held, found, on_note, over)
     if not parts:
         return []
     if not is_good(loaded):
@@ -74,14 +76,16 @@ def _tried(name: str, part: Part, held: SqlClient, on_made: Callable[[str, float
     return None
 
 
-def make_report(connected: SqlClient, found: Settings, place: str, on_note: Callable[[str], None]) -> str:
+def make_report(
+    connected: SqlClient, found: Settings, place: str, on_note: Callable[[str], None], over: runs.Run | None = None
+) -> str:
     """Read the figures, write the page; returns where it is. Without the charts, where they cannot be drawn.
 
     Raises BoastError, also when the page is written but lacks what a view could not show.
     """
     from boast_source.outputs.report import charts, figures, page  # noqa: PLC0415 -- a load alone does not need Jinja
 
-    shown = figures.read(connected, found.time_zone)
+    shown = figures.read(connected, found.time_zone, over)
     try:
         drawn = charts.draw_all(shown)
     except BoastError as error:
@@ -99,8 +103,8 @@ def is_good(loaded: Loaded) -> bool:
     return not loaded.enrollments or (bool(sure) and "failed" not in sure)
 
 
-def _published(held: SqlClient, found: Settings, on_note: Callable[[str], None]) -> Path | None:
+def _published(held: SqlClient, found: Settings, on_note: Callable[[str], None], over: runs.Run) -> Path | None:
     if warehouse.is_file(held):
-        return publish(held, str(found.publish_path), found.published_without, on_note)
+        return publish(held, str(found.publish_path), found.published_without, on_note, over)
     on_note("no copy for dashboards: publish_path is for DuckDB files; let them read this warehouse itself")
     return None

@@ -8,11 +8,13 @@ from boast_source.runs.record import (
     STATUS,
     USAGE,
     Run,
+    closing,
     ensure_table,
     keep_died,
     kept,
     now,
     save,
+    shown_as_over,
     told_before,
 )
 
@@ -24,10 +26,12 @@ __all__ = [
     "STATUS",
     "USAGE",
     "Run",
+    "closing",
     "ensure_table",
     "keep_died",
     "kept",
     "now",
     "save",
+    "shown_as_over",
     "told_before",
 ]

@@ -129,7 +129,7 @@ def status(pipeline: dlt.Pipeline, *, max_age: float | None, patience: float, on
             )
         with warehouse.explained():
             health = _rows(client, "pipeline_health", HEALTH)
-            last = _rows(client, "runs", RUNS, "order by finished_at desc limit 5")
+            last = _rows(client, "runs", RUNS, "order by coalesce(finished_at, started_at) desc limit 5")
             counts = {
                 name: client.execute_sql(f"select count(*) from {client.make_qualified_table_name(name)}")
                 for name in (*SHAPES, "sequence_enrollments_history", "push_ledger")

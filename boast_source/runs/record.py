@@ -112,6 +112,30 @@ def save(pipeline: dlt.Pipeline | None, run: Run) -> None:
         log.warning("the run could not be recorded: %s", error.strerror)
 
 
+def closing(over: Run, name: str, mark: str) -> tuple[str, list[Any]]:
+    """Return the statement, with its values, that gives the run's row of the table `name` its end."""
+    ends = ("finished_at", "status", "exit_code", "error")
+    values = [getattr(over, column) for column in (*ends, "run_id")]
+    return f"update {name} set {', '.join(f'{column} = {mark}' for column in ends)} where run_id = {mark}", values
+
+
+@contextlib.contextmanager
+def shown_as_over(client: SqlClient, over: Run | None) -> Iterator[None]:
+    """Let this connection see the run as ended, and leave no trace of it. Raises what the destination raises."""
+    if over is None:
+        yield
+        return
+    with contextlib.suppress(_TakenBackError), client.begin_transaction():
+        sql, values = closing(over, client.make_qualified_table_name("runs"), "%s")
+        client.execute_sql(sql, *values)
+        yield
+        raise _TakenBackError
+
+
+class _TakenBackError(Exception):
+    """Rolls a transaction back, and goes no further."""
+
+
 def keep_died(pipeline: dlt.Pipeline, left: dict[str, Any]) -> bool:
     """Keep a record of a run that died, made from what it left in the lock (lock.py); the caller's run writes both.
 

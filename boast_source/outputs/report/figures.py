@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from boast_source import models, warehouse
+from boast_source import models, runs, warehouse
 from boast_source.errors import DestinationError
 from boast_source.outputs.report import claims
 from boast_source.outputs.report.bins import Bin, binned
@@ -189,8 +189,10 @@ def clean(text: object) -> str:
     return " ".join(_NOT_IN_XML.sub("", str(text or "")).split())
 
 
-def read(client: SqlClient, time_zone: str) -> Figures:
+def read(client: SqlClient, time_zone: str, over: runs.Run | None = None) -> Figures:
     """Make the views and read them. Days beyond the year 9999 are in no chart over time.
+
+    `over`: the run that makes the report, shown as it ends if nothing else fails.
 
     Raises DestinationError when nothing was loaded yet, or when the warehouse has no views.
     """
@@ -210,7 +212,7 @@ def read(client: SqlClient, time_zone: str) -> Figures:
         there = warehouse.columns_in(client, client.make_qualified_table_name(table))
         return {str(r["id"]): r["name"] for r in _rows(client, sql)} if {"id", "name"} <= set(there) else {}
 
-    with warehouse.explained():
+    with warehouse.explained(), runs.shown_as_over(client, over):
         nights = _rows(client, NIGHTS)
         since = SINCE.format(run_id=nights[1]["run_id"]) if len(nights) > 1 else ""
         return Figures(
