@@ -55,7 +55,13 @@ def test_with_a_fixed_token_nothing_shows(answer, caplog):
             lambda: boast.create_sequence_enrollment("A", contact_id="c", sequence_id="s"),
         ):
             nothing_shows(*outcome(call))
-        nothing_shows(repr(boast), repr(boast._auth), repr(boast._transport), repr(boast._pace), str(boast))
+        nothing_shows(
+            repr(boast),
+            repr(boast._exchange._auth),
+            repr(boast._exchange._transport),
+            repr(boast._exchange.pace),
+            str(boast),
+        )
     assert len(caplog.records) > 2
     nothing_shows(caplog.text, *(str(vars(record)) for record in caplog.records))
 
@@ -74,6 +80,6 @@ def test_with_oauth_nothing_shows(tmp_path, caplog):
             with pytest.raises(BoastError) as caught:
                 boast.page("/accounts")
             nothing_shows(*(f"{each} {each!r} {vars(each)}" for each in chain(caught.value)))
-            nothing_shows(repr(boast), repr(boast._auth), repr(credentials))
+            nothing_shows(repr(boast), repr(boast._exchange._auth), repr(credentials))
     assert len(caplog.records) > 2
     nothing_shows(caplog.text, *(str(vars(record)) for record in caplog.records))

@@ -167,7 +167,7 @@ def test_retry_after_pauses_every_worker(status):
 
         first = threading.Thread(target=read)
         first.start()
-        until(lambda: boast._pace._resume_at)
+        until(lambda: boast._exchange.pace._resume_at)
         in_threads(4, read)
         first.join()
         assert len(server.requests) == 6
@@ -228,7 +228,7 @@ def test_closing_the_client_ends_a_request_that_waits():
 
         thread = threading.Thread(target=work)
         thread.start()
-        until(lambda: boast._pace._resume_at)
+        until(lambda: boast._exchange.pace._resume_at)
         boast.close()
         thread.join()
         assert ended == [1]

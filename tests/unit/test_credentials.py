@@ -164,7 +164,7 @@ def test_a_client_for_anybodys_script_comes_from_the_configuration(monkeypatch):
         monkeypatch.setenv("SOURCES__BOAST__MAX_REQUESTS_PER_SECOND", "50.5")
         with BoastClient.from_config() as boast:
             assert list(boast.accounts()) == [{"id": "1"}]
-            assert boast._pace.concurrency == 3
+            assert boast._exchange.pace.concurrency == 3
 
 
 def test_a_setting_of_the_wrong_type_is_a_configuration_error(monkeypatch):

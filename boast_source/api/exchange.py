@@ -1,0 +1,232 @@
+"""How a request is sent, answered, repeated and paced: the one way to the API, for any number of threads.
+
+Reads are repeated until they succeed, within bounds. A write is sent once; it is repeated only when it is known
+that the server did not act on it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import orjson
+
+from boast_source.api import failures
+from boast_source.api.address import checked_url
+from boast_source.api.answers import BadAnswerError, record_of
+from boast_source.api.failures import Call
+from boast_source.api.oauth import auth_of
+from boast_source.api.pace import (
+    LONGEST_PAUSE,
+    AgainError,
+    ClosedError,
+    LateError,
+    Pace,
+    RetryPolicy,
+    Tally,
+    persist,
+    retry_after,
+)
+from boast_source.api.reader import Response, TransportFailure
+from boast_source.api.transport import Transport
+from boast_source.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from boast_source.api.credentials import BoastCredentials
+
+T = TypeVar("T")
+
+MAX_RENEWALS = 10  # 401s of one request: other processes may refresh our token away again and again
+log = logging.getLogger("boast_source.api")
+
+
+class Exchange:
+    """Requests and their answers. Parameters and errors are those of `BoastClient`."""
+
+    def __init__(
+        self,
+        credentials: BoastCredentials | str,
+        *,
+        base_url: str,
+        max_concurrency: int,
+        max_requests_per_second: float | None,
+        request_timeout: float,
+        retries: RetryPolicy,
+    ) -> None:
+        _check(max_concurrency, max_requests_per_second, request_timeout)
+        self.base_url = checked_url(base_url, "sources.boast.base_url")
+        self._retries = retries
+        self._auth = auth_of(credentials, request_timeout=request_timeout, first_wait=retries.first_wait)
+        self._transport = Transport(self.base_url, timeout=request_timeout, connections=max_concurrency)
+        self.pace = Pace(
+            max_concurrency,
+            max_requests_per_second,
+            first_wait=retries.first_wait,
+            longest_wait=retries.longest_wait,
+        )
+
+    def close(self) -> None:
+        """Close connections; requests that wait for their turn end with UnavailableError."""
+        self.pace.close()
+        self._transport.close()
+        self._auth.close()
+
+    def read(
+        self, path: str, query: str, parse: Callable[[Response], tuple[T, bool]], tally: Tally | None, *, lane: str
+    ) -> T:
+        """Return what `parse` finds in the answer; it says besides whether that was compared with the question.
+
+        Requests of one `lane` share kept connections. Raises ApiError.
+        """
+        path = quote("/" + path.strip("/"), safe="/%")
+        call = Call("GET", path, tally or Tally())
+        bad_answers = 0
+
+        def attempt() -> T:
+            found: list[T] = []
+            # after two a fresh connection: past the end every kept one may answer with the last page again
+            line = lane if bad_answers < 2 else None
+
+            def compare(response: Response) -> bool:
+                if not 200 <= response.status < 300:
+                    return False
+                try:
+                    value, compared = parse(response)
+                except BadAnswerError as bad:
+                    nonlocal bad_answers
+                    bad_answers += 1
+                    raise AgainError(failures.of_bad_answer(str(bad), response, call)) from None
+                found.append(value)
+                return compared
+
+            try:
+                response, began = self._exchange(call, query=query, lane=line, compare=compare)
+            except TransportFailure as failure:
+                raise AgainError(failures.of_failure(failure, call)) from None
+            if found:
+                return found[0]
+            status = response.status
+            paused = self._paused(response, began, call)
+            error = failures.of_status(response, call)
+            if status in failures.PASSING or status >= 500:
+                log.info("%s: HTTP %s, trying again", call.name, status)
+                raise AgainError(error, pause=paused)
+            raise error
+
+        try:
+            return persist(attempt, self._retries, self.pace)
+        except ClosedError:
+            raise failures.not_sent("the client was closed", call) from None
+
+    def write(
+        self,
+        method: str,
+        path: str,
+        payload: dict[str, str] | None,
+        *,
+        expected: dict[str, str],
+        within: float | None,
+    ) -> dict[str, Any]:
+        """Return the record of the answer, which has the values `expected`. The one way out for writes: sent once, and
+        again only after an answer (or none) that proves that the server did not act: no connection, 401 with another
+        token since, 429. Raises ApiError.
+        """
+        call = Call(method, path)
+        until = time.monotonic() + within if within is not None else None
+        body = orjson.dumps(payload) if payload is not None else None
+
+        def attempt() -> Response:
+            try:
+                response, began = self._exchange(call, body=body, until=until)
+            except TransportFailure as failure:
+                error = failures.of_failure(failure, call)
+                if failure.sent:
+                    raise error from None
+                raise AgainError(error) from None
+            if response.status == 429:
+                paused = self._paused(response, began, call)
+                raise AgainError(failures.of_status(response, call), pause=paused)
+            if response.status == 503:  # the server may have acted, but everybody else is to wait
+                self.pace.slow_down(began, min(retry_after(response.headers) or 0.0, LONGEST_PAUSE))
+            return response
+
+        try:
+            response = persist(attempt, self._retries, self.pace)
+        except ClosedError:
+            raise failures.not_sent("the client was closed", call) from None
+        except LateError:
+            raise failures.not_sent("too late to send it, the API asked to wait", call) from None
+        if not 200 <= response.status < 300:
+            raise failures.of_status(response, call)
+        try:
+            return record_of(response.body, expected)
+        except BadAnswerError as bad:
+            raise failures.of_bad_answer(str(bad), response, call) from None
+
+    def _exchange(
+        self,
+        call: Call,
+        *,
+        query: str = "",
+        body: bytes | None = None,
+        until: float | None = None,
+        lane: str | None = None,
+        compare: Callable[[Response], bool] | None = None,
+    ) -> tuple[Response, float]:
+        """Send one request, and again while it is answered 401 and there is another token.
+
+        An answer that ends a read, but cannot be compared with its question, counts only where it is the first of its
+        connection. Returns the answer and the moment the request began. Raises TransportFailure, AuthenticationError.
+        """
+        token, fresh = self._auth.token(), False
+        for _ in range(MAX_RENEWALS + 1):
+            call.secrets.add(token)
+            with self.pace.slot(until) as began:
+                call.sending()
+                log.debug("%s: sending", call.name)
+                headers = {
+                    "Authorization": f"Bearer {token}",
+                    "Content-Type": "application/json",
+                    "User-Agent": "boast-source",
+                }
+                url = self.base_url + call.path + query
+                response = self._transport.send(
+                    call.method, url, headers=headers, body=body, lane=lane, compare=compare
+                )
+            log.debug("%s: HTTP %s", call.name, response.status)
+            if not response.fresh and failures.ends(response.status):
+                lane = None
+                continue
+            if response.status != 401:
+                if response.status not in {429, 503}:
+                    self.pace.went_well()
+                return response, began
+            renewal = self._auth.renew(token, fresh=fresh)
+            if renewal is None:
+                break
+            token, fresh = renewal.token, renewal.fresh
+        raise failures.of_status(response, call)
+
+    def _paused(self, response: Response, began: float, call: Call) -> bool:
+        """Slow everybody down if the answer asks for it. Raises UnavailableError when it asks for too long."""
+        wait = retry_after(response.headers)
+        if response.status != 429 and (response.status != 503 or wait is None):
+            return False
+        if wait is not None and wait > min(LONGEST_PAUSE, self._retries.total):
+            raise failures.waits_too_long(wait, response, call)
+        self.pace.slow_down(began, wait)
+        return True
+
+
+def _check(max_concurrency: int, max_requests_per_second: float | None, request_timeout: float) -> None:
+    for key, value, least in (
+        ("max_concurrency", max_concurrency, 1),
+        ("max_requests_per_second", max_requests_per_second, 0.001),
+        ("request_timeout", request_timeout, 0.001),
+    ):
+        if value is not None and not least <= value < 1e6:
+            raise ConfigurationError(f"sources.boast.{key} is {value}", hint=f"Set it to a number of at least {least}")
