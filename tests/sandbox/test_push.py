@@ -12,6 +12,8 @@ from boast_source.push.model import COUNTED
 from tests.support.sandbox_client import DELETE, POST, client_of
 from tests.support.workplace import stored
 
+pytest_plugins = ["tests.support.push_fixtures"]
+
 
 def test_what_is_pending_is_enrolled_once_and_lands_in_the_tables_at_once(pushing, workplace):
     desk = pushing()
