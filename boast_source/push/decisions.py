@@ -23,6 +23,7 @@ _RELEASED = Verdict(State.RELEASED, "released", "a person released it: the next 
 _RETRIED = Verdict(State.RELEASED, RETRIED, "a person says that it did not happen: the next push sends it again")
 _ACCEPTED = Verdict(State.ENROLLED, "accepted", "a person accepted that the contact is enrolled more than once")
 _DROPPED = Verdict(State.DROPPED, "dropped", "a person dropped it")
+_ALL_DROPPED = Verdict(State.DROPPED, "all_dropped", "a person dropped it, whatever the rows with its request_id say")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,9 @@ def _decided(event: Event, verdict: Verdict, run_id: str, note: str | None) -> E
 
 def _verdict(decision: str, event: Event) -> Verdict:
     if decision == Decision.DROP:
-        return _ACCEPTED if model.standing(event) == State.DUPLICATE else _DROPPED
+        if model.standing(event) == State.DUPLICATE:
+            return _ACCEPTED
+        return _ALL_DROPPED if event.error_code == "ambiguous" else _DROPPED
     return _RETRIED if event.state in {State.UNKNOWN, State.CLAIMED} else _RELEASED
 
 

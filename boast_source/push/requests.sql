@@ -191,11 +191,12 @@ select
     several
 from keyed
 where fingerprint(coalesce(given, content_key), content_key) not in (select over from newest where over is not null)
-    -- what was carried out is done, whatever the contact's address is now
+    -- what was carried out or dropped is done, whatever the contact's address is now
     and not (
         by_person and given is not null
-        and given in (select canonical_key from newest where over is not null and attempt > 0)
+        and given in (select canonical_key from newest where over is not null and (attempt > 0 or state = 'dropped'))
     )
+    and (given is null or given not in (select canonical_key from newest where error_code = 'all_dropped'))
 
 -- select --
 -- One row per key, in the order to be sent: a key that is asked for more than once has the place of its last row. What

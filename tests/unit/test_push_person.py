@@ -100,6 +100,16 @@ def test_the_request_stays_what_it_was_when_the_address_changes(desk, key):
     assert len(desk.world.posts) == 1
 
 
+def test_what_was_dropped_stays_so_when_its_address_becomes_clear(desk):
+    contact(desk, TWO, "jo@example.com")
+    desk.ask(ROW | {"email": "jo@example.com"}, ROW | {"request_id": "s", "email": "new@example.com"})
+    assert counts(desk) == {"held": 1, "invalid": 1}
+    desk.decide("drop", "r", "s")
+    desk.sql("update boast_data.contacts set email = 'new@example.com' where id = ?", [TWO])
+    assert counts(desk) == {}
+    assert desk.world.posts == []
+
+
 def test_a_removal_finds_its_contact_too(desk):
     desk.world.enroll((HERE, ONE, SEQUENCE), ours=False)
     desk.ask(ROW | {"email": "jo@example.com", "action": "remove"})

@@ -215,6 +215,16 @@ def test_what_did_not_happen_and_is_no_longer_asked_for_is_withdrawn_and_comes_b
     assert len(desk.world.posts) == 1
 
 
+def test_dropping_a_request_whose_rows_contradict_each_other_sends_none_of_them(open_):
+    desk = open_()
+    desk.ask(row(1, request_id="twice"), row(2, request_id="twice"))
+    assert desk.push().attention == {State.HELD: 1}
+    desk.decide("drop", "twice")
+    for _ in range(2):
+        assert (desk.push().exit_code, desk.states()) == (0, {"twice": "dropped"})
+    assert desk.world.posts == []
+
+
 SPELLINGS = [
     ("4711", ["4711.0", "4711.00", " 4711 "]),
     ("2026-05-01 12:00:00+00:00", ["2026-05-01T12:00:00Z", "2026-05-01 14:00:00+02:00", "2026-05-01 12:00:00"]),
