@@ -7,34 +7,46 @@ written by hand here: over real loads thousands of pushes would take hours.
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import dlt
 import duckdb
+import pyarrow as pa
 
 from boast_source import warehouse
 from boast_source.config import PushSettings
 from boast_source.listing.report import ListReport
 from boast_source.load.result import Loaded
 from boast_source.models import create
+from boast_source.push import rehearse as push_rehearse
 from boast_source.push import run as push_run
 from boast_source.push.decisions import Choice, chosen, decide_on
 from boast_source.push.ledger import TABLE, Ledger
 from boast_source.push.result import Pushed, PushOptions
 from boast_source.runs.record import ensure_table
+from boast_source.warehouse.duckdb import duckdb as duckdb_file
+from boast_source.warehouse.postgres import postgres
 from tests.support.push_world import ACCOUNT, World
 
 ROWS = "request_id text, account_id text, contact_id text, sequence_id text, action text, enrollment_id text"
 ROWS += ", requested_at text, email text, mobile_phone text, sequence_name text"
 ENROLLMENTS = "id text, account_id text, contact_id text, sequence_id text, status text"
 ENROLLMENTS += ", created_at timestamptz, updated_at timestamptz, missing_since timestamptz"
+PEOPLE = {
+    "contacts": "id text, account_id text, email text, mobile_phone text",
+    "sequences": "id text, account_id text, name text",
+}
 
 
 class Office:
-    """`accounts`: those of the API; `settings`: of every push. Close it in the end."""
+    """`accounts`: those of the API; `view`: the query that the pending table is, over `{asked}` and
+    `{sequence_enrollments}`; `settings`: of every push. Close it in the end.
+    """
 
     def __init__(
         self,
@@ -43,6 +55,7 @@ class Office:
         database: Any = None,
         dataset: str = "boast_data",
         table: str = "pending_enrollments",
+        view: str = "select * from {asked}",
         accounts: tuple[str, ...] = (ACCOUNT,),
         world: World | None = None,
         **settings: Any,
@@ -53,20 +66,25 @@ class Office:
         self.schema = '"' + dataset.replace('"', '""') + '"'
         self.database, self.runs, self.seen = database, 0, set()
         self.warehouse = None if database else duckdb.connect(str(folder / "w.duckdb"))
-        destination = (
-            dlt.destinations.postgres(database.url()) if database else dlt.destinations.duckdb(str(folder / "w.duckdb"))
+        names = {"enable_dataset_name_normalization": False}
+        destination: Any = (
+            postgres(database.url(), **names) if database else duckdb_file(str(folder / "w.duckdb"), **names)
         )
         self.pipeline = dlt.pipeline(
             "boast", destination=destination, dataset_name=dataset, pipelines_dir=str(folder / "p")
         )
         self.sql(f"create schema {self.schema}")
         self.sql(f"create table {self.schema}.asked ({ROWS})")
-        self.sql(f"create view {self.name} as select * from {self.schema}.asked")
         self.sql(f"create table {self.schema}.sequence_enrollments ({ENROLLMENTS})")
+        tables = {name: f"{self.schema}.{name}" for name in ("asked", "sequence_enrollments")}
+        self.view = f"create view {self.name} as {view.format(**tables)}"
+        self.sql(self.view)
         self.stack = contextlib.ExitStack()
         self.client = self.stack.enter_context(warehouse.connected(self.pipeline, patience=1))
         self.ledger = Ledger(self.client)
         ensure_table(self.client)
+        if not database:  # how to connect is worked out once for all pushes
+            self.pipeline.sql_client = functools.cache(self.pipeline.sql_client)  # type: ignore[method-assign]
 
     @property
     def name(self) -> str:
@@ -81,7 +99,7 @@ class Office:
         if self.warehouse:
             return self.warehouse.execute(statement, parameters).fetchall()
         with self.database.connection() as connection, connection.cursor() as cursor:
-            cursor.execute(statement.replace("?", "%s"), parameters)
+            cursor.execute(statement.replace("?", "%s") if parameters else statement, parameters)
             return cursor.fetchall() if cursor.description else []
 
     def ask(self, *rows: dict[str, Any]) -> None:
@@ -126,10 +144,23 @@ class Office:
             patch.object(push_run, "load_held", load),
             patch.object(push_run, "store", lambda *_: None),
             patch.object(push_run, "create_views", lambda *_: None),
+            patch.object(push_rehearse, "listing_of", lambda *_: self._looked_at()),
         ):
             pushed = push_run.push(self.pipeline, self.world, self.settings, asked, run_id, **quiet)  # type: ignore[arg-type]
-        self.sql(f"insert into {self.schema}.runs (run_id, sent) values (?, ?)", [run_id, pushed.tallies()["sent"]])
+        if not asked.dry_run:
+            self.sql(f"insert into {self.schema}.runs (run_id, sent) values (?, ?)", [run_id, pushed.tallies()["sent"]])
         return pushed
+
+    def _looked_at(self) -> Any:
+        """What a dry run lists."""
+
+        def enrollments(columns: tuple[str, ...]) -> list[pa.Table]:
+            shown = self.world.listed()
+            return [pa.table({c: pa.array([e.get(c) for e in shown], pa.string()) for c in columns})]
+
+        return SimpleNamespace(
+            prepare=_nothing, accounts=lambda: list(self.accounts), enrollments=enrollments, close=_nothing
+        )
 
     def list(self, *, exact: bool = True, rng: random.Random | None = None) -> None:
         """Store what the API lists."""
@@ -138,11 +169,11 @@ class Office:
             shown = [e for e in shown if e["id"] in self.seen or rng.random() < 0.7]
         self.seen |= {e["id"] for e in shown}
         self.sql(f"delete from {self.schema}.sequence_enrollments")
-        for e in shown:
-            self.sql(
-                f"insert into {self.schema}.sequence_enrollments values (?, ?, ?, ?, ?, ?, ?, null)",
-                [*(e[n] for n in ("id", "account_id", "contact_id", "sequence_id", "status")), *[e["created_at"]] * 2],
-            )
+        names = ("id", "account_id", "contact_id", "sequence_id", "status", "created_at", "created_at")
+        if shown:
+            marks = ", ".join(["(?, ?, ?, ?, ?, ?, ?, null)"] * len(shown))
+            values = [e[name] for e in shown for name in names]
+            self.sql(f"insert into {self.schema}.sequence_enrollments values {marks}", values)
 
     def pass_time(self, seconds: float) -> None:
         self.world.pass_time(seconds)
@@ -173,3 +204,7 @@ class Office:
 
     def states(self) -> dict[str, str]:
         return {key: event["state"] for key, event in self.newest().items()}
+
+
+def _nothing(*_: Any) -> None:
+    pass
