@@ -143,18 +143,17 @@ def rate(count: int, runs: int) -> None:
 
 _SELECT = """
 import sys, time, resource
-from boast_source import warehouse
-from boast_source.warehouse.pipeline import pipeline_for
+from boast_source.warehouse.pipeline import warehouse_for
 from boast_source.push import requests
 from boast_source.push.ledger import Ledger
 from boast_source.push.pending import Pending
 from boast_source.listing.scratch import Scratch
-with warehouse.connected(pipeline_for("duckdb", "boast_data"), patience=5) as client:
+with warehouse_for("duckdb", "boast_data").open(patience=5) as warehouse:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     began, scratch = time.perf_counter(), Scratch()
-    requests.read_ledger(scratch, Ledger(client).newest())
+    requests.read_ledger(scratch, Ledger(warehouse).newest())
     mine = requests.Accounts(frozenset(["a" * 36]), frozenset(), False)
-    requests.make_asked(scratch, Pending(client, "pending_enrollments").batches(), mine)
+    requests.make_asked(scratch, Pending(warehouse, "pending_enrollments").batches(), mine)
     found = requests.select(scratch)
     print(len(found), time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, before)
 """

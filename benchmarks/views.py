@@ -65,10 +65,10 @@ QUERIES = {
     "health": "from pipeline_health",
 }
 PUBLISH = (
-    "from boast_source import warehouse; from boast_source.warehouse.pipeline import pipeline_for;"
+    "from boast_source.warehouse.pipeline import warehouse_for;"
     " from boast_source.outputs.copy import publish\n"
-    "with warehouse.connected(pipeline_for('duckdb', 'boast_data'), patience=5) as held:"
-    " publish(held, 'bi/boast.duckdb', print)"
+    "with warehouse_for('duckdb', 'boast_data').open(patience=5) as held:"
+    " publish(held, 'bi/boast.duckdb', (), print)"
 )
 
 

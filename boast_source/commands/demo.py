@@ -100,21 +100,19 @@ def demo(folder: str, enrollments: int, *, as_json: bool) -> None:
 
 def _run(server: Any, file: Path, *, as_json: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Load, let a week pass, run a night; returns the summaries."""
-    from boast_source import warehouse
     from boast_source.commands import render
     from boast_source.commands.terminal import Terminal
     from boast_source.jobs.load import load_job
     from boast_source.jobs.nightly import nightly_job
     from boast_source.push.ledger import Ledger
-    from boast_source.warehouse.pipeline import pipeline_for
+    from boast_source.warehouse.pipeline import warehouse_for
 
     loaded = load_job(progress=Terminal())
     if not as_json:
         render.loaded(loaded)
     _execute(file, PENDING)
-    with warehouse.connected(pipeline_for("duckdb", "boast_data"), patience=60) as client:
-        assert client is not None
-        Ledger(client).create()
+    with warehouse_for("duckdb", "boast_data").open(patience=60) as warehouse:
+        Ledger(warehouse).create()
     click.echo(
         f"\n{DAYS} days pass in the sandbox: enrollments progress, new ones appear. A view asks to enroll"
         " five contacts.\nThe night loads what is new and pushes what is asked for:\n",

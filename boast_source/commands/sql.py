@@ -35,20 +35,20 @@ def sql(given: Common, query: str | None, *, as_csv: bool, write: bool) -> None:
       boast sql --json "select * from pipeline_health"
       boast sql --write "create view boast_data.pending_enrollments as select ..."
     """
-    from boast_source import warehouse
     from boast_source.commands.terminal import note
     from boast_source.config import settings
     from boast_source.errors import DestinationError
-    from boast_source.warehouse.pipeline import pipeline_for
+    from boast_source.warehouse.pipeline import warehouse_for
     from boast_source.warehouse.query import asked
 
     patience = settings().lock_timeout
-    pipeline = pipeline_for(given.destination, given.dataset)
+    warehouse = warehouse_for(given.destination, given.dataset)
 
     def run(text: str) -> None:
-        with warehouse.connected(pipeline, patience=patience, on_wait=note, creates=write) as client:
-            if client is None:
+        with warehouse.open(patience=patience, on_wait=note, creates=write):
+            if not warehouse.has_sql:
                 raise DestinationError("This destination has no SQL", hint="Read its files with DuckDB.")
+            client = warehouse.client
             if write and not client.has_dataset():
                 client.create_dataset()
             with asked(client, text, write=write) as (names, batches):

@@ -22,9 +22,9 @@ def status(given: Common, max_age: str | None) -> None:
     from boast_source.commands.terminal import note
     from boast_source.config import seconds, settings
     from boast_source.runs.health import status as read_status
-    from boast_source.warehouse.pipeline import pipeline_for
+    from boast_source.warehouse.pipeline import warehouse_for
 
     age = None if max_age is None else seconds("--max-age", max_age)
-    pipeline = pipeline_for(given.destination, given.dataset)
-    found = read_status(pipeline, max_age=age, patience=settings().lock_timeout, on_wait=note)
+    warehouse = warehouse_for(given.destination, given.dataset)
+    found = read_status(warehouse, max_age=age, patience=settings().lock_timeout, on_wait=note)
     given.show(found, render.status)

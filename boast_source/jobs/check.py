@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boast_source import warehouse
 from boast_source.api import BoastClient, path_of
 from boast_source.config import account_ids_from, settings, unknown_keys
 from boast_source.errors import BoastError, ConfigurationError
 from boast_source.models.schema import relations
 from boast_source.runs import notify
-from boast_source.warehouse import rights
-from boast_source.warehouse.pipeline import pipeline_for, state_folder
+from boast_source.warehouse.pipeline import state_folder, warehouse_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,13 +128,12 @@ def _writable() -> str:
 
 
 def _reach(destination: str | None, dataset: str | None) -> str:
-    pipeline = pipeline_for(destination, dataset)
-    file = warehouse.file_of(pipeline)
-    if file and not file.exists():
-        return f"{warehouse.place(pipeline)}: the first load makes the file"
-    with warehouse.connected(pipeline, patience=PATIENCE) as client:
-        rights.ask(pipeline, client, list(relations()))
-        return f"{warehouse.place(pipeline)} answers, and may be written"
+    warehouse = warehouse_for(destination, dataset)
+    if warehouse.file and not warehouse.file.exists():
+        return f"{warehouse.place}: the first load makes the file"
+    with warehouse.open(patience=PATIENCE):
+        warehouse.ask_rights(list(relations()))
+        return f"{warehouse.place} answers, and may be written"
 
 
 def _point(points: list[Point], name: str, attempt: Callable[[], Any], describe: Callable[[Any], str] | None) -> Any:

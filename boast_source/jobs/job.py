@@ -17,12 +17,12 @@ from boast_source.errors import BoastError, StoppedError
 from boast_source.jobs.progress import QUIET, Progress
 from boast_source.runs import retention
 from boast_source.runs.lock import lock
-from boast_source.warehouse.pipeline import pipeline_for
+from boast_source.warehouse.pipeline import warehouse_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    import dlt
+    from boast_source.warehouse import Warehouse
 
 
 class Result(Protocol):
@@ -55,15 +55,15 @@ class Job(Generic[R]):
     at_end: Callable[[Job[R]], None] | None = None
     settings: Settings = field(default_factory=Settings)
     accounts: tuple[str, ...] = ()
-    opened: dlt.Pipeline | None = None
+    place: Warehouse | None = None
     died: dict[str, Any] | None = None
     ended: bool = False
 
     @property
-    def pipeline(self) -> dlt.Pipeline:
-        """The pipeline, inside of `running` or `recording`."""
-        assert self.opened is not None
-        return self.opened
+    def warehouse(self) -> Warehouse:
+        """Where the run's data goes, inside of `running` or `recording`."""
+        assert self.place is not None
+        return self.place
 
     def summary(self) -> dict[str, Any]:
         """Return what the run did so far as `--json` prints it."""
@@ -91,7 +91,7 @@ class Job(Generic[R]):
         self.result.run_id = self.run.run_id
         self.run.count(self.result.tallies())
         if self.recorded:
-            runs.save(self.opened, self.run)
+            runs.save(self.place, self.run)
 
 
 @contextlib.contextmanager
@@ -105,14 +105,14 @@ def running(
     Raises BoastError with the run's `summary`; a requested stop becomes StoppedError.
     """
     with recording(job, destination, dataset, accounts=accounts), contextlib.ExitStack() as stack:
-        left = stack.enter_context(lock(job.pipeline, run_id=job.run.run_id, command=job.run.command))
-        job.died = left if runs.keep_died(job.pipeline, left) else None
+        left = stack.enter_context(lock(job.warehouse.pipeline, run_id=job.run.run_id, command=job.run.command))
+        job.died = left if runs.keep_died(job.warehouse, left) else None
         client = stack.enter_context(BoastClient.from_config(job.settings))
         stack.enter_context(signals.waking(client.close))
         yield client
         job.end(job.result.exit_code, "; ".join(job.result.errors) or None)
         if job.recorded:
-            retention.tidy(job.pipeline, job.settings)
+            retention.tidy(job.warehouse, job.settings)
 
 
 @contextlib.contextmanager
@@ -128,7 +128,7 @@ def recording(
         job.settings = settings()
         job.accounts = account_ids_from(list(accounts)) or ()
         job.run.account_ids = ",".join(job.accounts) or None
-        job.opened = pipeline_for(destination, dataset, job.accounts)
+        job.place = warehouse_for(destination, dataset, job.accounts)
         yield
         if not job.ended:
             job.end(job.result.exit_code, "; ".join(job.result.errors) or None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from boast_source import runs, warehouse
+from boast_source import runs
 from boast_source.config import account_ids_from
 from boast_source.errors import ConfigurationError
 from boast_source.jobs.job import Job, running
@@ -16,7 +16,6 @@ from boast_source.listing.report import Options
 from boast_source.load.load import load, make_tables
 from boast_source.load.result import Loaded
 from boast_source.outputs.outputs import outputs
-from boast_source.warehouse.delta import is_lake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +100,7 @@ def load_job(
         )
         with progress.live("loading"):
             job.result = load(
-                job.pipeline,
+                job.warehouse,
                 client,
                 options,
                 resources=resources,
@@ -110,8 +109,8 @@ def load_job(
                 on_page=progress.page,
                 on_note=progress.note,
             )
-        job.result.place = warehouse.place(job.pipeline)
-        if not job.accounts and not is_lake(job.pipeline):
+        job.result.place = job.warehouse.place
+        if not job.accounts and job.warehouse.has_sql:
             job.result.unmade = outputs_of(job, job.result, reporting=False)
     return job.result
 
@@ -132,7 +131,7 @@ def outputs_of(job: Job[Any], loaded: Loaded, *, reporting: bool) -> list[BoastE
         job.progress.stage(name, seconds, job.run.run_id, to=place)
 
     note = job.progress.note
-    return outputs(job.pipeline, job.settings, loaded, over, reporting=reporting, on_made=made, on_note=note)
+    return outputs(job.warehouse, job.settings, loaded, over, reporting=reporting, on_made=made, on_note=note)
 
 
 def prepare_job(destination: str | None = None, dataset: str | None = None, *, progress: Progress = QUIET) -> Prepared:
@@ -143,7 +142,7 @@ def prepare_job(destination: str | None = None, dataset: str | None = None, *, p
     job = Job(runs.Run("prepare"), Prepared(), progress)
     with running(job, destination, dataset) as client:
         found = job.settings
-        make_tables(job.pipeline, patience=found.lock_timeout, time_zone=found.time_zone, on_note=progress.note)
+        make_tables(job.warehouse, patience=found.lock_timeout, time_zone=found.time_zone, on_note=progress.note)
         ids = account_ids_from(found.account_ids) or [str(account["id"]) for account in client.accounts()]
         job.result.accounts = list(dict.fromkeys(ids))
     return job.result

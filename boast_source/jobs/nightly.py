@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from boast_source import runs, signals, warehouse
+from boast_source import runs, signals
 from boast_source.config import account_ids_from, names_a_pending_table, push_settings
 from boast_source.errors import BoastError, LockedError, PendingError
 from boast_source.jobs.job import Job, running
@@ -28,7 +28,7 @@ from boast_source.push.pending import is_there
 from boast_source.push.result import STATES
 from boast_source.push.run import push
 from boast_source.runs import notify
-from boast_source.warehouse.delta import is_lake
+from boast_source.warehouse import explained
 
 if TYPE_CHECKING:
     from boast_source.api import BoastClient
@@ -122,9 +122,9 @@ def nightly_job(
         found_push = replace(found_push, enabled=found_push.enabled and not no_push)
         how_to_push = replace(options_from(job.settings, found_push), new_ledger=new_ledger)
         if job.died:
-            notify.tell_death(job.pipeline, job.died, progress.note)
+            notify.tell_death(job.warehouse, job.died, progress.note)
         _night(job, client, found_push, how_to_push)
-        if job.result.loaded and not is_lake(job.pipeline):
+        if job.result.loaded and job.warehouse.has_sql:
             job.result.unmade = outputs_of(job, job.result.loaded, reporting=True)
     return job.result
 
@@ -141,7 +141,7 @@ def _night(job: Job[Night], client: BoastClient, found_push: PushSettings, how_t
     night, began = job.result, time.monotonic()
     if _wants_push(job, found_push):
         try:
-            with warehouse.explained():
+            with explained():
                 night.pushed = _push(job, client, found_push, how_to_push)
         except LockedError:
             raise
@@ -172,7 +172,7 @@ def _push(job: Job[Night], client: BoastClient, found_push: PushSettings, how_to
     progress = job.progress
     with progress.live("loading"):
         return push(
-            job.pipeline,
+            job.warehouse,
             client,
             found_push,
             how_to_push,
@@ -196,7 +196,7 @@ def _load(job: Job[Night], client: BoastClient) -> Loaded:
     )
     with progress.live("loading"):
         return load(
-            job.pipeline,
+            job.warehouse,
             client,
             options,
             patience=found.lock_timeout,
@@ -208,7 +208,7 @@ def _load(job: Job[Night], client: BoastClient) -> Loaded:
 
 def _tell_load(job: Job[Night]) -> None:
     if loaded := job.result.loaded:
-        loaded.place = warehouse.place(job.pipeline)
+        loaded.place = job.warehouse.place
         counts = {name: loaded.total(name) for name in ("listed", "loaded", "missing")}
         job.progress.stage("load", loaded.seconds, job.run.run_id, **counts, verified=loaded.verified)
 
@@ -229,8 +229,8 @@ def _wants_push(job: Job[Night], found_push: PushSettings) -> bool:
         return False
     if names_a_pending_table():
         return True
-    with warehouse.connected(job.pipeline, patience=patience, on_wait=note) as client:
-        if client is not None and is_there(client, found_push.pending_table):
+    with job.warehouse.open(patience=patience, on_wait=note) as warehouse:
+        if warehouse.has_sql and is_there(warehouse.client, found_push.pending_table):
             return True
     note(f"push: there is no {found_push.pending_table}, so nothing is asked for")
     return False

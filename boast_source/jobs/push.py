@@ -80,7 +80,7 @@ def push_job(
         began = time.monotonic()
         with progress.live("looking at the requests"):
             job.result = push(
-                job.pipeline,
+                job.warehouse,
                 client,
                 found_push,
                 options,

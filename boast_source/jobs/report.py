@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from boast_source import runs, warehouse
+from boast_source import runs
 from boast_source.errors import ConfigurationError
 from boast_source.jobs.job import Job, recording
 from boast_source.jobs.progress import QUIET, Progress
@@ -49,13 +49,13 @@ def report_job(
     with recording(job, destination, dataset):
         found = job.settings
         patience = found.lock_timeout
-        with warehouse.connected(job.pipeline, patience=patience, on_wait=progress.note, creates=False) as client:
-            if client is None:
+        with job.warehouse.open(patience=patience, on_wait=progress.note, creates=False) as warehouse:
+            if not warehouse.has_sql:
                 raise ConfigurationError(
                     "The report is made of SQL views, and this destination has none",
                     hint="Load into a SQL destination, for example duckdb or postgres, and report from there.",
                 )
             job.result.place = make_report(
-                client, found, place or found.report_path or "boast_report.html", progress.note
+                warehouse, found, place or found.report_path or "boast_report.html", progress.note
             )
     return job.result

@@ -7,7 +7,6 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from boast_source import warehouse
 from boast_source.config import push_settings, settings
 from boast_source.errors import ConfigurationError
 from boast_source.push import controls, shown
@@ -15,7 +14,7 @@ from boast_source.push.decisions import Choice, chosen, decide_on, listed
 from boast_source.push.ledger import Ledger
 from boast_source.push.model import Control
 from boast_source.runs.lock import lock
-from boast_source.warehouse.pipeline import pipeline_for
+from boast_source.warehouse.pipeline import warehouse_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -87,18 +86,18 @@ def pause_job(
 def _ledger(destination: str | None, dataset: str | None, *, alone: bool) -> Iterator[Ledger]:
     """Yield the ledger. `alone`: no run is alive meanwhile, and none begins."""
     found = settings()
-    pipeline = pipeline_for(destination, dataset)
+    warehouse = warehouse_for(destination, dataset)
     with contextlib.ExitStack() as stack:
         if alone:
-            stack.enter_context(lock(pipeline))
-        client = stack.enter_context(warehouse.connected(pipeline, patience=found.lock_timeout, creates=False))
-        ledger = Ledger(client) if client else None
+            stack.enter_context(lock(warehouse.pipeline))
+        stack.enter_context(warehouse.open(patience=found.lock_timeout, creates=False))
+        ledger = Ledger(warehouse) if warehouse.has_sql else None
         if ledger is None or not ledger.exists():
             raise ConfigurationError(
                 "There is no ledger", hint="It comes with the first push: `boast push --new-ledger`."
             )
         if alone:
-            warehouse.lock_sender(ledger.client, single_sender=True)
+            warehouse.lock_sender(single_sender=True)
             ledger.create()  # the columns that an older version did not have
         yield ledger
 

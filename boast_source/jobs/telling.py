@@ -16,5 +16,5 @@ def tell(job: Job[Any]) -> None:
     """Notify the webhook of what is new."""
     run, waiting = job.run, None
     with contextlib.suppress(Exception):  # a warehouse that cannot be read is told in its own words
-        waiting = health.waiting(job.opened) if job.opened and run.exit_code != runs.LOCKED else None
-    notify.tell(job.opened, run, waiting, job.progress.note)
+        waiting = health.waiting(job.place) if job.place and run.exit_code != runs.LOCKED else None
+    notify.tell(job.place, run, waiting, job.progress.note)

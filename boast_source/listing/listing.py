@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from boast_source import warehouse
 from boast_source.errors import DestinationError
 from boast_source.listing import diff
 from boast_source.listing.columns import HISTORY_KEYS, MISSING, columns_of, keeps_history, row_columns
@@ -21,13 +20,10 @@ from boast_source.listing.scratch import Scratch
 from boast_source.listing.stored import StoredList, ids_of_recent, note_silent, stored_rows
 from boast_source.listing.vanished import ask_for_undelivered
 from boast_source.shapes import ACCOUNTS, SEQUENCE_ENROLLMENTS, SHAPES
-from boast_source.warehouse import delta
 from boast_source.warehouse.capabilities import keeps_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    import dlt
 
     from boast_source.api import BoastClient, Page
     from boast_source.listing.columns import Column
@@ -35,6 +31,7 @@ if TYPE_CHECKING:
     from boast_source.listing.reader import Reader
     from boast_source.listing.report import Options
     from boast_source.shapes import Kind, Shape
+    from boast_source.warehouse import Warehouse
 
 _SEEN = "seen.parquet"
 # Joins run as they are written, what is on the right in memory: the optimizer's guesses would put whole rows there.
@@ -60,10 +57,10 @@ class _Compared:
 
 
 class Listing:
-    """What the resources of one run share. Close it to remove its scratch index."""
+    """What the resources of one run share. Close it to remove its scratch index. `warehouse`: the run's, opened."""
 
-    def __init__(self, reader: Reader, options: Options) -> None:
-        self.options = options
+    def __init__(self, reader: Reader, options: Options, warehouse: Warehouse | None = None) -> None:
+        self.options, self.warehouse = options, warehouse
         self.reports: list[ListReport] = []
         self._reader = reader
         self._scratch = Scratch()
@@ -89,7 +86,7 @@ class Listing:
     def prepare(
         self,
         shape: Shape,
-        pipeline: dlt.Pipeline | None,
+        warehouse: Warehouse | None,
         stored_kinds: Mapping[str, Kind] | None,
         fields: Mapping[str, str | None] | None = None,
     ) -> None:
@@ -100,10 +97,10 @@ class Listing:
         """
         if shape.name in self._lists:
             return
-        destination = pipeline.destination if pipeline else None
+        destination = warehouse.pipeline.destination if warehouse else None
         longest = destination.capabilities().max_column_identifier_length if destination else None
         json_kind: Kind = "json" if destination is None or keeps_json(destination) else "text"
-        readable = None if stored_kinds is None else pipeline
+        readable = None if stored_kinds is None else warehouse
 
         def columns_for(listed: Listed) -> list[Column]:
             return columns_of(listed, stored_kinds or {}, fields or {}, longest=longest, json_kind=json_kind)
@@ -112,8 +109,8 @@ class Listing:
         ids = ids_of_recent(listed, reports)
         self._memory = max(self._memory, listed.memory)
         self._scratch.allow(self._memory)
-        if pipeline:
-            warehouse.limit_memory(pipeline, self._memory)
+        if warehouse:
+            warehouse.limit_memory(self._memory)
 
         def compared_now() -> diff.Compared:
             columns = columns_for(listed)
@@ -121,7 +118,7 @@ class Listing:
             return diff.compared(listed, columns, stored, self.options.within())
 
         compared = compared_now()
-        repeated = self._take_repeated(compared, shape, pipeline)
+        repeated = self._take_repeated(compared, shape, warehouse)
         gone: list[str] = []
         if self._reader.asks and keeps_history(shape):
             if self.options.account_ids is None:
@@ -129,7 +126,7 @@ class Listing:
             gone = ask_for_undelivered(listed, compared, self._reader, self.options, reports)
         if any(report.hidden for report in reports):
             compared = compared_now()
-            self._take_repeated(compared, shape, pipeline)
+            self._take_repeated(compared, shape, warehouse)
         note_silent(compared, readable, self.options.states, reports)
         gone += [key for report in reports for key in report.gone]
         whole = self._whole(shape, compared.columns, readable)
@@ -150,10 +147,10 @@ class Listing:
         """Whether the table holds ids more than once: no update, only deleting and inserting makes them one."""
         return self._lists[shape.name].repeated > 0
 
-    def replaced(self, shape: Shape, pipeline: dlt.Pipeline | None) -> int:
+    def replaced(self, shape: Shape, warehouse: Warehouse | None) -> int:
         """How many whole rows of the table may be replaced; 0 where a row may hold what is not ours."""
         changed = sum(loaded + missing for loaded, missing in self._lists[shape.name].counts.values())
-        return changed if pipeline and changed and warehouse.has_only_ours(pipeline, shape.name) else 0
+        return changed if warehouse and changed and warehouse.may_replace(shape.name) else 0
 
     def enrollments(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """What was listed of the enrollments, for those who store nothing; call `prepare` first."""
@@ -170,19 +167,19 @@ class Listing:
         kinds = {c.name: c.kind for c in self._lists[shape.name].columns if c.kind != documented.get(c.name)}
         return {name: kind for name, kind in kinds.items() if "json" in {kind, documented.get(name)}}
 
-    def versions(self, shape: Shape, pipeline: dlt.Pipeline | None) -> Iterator[pa.Table]:
+    def versions(self, shape: Shape, warehouse: Warehouse | None) -> Iterator[pa.Table]:
         """The versions that the history does not hold yet, in batches."""
         one, history = self._lists[shape.name], f"{shape.name}_history"
         names = ["id", "version", "version_key", "content_hash", MISSING]
         versions = one.changes.versions(
-            warehouse.read(pipeline, history, names, newest_by=("id", "version"), ids=one.ids) if pipeline else (),
-            lambda: warehouse.read(pipeline, history, ["id", "content_hash"]) if pipeline else (),
-            self._whole(shape, one.columns, pipeline),
+            warehouse.read(history, names, newest_by=("id", "version"), ids=one.ids) if warehouse else (),
+            lambda: warehouse.read(history, ["id", "content_hash"]) if warehouse else (),
+            self._whole(shape, one.columns, warehouse),
             mended=self.options.mended,
         )
         yield from _handed_on(one, versions.rows(), {"id", *HISTORY_KEYS}, some=versions.any())
 
-    def verify(self, shape: Shape, pipeline: dlt.Pipeline) -> None:
+    def verify(self, shape: Shape, warehouse: Warehouse) -> None:
         """Compare again after the load, and say in each report how sure it is."""
         if shape.name not in self._lists:
             return
@@ -192,20 +189,20 @@ class Listing:
             scratch = one.listed.scratch
             if one.streams:  # the history was left out
                 diff.keep_to_verify(one.changes, str(scratch.folder / _SEEN))
-            diff.make_stored(scratch, one.columns, stored_rows(pipeline, shape, one.columns, one.ids))
+            diff.make_stored(scratch, one.columns, stored_rows(warehouse, shape, one.columns, one.ids))
             repeated = int(scratch.value("select count(*) - count(distinct id) from stored"))
             unequal = diff.unequal(scratch, str(scratch.folder / _SEEN))
         for report in one.reports:
             if not report.error:
                 report.verify(repeated, unequal.get(str(report.account_id), 0))
 
-    def verify_all(self, pipeline: dlt.Pipeline) -> None:
+    def verify_all(self, warehouse: Warehouse) -> None:
         """Verify every list that was read."""
         for name in self._lists:
-            self.verify(SHAPES[name], pipeline)
+            self.verify(SHAPES[name], warehouse)
 
     def _read(
-        self, shape: Shape, pipeline: dlt.Pipeline | None, columns_for: Callable[[Listed], list[Column]]
+        self, shape: Shape, warehouse: Warehouse | None, columns_for: Callable[[Listed], list[Column]]
     ) -> tuple[Listed, list[ListReport]]:
         if shape == ACCOUNTS:
             self.accounts()  # whose ids say what else to list
@@ -213,7 +210,7 @@ class Listing:
         accounts = self.accounts()
         listed = Listed(Scratch(self._scratch, shape.name), shape)
         reports = [
-            self._reader.read(listed, account, self._stored(shape, account, pipeline, columns_for))
+            self._reader.read(listed, account, self._stored(shape, account, warehouse, columns_for))
             for account in accounts
         ]
         self.reports += reports
@@ -225,13 +222,13 @@ class Listing:
             self.reports.append(self._reader.read(self._account_list, None))
         return self._account_list
 
-    def _take_repeated(self, compared: diff.Compared, shape: Shape, pipeline: dlt.Pipeline | None) -> int:
+    def _take_repeated(self, compared: diff.Compared, shape: Shape, warehouse: Warehouse | None) -> int:
         """Have rows that share an id replaced by what was listed; return how many are too many.
 
         Raises DestinationError where they may hold what is not ours.
         """
         if repeated := compared.repeated_ids():
-            if pipeline is None or delta.is_lake(pipeline) or not warehouse.has_only_ours(pipeline, shape.name):
+            if warehouse is None or not warehouse.may_replace(shape.name):
                 raise DestinationError(
                     f"{repeated} rows of {shape.name} share their id with another",
                     hint="Something else wrote into the table: remove the extra rows, then load again.",
@@ -249,25 +246,28 @@ class Listing:
         return report
 
     def _stored(
-        self, shape: Shape, account: str, pipeline: dlt.Pipeline | None, columns_for: Callable[[Listed], list[Column]]
+        self, shape: Shape, account: str, warehouse: Warehouse | None, columns_for: Callable[[Listed], list[Column]]
     ) -> StoredList | None:
         """What the warehouse holds of a list that may be read incrementally."""
         state = self.options.states.get((account, shape.name))
-        if pipeline is None or state is None or self.options.incremental is None or self.options.mended:
+        if warehouse is None or state is None or self.options.incremental is None or self.options.mended:
             return None
-        return StoredList(self._scratch, shape, account, pipeline, columns_for, state.counted or 0)
+        return StoredList(self._scratch, shape, account, warehouse, columns_for, state.counted or 0)
 
-    def _whole(self, shape: Shape, columns: list[Column], pipeline: dlt.Pipeline | None) -> diff.Whole:
+    def _whole(self, shape: Shape, columns: list[Column], warehouse: Warehouse | None) -> diff.Whole:
         """Reads the rows that will be handed on as they are stored."""
         names = row_columns(shape, columns)
-        return lambda ids: warehouse.read(pipeline, shape.name, names, ids=ids) if pipeline else ()
+        return lambda ids: warehouse.read(shape.name, names, ids=ids) if warehouse else ()
 
 
 def listing_of(
-    client: BoastClient, options: Options, on_page: Callable[[ListReport, Page], None] | None = None
+    client: BoastClient,
+    options: Options,
+    on_page: Callable[[ListReport, Page], None] | None = None,
+    warehouse: Warehouse | None = None,
 ) -> Listing:
     """A listing of the API itself."""
-    return Listing(Swept(client, options, on_page), options)
+    return Listing(Swept(client, options, on_page), options, warehouse)
 
 
 def _count(reports: list[ListReport], found: Mapping[str, int], changed: Mapping[str, tuple[int, int]]) -> None:

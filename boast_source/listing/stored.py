@@ -7,7 +7,6 @@ from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from boast_source import warehouse
 from boast_source.listing import diff, queries
 from boast_source.listing.columns import ACCOUNT, MISSING, keeps_history, row_columns
 from boast_source.listing.index import Listed, ListIndex
@@ -18,19 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import datetime
 
-    import dlt
     import pyarrow as pa
 
     from boast_source.listing.columns import Column
     from boast_source.listing.order import ListState
     from boast_source.listing.report import ListReport
     from boast_source.shapes import Record, Shape
+    from boast_source.warehouse import Warehouse
 
 _parts = itertools.count(1)  # of a scratch index, to name them
 
 
 def stored_rows(
-    pipeline: dlt.Pipeline | None, shape: Shape, columns: list[Column], ids: Collection[str] | None = None
+    warehouse: Warehouse | None, shape: Shape, columns: list[Column], ids: Collection[str] | None = None
 ) -> Iterable[pa.Table]:
     """The warehouse's rows for diff.make_stored; with `ids` those at least."""
 
@@ -38,7 +37,7 @@ def stored_rows(
         return diff.digest(columns, table, there)
 
     names = row_columns(shape, columns)
-    return warehouse.read(pipeline, shape.name, names, in_duckdb=digest, ids=ids) if pipeline else ()
+    return warehouse.read(shape.name, names, in_duckdb=digest, ids=ids) if warehouse else ()
 
 
 def ids_of_recent(listed: Listed, reports: list[ListReport]) -> list[str] | None:
@@ -51,7 +50,7 @@ def ids_of_recent(listed: Listed, reports: list[ListReport]) -> list[str] | None
 
 def note_silent(
     compared: diff.Compared,
-    pipeline: dlt.Pipeline | None,
+    warehouse: Warehouse | None,
     states: Mapping[tuple[str, str], ListState],
     reports: list[ListReport],
 ) -> None:
@@ -59,11 +58,11 @@ def note_silent(
     shape, scratch = compared.listed.shape, compared.scratch
     for report in reports:
         state = states.get((str(report.account_id), shape.name))
-        if pipeline is None or state is None or report.steadiness in {None, "recent"} or not shape.cursor:
+        if warehouse is None or state is None or report.steadiness in {None, "recent"} or not shape.cursor:
             continue
         given = {"account": report.account_id, "moment": state.newest}
         if ids := [str(key) for (key,) in scratch.rows(queries.of("changed_before"), given)]:
-            hold(scratch, warehouse.read(pipeline, shape.name, ["id", ACCOUNT, MISSING, shape.cursor], ids=ids), shape)
+            hold(scratch, warehouse.read(shape.name, ["id", ACCOUNT, MISSING, shape.cursor], ids=ids), shape)
             report.silent = int(scratch.value(queries.of("silent"), {"account": report.account_id}))
 
 
@@ -84,7 +83,7 @@ class StoredList:
     scratch: Scratch
     shape: Shape
     account: str
-    pipeline: dlt.Pipeline
+    warehouse: Warehouse
     columns_of: Callable[[Listed], list[Column]]
     counted: int
     _known: dict[str, bool | None] = field(default_factory=dict)
@@ -93,7 +92,7 @@ class StoredList:
         """How many rows it holds."""
         if not keeps_history(self.shape):
             return self.counted
-        return warehouse.count_present(self.pipeline, self.shape.name, self.account)
+        return self.warehouse.count_present(self.shape.name, self.account)
 
     def equal(self, records: list[Record]) -> dict[str, bool]:
         """Of these records the ids that are stored, and whether with the same content."""
@@ -109,7 +108,7 @@ class StoredList:
         cursor = self.shape.cursor or ""
         scratch = self._part()
         names = ["id", ACCOUNT, MISSING, cursor]
-        hold(scratch, warehouse.read(self.pipeline, self.shape.name, names, above=(cursor, moment)), self.shape)
+        hold(scratch, self.warehouse.read(self.shape.name, names, above=(cursor, moment)), self.shape)
         found = scratch.rows(queries.of("held_above"), {"account": self.account, "moment": moment})
         scratch.clear()
         return {str(key) for (key,) in found}
@@ -118,7 +117,7 @@ class StoredList:
         """The rows but these; None if one of them has no cursor."""
         scratch = self._part()
         names = ["id", ACCOUNT, MISSING, self.shape.cursor or ""]
-        hold(scratch, warehouse.read(self.pipeline, self.shape.name, names), self.shape)
+        hold(scratch, self.warehouse.read(self.shape.name, names), self.shape)
         given = {"account": self.account, "without": sorted(without)}
         scratch.execute(queries.of("rest"), given)
         if scratch.value("select exists (from rest where moment is null)"):
@@ -137,7 +136,7 @@ class StoredList:
         scratch.allow(listed.memory)
         columns = self.columns_of(listed)
         ids = [str(record["id"]) for record in records]
-        diff.compared(listed, columns, stored_rows(self.pipeline, self.shape, columns, ids))
+        diff.compared(listed, columns, stored_rows(self.warehouse, self.shape, columns, ids))
         found = scratch.rows(queries.of("standing"), {"account": self.account})
         scratch.clear()
         return dict(found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from boast_source import warehouse
+from boast_source.warehouse import tables_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +20,7 @@ HINT = "x-boast-field"
 
 def known(pipeline: dlt.Pipeline, schema: dlt.Schema, tables: Iterable[str]) -> dict[str, str]:
     """Return by column its field, from the pipeline's own schema and the warehouse's; of `tables` the first counts."""
-    everywhere = [schema.tables, warehouse.tables_in(pipeline, schema.name)]
+    everywhere = [schema.tables, tables_in(pipeline, schema.name)]
     found: dict[str, str] = {}
     for table in tables:
         for there in everywhere:

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from boast_source import models, warehouse
+from boast_source import models
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.listing.incremental import state_after
 from boast_source.listing.listing import Listing, listing_of
@@ -20,24 +20,22 @@ from boast_source.load.source import source_of
 from boast_source.runs import listings
 from boast_source.runs.record import ATTENTION, DONE, FAILED, ensure_table
 from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
-from boast_source.warehouse import run
+from boast_source.warehouse import explained, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    import dlt
 
     from boast_source.api import BoastClient, Page
     from boast_source.listing.order import ListState
     from boast_source.listing.report import ListReport
     from boast_source.shapes import Record
-    from boast_source.warehouse import SqlClient
+    from boast_source.warehouse import Warehouse
 
 log = logging.getLogger("boast_source")
 
 
 def load(
-    pipeline: dlt.Pipeline,
+    warehouse: Warehouse,
     client: BoastClient,
     options: Options,
     *,
@@ -54,29 +52,28 @@ def load(
     Raises BoastError: what failed as a whole; a single failing account is in its report instead.
     """
     _known(resources)
-    with warehouse.connected(pipeline, patience=patience, on_wait=on_note) as held:
-        warehouse.lock_accounts(held, options.account_ids)
-        loaded = load_held(held, pipeline, client, options, resources=resources, on_page=on_page, on_note=on_note)
-        create_views(held, time_zone, on_note)
+    with warehouse.open(patience=patience, on_wait=on_note):
+        warehouse.lock_accounts(options.account_ids)
+        loaded = load_held(warehouse, client, options, resources=resources, on_page=on_page, on_note=on_note)
+        create_views(warehouse, time_zone, on_note)
         return loaded
 
 
-def create_views(held: SqlClient | None, time_zone: str, on_note: Callable[[str], None]) -> None:
+def create_views(warehouse: Warehouse, time_zone: str, on_note: Callable[[str], None]) -> None:
     """The views over what was loaded; a destination that refuses them does not fail the load."""
-    if held is None:
+    if not warehouse.has_sql:
         return
     try:
-        with warehouse.explained():
-            ensure_table(held)
-            listings.ensure_table(held)
-        models.create(held, time_zone=time_zone)
+        with explained():
+            ensure_table(warehouse)
+            listings.ensure_table(warehouse)
+        models.create(warehouse, time_zone=time_zone)
     except DestinationError as error:
         on_note(f"not all views could be created: {error.message}")
 
 
 def load_held(
-    held: SqlClient | None,
-    pipeline: dlt.Pipeline,
+    warehouse: Warehouse,
     client: BoastClient,
     options: Options,
     *,
@@ -88,17 +85,17 @@ def load_held(
     wanted = _known(resources)
     began = time.monotonic()
     with run.quiet():
-        mended = _make_dropped(pipeline, on_note)
-        finish_pending(pipeline, on_note)
-        known = _known_lists(pipeline, on_note)
-        listing = listing_of(client, replace(options, mended=mended, states=known), on_page)
-        with contextlib.closing(listing), warehouse.bounded(held):
-            run.run(pipeline, source_of(listing).with_resources(*wanted))
+        mended = _make_dropped(warehouse, on_note)
+        finish_pending(warehouse.pipeline, on_note)
+        known = _known_lists(warehouse, on_note)
+        listing = listing_of(client, replace(options, mended=mended, states=known), on_page, warehouse)
+        with contextlib.closing(listing), warehouse.bounded():
+            run.run(warehouse, source_of(listing).with_resources(*wanted))
             for shape in [SHAPES[name] for name in wanted if name in SHAPES]:
-                listing.verify(shape, pipeline)
+                listing.verify(shape, warehouse)
         reports = listing.reports
         if not options.bounded:
-            _remember(pipeline, options, known, reports, on_note)
+            _remember(warehouse, options, known, reports, on_note)
         for report in (r for r in reports if r.short):
             counted = f"{report.listed + report.short:,} {report.resource} and lists {report.listed:,}"
             on_note(f"account {report.account_id}: the API counts {counted}, which are loaded")
@@ -109,18 +106,18 @@ def load_held(
     return Loaded(reports, ATTENTION if any(r.error for r in reports) else DONE, time.monotonic() - began)
 
 
-def _known_lists(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> dict[tuple[str, str], ListState]:
+def _known_lists(warehouse: Warehouse, on_note: Callable[[str], None]) -> dict[tuple[str, str], ListState]:
     """What earlier runs saw of each list; without it this run reads whole."""
     try:
-        with warehouse.explained():
-            return listings.states(pipeline)
+        with explained():
+            return listings.states(warehouse)
     except DestinationError as error:
         on_note(f"this run reads every list whole: {error.message}")
         return {}
 
 
 def _remember(
-    pipeline: dlt.Pipeline,
+    warehouse: Warehouse,
     options: Options,
     known: Mapping[tuple[str, str], ListState],
     reports: Sequence[ListReport],
@@ -135,23 +132,23 @@ def _remember(
     forced = options.incremental is not None and options.incremental.forced
     after = [state_after(r, known.get((str(r.account_id), r.resource)), forced=forced) for r in reports]
     try:
-        with warehouse.explained():
-            listings.remember(pipeline, [state for state in after if state])
+        with explained():
+            listings.remember(warehouse, [state for state in after if state])
     except DestinationError as error:
         on_note(f"the next run reads every list whole: {error.message}")
 
 
-def store(pipeline: dlt.Pipeline, answers: Mapping[str, Sequence[Record]]) -> None:
+def store(warehouse: Warehouse, answers: Mapping[str, Sequence[Record]]) -> None:
     """Put what the API answered to writes, per account, into the enrollments and their history: no list is read.
 
     Raises BoastError when the warehouse cannot be written; the next load brings the same.
     """
     if any(answers.values()):
-        _load_given(pipeline, answers, [SEQUENCE_ENROLLMENTS.name, HISTORY])
+        _load_given(warehouse, answers, [SEQUENCE_ENROLLMENTS.name, HISTORY])
 
 
 def make_tables(
-    pipeline: dlt.Pipeline,
+    warehouse: Warehouse,
     *,
     patience: float = 60.0,
     time_zone: str = "UTC",
@@ -161,16 +158,17 @@ def make_tables(
 
     Raises BoastError when the warehouse cannot be written.
     """
-    with warehouse.connected(pipeline, patience=patience, on_wait=on_note) as held, run.quiet():
-        _make_dropped(pipeline, on_note)
-        finish_pending(pipeline, on_note)
-        _load_given(pipeline, {}, [*SHAPES, HISTORY])
-        create_views(held, time_zone, on_note)
+    with warehouse.open(patience=patience, on_wait=on_note), run.quiet():
+        _make_dropped(warehouse, on_note)
+        finish_pending(warehouse.pipeline, on_note)
+        _load_given(warehouse, {}, [*SHAPES, HISTORY])
+        create_views(warehouse, time_zone, on_note)
 
 
-def _load_given(pipeline: dlt.Pipeline, answers: Mapping[str, Sequence[Record]], names: Sequence[str]) -> None:
-    with run.quiet(), contextlib.closing(Listing(Given(answers), Options(account_ids=tuple(answers)))) as listing:
-        run.run(pipeline, source_of(listing).with_resources(*names))
+def _load_given(warehouse: Warehouse, answers: Mapping[str, Sequence[Record]], names: Sequence[str]) -> None:
+    listing = Listing(Given(answers), Options(account_ids=tuple(answers)), warehouse)
+    with run.quiet(), contextlib.closing(listing):
+        run.run(warehouse, source_of(listing).with_resources(*names))
 
 
 def _known(resources: Sequence[str]) -> list[str]:
@@ -183,8 +181,8 @@ def _known(resources: Sequence[str]) -> list[str]:
     return [*names, HISTORY] if SEQUENCE_ENROLLMENTS.name in names else names
 
 
-def _make_dropped(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> bool:
-    names = run.make_again(pipeline)
+def _make_dropped(warehouse: Warehouse, on_note: Callable[[str], None]) -> bool:
+    names = run.make_again(warehouse)
     if names:
         on_note(f"somebody dropped {', '.join(names[:5])}{' and more' if len(names) > 5 else ''}: made again")
     return bool(names)

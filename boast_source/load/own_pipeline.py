@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from boast_source import models, warehouse
+from boast_source import models
 from boast_source.errors import BoastError
 from boast_source.load import source
 from boast_source.load.checks import BY_ROW
 from boast_source.load.result import Loaded
 from boast_source.runs import ATTENTION, DONE
 from boast_source.runs.record import ensure_table
+from boast_source.warehouse import explained, warehouse_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,11 +61,12 @@ def create_views(pipeline: dlt.Pipeline, *, time_zone: str = "UTC", patience: fl
 
     Raises DestinationError when the destination refuses; a destination without views has none.
     """
-    with warehouse.connected(pipeline, patience=patience, creates=False) as client, warehouse.explained():
-        if client is None:
+    warehouse = warehouse_of(pipeline)
+    with warehouse.open(patience=patience, creates=False), explained():
+        if not warehouse.has_sql:
             return []
-        ensure_table(client)
-        return models.create(client, time_zone=time_zone)
+        ensure_table(warehouse)
+        return models.create(warehouse, time_zone=time_zone)
 
 
 def verify(pipeline: dlt.Pipeline) -> Loaded:
@@ -79,6 +81,6 @@ def verify(pipeline: dlt.Pipeline) -> Loaded:
         raise BoastError(
             "There is no listing to verify.", hint="Run the pipeline with boast_source() in this process first."
         )
-    with warehouse.explained():
-        listing.verify_all(pipeline)
+    with explained():
+        listing.verify_all(warehouse_of(pipeline))
     return Loaded(listing.reports, ATTENTION if any(r.error for r in listing.reports) else DONE)

@@ -20,7 +20,7 @@ from dlt.common.pipeline import PipelineContext
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import commit_load_package_state
 
-from boast_source import models, warehouse
+from boast_source import models
 from boast_source.api import BoastClient, BoastCredentials
 from boast_source.config import DEFAULT_BASE_URL, account_ids_from
 from boast_source.listing.columns import keeps_history
@@ -29,14 +29,14 @@ from boast_source.listing.report import Options
 from boast_source.load import checks, fields
 from boast_source.logs import hush_hint_warnings
 from boast_source.shapes import HISTORY, SHAPES, Shape
-from boast_source.warehouse import delta
-from boast_source.warehouse import pipeline as destinations
+from boast_source.warehouse import kinds_of, warehouse_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from dlt.extract import DltResource
 
     from boast_source.shapes import Kind
+    from boast_source.warehouse import Warehouse
 
 EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
 P = ParamSpec("P")
@@ -129,10 +129,10 @@ def _in_turn(items: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
 def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltResource:
     @_in_turn
     def rows() -> Iterator[pa.Table]:
-        _begin(shape.name)
         listing = listing_for(shape.name)
+        _begin(shape.name, listing)
         _prepare(listing, shape)
-        replaced = listing.replaced(shape, _running_pipeline())
+        replaced = listing.replaced(shape, _warehouse(listing))
         strategy = "delete-insert" if listing.is_repeated(shape) else "upsert"
         yield from _hinted(listing.rows(shape), listing, shape, strategy, replaced)
 
@@ -161,10 +161,10 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
 
     @_in_turn
     def versions() -> Iterator[pa.Table]:
-        _begin(HISTORY)
         listing = listing_for(HISTORY)
+        _begin(HISTORY, listing)
         _prepare(listing, shape)
-        yield from _hinted(listing.versions(shape, _running_pipeline()), listing, shape, "insert-only")
+        yield from _hinted(listing.versions(shape, _warehouse(listing)), listing, shape, "insert-only")
 
     return dlt.resource(
         versions,
@@ -174,11 +174,10 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
     )
 
 
-def _begin(table: str) -> None:
-    pipeline = _running_pipeline()
-    if pipeline:
-        checks.check(table, pipeline, _package_state())
-        _protect_history()
+def _begin(table: str, listing: Listing) -> None:
+    if warehouse := _warehouse(listing):
+        checks.check(table, warehouse.pipeline, _package_state())
+        _protect_history(warehouse)
 
 
 def last_listing(pipeline: dlt.Pipeline) -> Listing | None:
@@ -199,30 +198,28 @@ def _hinted(
         columns.setdefault(name, {})["data_type"] = kind
     if columns:
         hints["columns"] = columns
-    pipeline = _running_pipeline()
     # always merging: only what differs is handed on, so any other way of writing would lose the rest
-    hints["write_disposition"] = destinations.merging(
-        strategy, pipeline.destination if pipeline else None, replaced=replaced
-    )
-    if pipeline and delta.is_lake(pipeline):
-        hints |= {"table_format": delta.FORMAT, "write_disposition": {"disposition": "merge", "strategy": strategy}}
+    if warehouse := _warehouse(listing):
+        hints |= warehouse.merging(strategy, replaced=replaced)
     for place, batch in enumerate(batches):
         yield dlt.mark.with_hints(batch, dlt.mark.make_hints(**hints)) if hints and not place else batch
 
 
 def _prepare(listing: Listing, shape: Shape) -> None:
     """Sweep and compare."""
-    kinds = _stored_kinds(shape.name)
-    pipeline = _running_pipeline()
-    if pipeline:
-        _listings[pipeline] = listing
-    if kinds is None or pipeline is None:
-        listing.prepare(shape, pipeline, kinds)
+    warehouse = _warehouse(listing)
+    kinds = _stored_kinds(shape.name, warehouse)
+    if warehouse:
+        _listings[warehouse.pipeline] = listing
+    if kinds is None or warehouse is None:
+        listing.prepare(shape, warehouse, kinds)
         return
     # earlier versions kept the columns in dlt's state alone
     kept: dict[str, str | None] = dict.fromkeys(dlt.current.resource_state(shape.name).get("unknown_fields", ()))
     tables = (shape.name, HISTORY) if keeps_history(shape) else (shape.name,)
-    listing.prepare(shape, pipeline, kinds, kept | fields.known(pipeline, dlt.current.source_schema(), tables))
+    listing.prepare(
+        shape, warehouse, kinds, kept | fields.known(warehouse.pipeline, dlt.current.source_schema(), tables)
+    )
 
 
 def _package_state() -> Any:
@@ -233,15 +230,18 @@ def _package_state() -> Any:
         return None
 
 
-def _running_pipeline() -> dlt.Pipeline | None:
+def _warehouse(listing: Listing) -> Warehouse | None:
+    """What the pipeline that runs loads into: the listing's own, or that of a user's pipeline; None outside of one."""
     context = Container()[PipelineContext]
     if _package_state() is None or not context.is_active():
         return None
     pipeline: dlt.Pipeline = context.pipeline()  # type: ignore[assignment]
-    return pipeline
+    if listing.warehouse is None or listing.warehouse.pipeline is not pipeline:
+        listing.warehouse = warehouse_of(pipeline)
+    return listing.warehouse
 
 
-def _stored_kinds(table: str) -> dict[str, Kind] | None:
+def _stored_kinds(table: str, warehouse: Warehouse | None) -> dict[str, Kind] | None:
     """The kinds of the table's columns; None when there is nothing to compare with, or soon will not be."""
     state = _package_state()
     if state is None:
@@ -250,12 +250,11 @@ def _stored_kinds(table: str) -> dict[str, Kind] | None:
     if any(leaver["name"] == table for leaver in leaving):
         return None
     known = dlt.current.source_schema().tables.get(table)
-    pipeline = _running_pipeline()
-    there = warehouse.kinds_in(pipeline, table) if pipeline else {}  # also what other pipelines brought
-    return there | (warehouse.kinds_of(known["columns"]) if known else {})
+    there = warehouse.kinds(table) if warehouse else {}  # also what other pipelines brought
+    return there | (kinds_of(known["columns"]) if known else {})
 
 
-def _protect_history() -> None:
+def _protect_history(warehouse: Warehouse) -> None:
     """Keep the history out of dlt's `refresh` modes: it is what cannot be fetched again. And the views out of their
     way: Postgres drops no table that a view reads. The next command that makes views brings them back.
     """
@@ -266,8 +265,7 @@ def _protect_history() -> None:
         if list_name in state:
             state[list_name] = [table for table in state[list_name] if table["name"] != HISTORY]
     commit_load_package_state()
-    pipeline = _running_pipeline()
-    if pipeline and state.get("dropped_tables"):
-        with warehouse.client_of(pipeline) as client:
+    if state.get("dropped_tables"):
+        with warehouse.session() as client:
             if client:
                 models.drop(client)

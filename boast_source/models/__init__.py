@@ -12,24 +12,24 @@ import re
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from boast_source import warehouse
 from boast_source.errors import DestinationError
 from boast_source.models.comments import comment
 from boast_source.models.schema import relations
 from boast_source.shapes import HISTORY, VIEWS
+from boast_source.warehouse import columns_in, explained
 from boast_source.warehouse.arrow import quote
 from boast_source.warehouse.dialect import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from boast_source.warehouse import SqlClient
+    from boast_source.warehouse import SqlClient, Warehouse
 
 OTHER_COLUMNS = "42P16"  # Postgres: a view cannot be replaced by one whose columns differ in more than what is added
 
 
 def create(
-    client: SqlClient,
+    warehouse: Warehouse,
     *,
     time_zone: str,
     on_refused: Callable[[DestinationError], None] | None = None,
@@ -45,9 +45,10 @@ def create(
     Raises DestinationError when the destination refuses one, after the others are created, unless `on_refused` is
     given.
     """
+    client = warehouse.client
     if client.capabilities.sqlglot_dialect == "sqlite":
         return []  # dlt attaches a file per dataset there, and a view cannot name a table of an attached file
-    with warehouse.migrating(client):
+    with warehouse.migrating():
         read = {name for view in VIEWS for _, name in _read().findall(text(view))}
         there = {table: columns for table in read.difference(VIEWS) if (columns := _columns(client, table))}
         if not there:
@@ -67,7 +68,7 @@ def create(
 
 
 def _columns(client: SqlClient, name: str) -> list[str]:
-    columns = warehouse.columns_in(client, client.make_qualified_table_name(name))
+    columns = columns_in(client, client.make_qualified_table_name(name))
     return [column.lower() for column in columns]
 
 
@@ -76,7 +77,7 @@ def _foreign(client: SqlClient) -> dict[str, DestinationError | None]:
     found: dict[str, DestinationError | None] = {}
     for name in VIEWS:
         ours = set(relations()[name].columns)
-        with contextlib.suppress(DestinationError), warehouse.explained():  # a view that cannot be read is replaced
+        with contextlib.suppress(DestinationError), explained():  # a view that cannot be read is replaced
             columns = _columns(client, name)
             if columns and len(ours.intersection(columns)) * 2 < len(ours):
                 found[name] = DestinationError(
@@ -92,7 +93,7 @@ def _refusal(
 ) -> DestinationError | None:
     """Create or replace a view; returns why it could not be."""
     try:
-        with warehouse.explained():
+        with explained():
             client.execute_sql(statement(client, name, there, time_zone))
     except DestinationError as error:
         return error
@@ -111,7 +112,7 @@ def drop(client: SqlClient) -> None:
     """
     if client.capabilities.sqlglot_dialect in {"postgres", "redshift"}:
         foreign = _foreign(client)
-        with warehouse.explained(), client.begin_transaction():
+        with explained(), client.begin_transaction():
             for name in (view for view in reversed(VIEWS) if view not in foreign):
                 client.execute_sql(f"drop view if exists {client.make_qualified_table_name(name)}")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from boast_source import warehouse
 from boast_source.errors import DestinationError
 from boast_source.models.schema import relations
+from boast_source.warehouse import explained
 
 if TYPE_CHECKING:
     from boast_source.warehouse import SqlClient
@@ -36,7 +36,7 @@ def comment(client: SqlClient) -> None:
     if catalog is None:
         return
     try:
-        with warehouse.explained():
+        with explained():
             found = client.execute_sql(catalog, *[client.dataset_name] * 3) or ()
             statements = [
                 statement for table, column, said in found if (statement := _statement(client, table, column, said))

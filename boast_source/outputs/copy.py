@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from boast_source import runs, warehouse
+from boast_source import runs
 from boast_source.driver_text import one_line
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.outputs.files import local_path, put_in_place
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-    from boast_source.warehouse import SqlClient
+    from boast_source.warehouse import Warehouse
 
 _MEMORY = 1024  # MB for DuckDB; the rest spills beside the file
 _OWN = "select database_name, path from duckdb_databases() where database_name = current_database()"
@@ -38,7 +38,7 @@ _VIEWS = "select schema_name, view_name from duckdb_views() where not internal"
 
 
 def publish(
-    client: SqlClient,
+    warehouse: Warehouse,
     place: str,
     without: Collection[str],
     on_note: Callable[[str], None],
@@ -53,7 +53,8 @@ def publish(
     Raises ConfigurationError for a place that cannot hold it, DestinationError when it cannot be written; then the old
     copy stays.
     """
-    source, working = client.native_connection.execute(_OWN).fetchone()
+    connection = warehouse.client.native_connection
+    source, working = connection.execute(_OWN).fetchone()
     final = _checked(place, working)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -62,11 +63,11 @@ def publish(
         with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{final.name}.", suffix=".tmp") as folder:
             whole, partial = Path(folder) / "whole" / final.name, Path(folder) / final.name
             whole.parent.mkdir()  # the same name: a view may name its database
-            with warehouse.bounded(client, _MEMORY):
-                _copy(client.native_connection, source, whole)
+            with warehouse.bounded(_MEMORY):
+                _copy(connection, source, whole)
             if over:
-                with duckdb.connect(str(whole)) as connection:
-                    connection.execute(*runs.closing(over, f"{quote(str(client.dataset_name))}.runs", "?"))
+                with duckdb.connect(str(whole)) as copied:
+                    copied.execute(*runs.closing(over, f"{quote(warehouse.dataset)}.runs", "?"))
             if left_out := _prune(whole, without, partial):
                 on_note(
                     "left out of the copy for dashboards, since they read another file or a table that"

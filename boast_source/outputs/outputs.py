@@ -7,28 +7,26 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from boast_source import runs, warehouse
 from boast_source.errors import BoastError
 from boast_source.outputs import files
 from boast_source.outputs.copy import publish
-from boast_source.warehouse import SqlClient
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import dlt
-
+    from boast_source import runs
     from boast_source.config import Settings
     from boast_source.load.result import Loaded
+    from boast_source.warehouse import Warehouse
 
 log = logging.getLogger("boast_source")
 
 
-Part = Callable[[SqlClient], object]
+Part = Callable[[], object]
 
 
 def outputs(
-    pipeline: dlt.Pipeline,
+    warehouse: Warehouse,
     found: Settings,
     loaded: Loaded,
     over: runs.Run,
@@ -45,27 +43,27 @@ def outputs(
     """
     parts: dict[str, Part] = {}
     if reporting and found.report_path:
-        parts["report"] = lambda held: make_report(held, found, str(found.report_path), on_note, over)
+        parts["report"] = lambda: make_report(warehouse, found, str(found.report_path), on_note, over)
     if found.publish_path:
-        parts["publish"] = lambda held: _published(held, found, on_note, over)
+        parts["publish"] = lambda: _published(warehouse, found, on_note, over)
     if not parts:
         return []
     if not is_good(loaded):
         on_note("no report and no copy for dashboards: this run could not verify what it loaded; the last ones stay")
         return []
     try:
-        with warehouse.connected(pipeline, patience=found.lock_timeout, on_wait=on_note) as held:
-            if held is None:
+        with warehouse.open(patience=found.lock_timeout, on_wait=on_note):
+            if not warehouse.has_sql:
                 return []  # files: they have no views to report from, and their readers do not lock them
-            return [error for name, part in parts.items() if (error := _tried(name, part, held, on_made))]
+            return [error for name, part in parts.items() if (error := _tried(name, part, on_made))]
     except BoastError as error:
         return [error]
 
 
-def _tried(name: str, part: Part, held: SqlClient, on_made: Callable[[str, float, str], None]) -> BoastError | None:
+def _tried(name: str, part: Part, on_made: Callable[[str, float, str], None]) -> BoastError | None:
     began = time.monotonic()
     try:
-        place = part(held)
+        place = part()
     except BoastError as error:
         return error
     except Exception as error:
@@ -77,7 +75,7 @@ def _tried(name: str, part: Part, held: SqlClient, on_made: Callable[[str, float
 
 
 def make_report(
-    connected: SqlClient, found: Settings, place: str, on_note: Callable[[str], None], over: runs.Run | None = None
+    warehouse: Warehouse, found: Settings, place: str, on_note: Callable[[str], None], over: runs.Run | None = None
 ) -> str:
     """Read the figures, write the page; returns where it is. Without the charts, where they cannot be drawn.
 
@@ -85,7 +83,7 @@ def make_report(
     """
     from boast_source.outputs.report import charts, figures, page  # noqa: PLC0415 -- a load alone does not need Jinja
 
-    shown = figures.read(connected, found.time_zone, over)
+    shown = figures.read(warehouse, found.time_zone, over)
     try:
         drawn = charts.draw_all(shown)
     except BoastError as error:
@@ -103,8 +101,8 @@ def is_good(loaded: Loaded) -> bool:
     return not loaded.enrollments or (bool(sure) and "failed" not in sure)
 
 
-def _published(held: SqlClient, found: Settings, on_note: Callable[[str], None], over: runs.Run) -> Path | None:
-    if warehouse.is_file(held):
-        return publish(held, str(found.publish_path), found.published_without, on_note, over)
+def _published(warehouse: Warehouse, found: Settings, on_note: Callable[[str], None], over: runs.Run) -> Path | None:
+    if warehouse.file:
+        return publish(warehouse, str(found.publish_path), found.published_without, on_note, over)
     on_note("no copy for dashboards: publish_path is for DuckDB files; let them read this warehouse itself")
     return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from boast_source import warehouse
 from boast_source.errors import PendingError
 from boast_source.push import requests
 from boast_source.push.decide import Facts
@@ -13,6 +12,7 @@ from boast_source.push.lanes import is_listed, lanes_of
 from boast_source.push.model import State
 from boast_source.push.requests import Accounts
 from boast_source.shapes import CONTACTS, SEQUENCES
+from boast_source.warehouse import columns_in, explained
 from boast_source.warehouse.dialect import text_type
 
 if TYPE_CHECKING:
@@ -61,15 +61,15 @@ def _stored(context: Context, table: str, columns: Sequence[str]) -> Iterator[pa
     """Return the stored rows in batches, with null for a column that is not there (yet)."""
     client = context.ledger.client
     name = client.make_qualified_table_name(table)
-    with warehouse.explained():
-        there = {column.lower() for column in warehouse.columns_in(client, name)}
+    with explained():
+        there = {column.lower() for column in columns_in(client, name)}
         if "id" not in there:
             return
         text = text_type(client.capabilities.sqlglot_dialect)
         selected = ", ".join(
             f"{client.escape_column_name(c) if c in there else f'cast(null as {text})'} as {c}" for c in columns
         )
-        yield from warehouse.batches(client, f"select {selected} from {name}", columns)
+        yield from context.ledger.warehouse.batches(f"select {selected} from {name}", columns)
 
 
 def may_send(context: Context) -> bool:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from boast_source import warehouse
 from boast_source.push import model
 from boast_source.push.model import Control, State
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
+from boast_source.warehouse import columns_in, explained
 from boast_source.warehouse.arrow import quote
 from boast_source.warehouse.dialect import translated
 from boast_source.warehouse.sql import filled, queries
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from boast_source.warehouse import SqlClient
+    from boast_source.warehouse import Warehouse
 
 TABLE = "push_ledger"
 BATCH = 100  # events of one insert
@@ -86,25 +86,25 @@ _VALUES = {
 
 
 class Ledger:
-    """The ledger behind an open SQL client, whose connection is the sender's for the whole run."""
+    """The ledger in an open warehouse, whose connection is the sender's for the whole run."""
 
-    def __init__(self, client: SqlClient) -> None:
-        self.client = client
-        self.name = client.make_qualified_table_name(TABLE)
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse, self.client = warehouse, warehouse.client
+        self.name = self.client.make_qualified_table_name(TABLE)
 
     def exists(self) -> bool:
         return bool(self._columns(TABLE))
 
     def create(self) -> None:
         """Make the table, or the columns that an older version did not have."""
-        with warehouse.migrating(self.client):
+        with self.warehouse.migrating():
             if not self.client.has_dataset():
                 self.client.create_dataset()
             itself = {TABLE: self._quoted(TABLE)}
             self.client.execute_sql(self._sql("create", **itself))
             for column in sorted(TYPES.keys() - self._columns(TABLE)):
                 self.client.execute_sql(self._sql("add_column", column=f"{column} {TYPES[column]}", **itself))
-            if warehouse.is_postgres(self.client):
+            if self.warehouse.has_unique_indexes:
                 index = self.client.escape_column_name(f"{TABLE}_once")
                 self.client.execute_sql(
                     f"create unique index if not exists {index} on {self.name} (request_key, event)"
@@ -118,11 +118,11 @@ class Ledger:
         """Write all of them or none; they are durable when it returns."""
         if not events:
             return
-        warehouse.awake(self.client)
+        self.warehouse.awake()
         columns = [column for column in COLUMNS if column != "recorded_at"]
         names = ", ".join(self.client.escape_column_name(column) for column in [*columns, "recorded_at"])
         marks = "(" + ", ".join(["%s"] * len(columns)) + f", {self._clock()})"
-        with warehouse.explained(), self.client.begin_transaction():
+        with explained(), self.client.begin_transaction():
             for start in range(0, len(events), BATCH):
                 part = events[start : start + BATCH]
                 values = [getattr(event, column) for event in part for column in columns]
@@ -133,12 +133,12 @@ class Ledger:
     def newest(self, *, whole: bool = False) -> Iterator[pa.Table]:
         """Return the newest event of each request, in batches; of what is over only the keys unless `whole`."""
         sql = self._sql("newest", whole="1 = 1" if whole else "1 = 0")
-        yield from warehouse.batches(self.client, sql, COLUMNS)
+        yield from self.warehouse.batches(sql, COLUMNS)
 
     def sent_since(self, moment: datetime) -> Iterator[pa.Table]:
         """Return `content_key`, `request_key` of what was enrolled, or given up after it was sent, since the moment."""
         sql = self._sql("sent_since", moment=moment.isoformat())
-        yield from warehouse.batches(self.client, sql, ("content_key", "request_key"))
+        yield from self.warehouse.batches(sql, ("content_key", "request_key"))
 
     def active_twice(self, moment: datetime, seconds: float) -> list[Event]:
         """Return the requests that were sent since the moment and whose contact is active twice, as this run lists."""
@@ -195,7 +195,7 @@ class Ledger:
         return value
 
     def _rows(self, sql: str) -> Sequence[Sequence[Any]]:
-        with warehouse.explained():
+        with explained():
             return self.client.execute_sql(sql) or ()
 
     def _sql(self, name: str, **values: str) -> str:
@@ -219,7 +219,7 @@ class Ledger:
         return ".".join(map(quote, self.client.make_qualified_table_name_path(table, quote=False)))
 
     def _columns(self, table: str) -> set[str]:
-        return {c.lower() for c in warehouse.columns_in(self.client, self.client.make_qualified_table_name(table))}
+        return {c.lower() for c in columns_in(self.client, self.client.make_qualified_table_name(table))}
 
     def _clock(self) -> str:
         clocks = {"postgres": "clock_timestamp()", "mysql": "utc_timestamp(6)"}

@@ -6,8 +6,8 @@ import contextlib
 import re
 from typing import TYPE_CHECKING
 
-from boast_source import warehouse
 from boast_source.errors import ConfigurationError, PendingError
+from boast_source.warehouse import columns_in, explain, explained, is_lost, is_of_destination
 from boast_source.warehouse.dialect import text_type
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from boast_source.warehouse import SqlClient
+    from boast_source.warehouse import SqlClient, Warehouse
 
 REQUIRED = ("contact_id", "sequence_id")
 OPTIONAL = ("request_id", "account_id", "action", "enrollment_id", "requested_at")
@@ -50,9 +50,9 @@ class Pending:
     PendingError when it is not there or cannot be read.
     """
 
-    def __init__(self, client: SqlClient, table: str) -> None:
-        self._client = client
-        self._name, columns = _find(client, table)
+    def __init__(self, warehouse: Warehouse, table: str) -> None:
+        self._warehouse, self._client = warehouse, warehouse.client
+        self._name, columns = _find(self._client, table)
         self._there = {column.lower(): column for column in columns}
         if not self._there:
             raise PendingError(
@@ -82,7 +82,7 @@ class Pending:
             for c in COLUMNS
         )
         with _told_as_the_users(self._name):
-            yield from warehouse.batches(self._client, f"select {selected} from {self._name}", COLUMNS)
+            yield from self._warehouse.batches(f"select {selected} from {self._name}", COLUMNS)
 
 
 def _find(client: SqlClient, table: str) -> tuple[str, list[str]]:
@@ -94,7 +94,7 @@ def _find(client: SqlClient, table: str) -> tuple[str, list[str]]:
     names = list(dict.fromkeys(_qualified(client, parts, folded=folded) for folded in (True, False)))
     for name in names:
         with _told_as_the_users(name):
-            if columns := warehouse.columns_in(client, name):
+            if columns := columns_in(client, name):
                 return name, columns
     for name in names:  # there is none, or only its view's own tables are missing
         if _is_in_catalog(client, parts):
@@ -138,10 +138,10 @@ def _told_as_the_users(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not warehouse.is_of_destination(error) or warehouse.is_lost(error):
-            with warehouse.explained():
+        if not is_of_destination(error) or is_lost(error):
+            with explained():
                 raise
-        raise _unreadable(name, warehouse.explain(error).message) from None
+        raise _unreadable(name, explain(error).message) from None
 
 
 def _unreadable(name: str, why: str) -> PendingError:

@@ -14,9 +14,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boast_source import warehouse
 from boast_source.errors import DestinationError
 from boast_source.push.decide import short
+from boast_source.warehouse import columns_in, explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -124,8 +124,8 @@ def hash_of(members: Mapping[str, str]) -> str:
 def people_of(client: SqlClient, plan: Plan) -> dict[str, str]:
     """Return the names of the plan's contacts that were loaded, by id: for the page, and for nothing else."""
     name = client.make_qualified_table_name("contacts")
-    with warehouse.explained():
-        there = {column.lower() for column in warehouse.columns_in(client, name)}
+    with explained():
+        there = {column.lower() for column in columns_in(client, name)}
         if not there >= {"id", *_NAMES}:
             return {}
         columns = ", ".join(client.escape_column_name(column) for column in ("id", *_NAMES))

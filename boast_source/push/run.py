@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from boast_source import warehouse
 from boast_source.errors import ApiError, BoastError, ConfigurationError, PendingError
 from boast_source.listing.report import Options
 from boast_source.listing.scratch import Scratch
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    import dlt
-
     from boast_source.api import BoastClient, Page
     from boast_source.config import PushSettings
     from boast_source.listing.report import ListReport
@@ -40,12 +37,13 @@ if TYPE_CHECKING:
     from boast_source.push.lanes import Lane
     from boast_source.push.requests import Request
     from boast_source.push.settle import Proof
+    from boast_source.warehouse import Warehouse
 
     Load = Callable[[Options, Sequence[str]], Loaded]
 
 
 def push(
-    pipeline: dlt.Pipeline,
+    warehouse: Warehouse,
     client: BoastClient,
     settings: PushSettings,
     options: PushOptions,
@@ -66,17 +64,17 @@ def push(
     second sender), LockedError, DestinationError. An ApiError of the listing is in the result, which then counts what
     was left.
     """
-    with warehouse.connected(pipeline, patience=patience, on_wait=on_note) as held:
-        if held is None:
+    with warehouse.open(patience=patience, on_wait=on_note):
+        if not warehouse.has_sql:
             raise ConfigurationError(
                 "Requests cannot be pushed from files: the ledger needs a SQL warehouse",
                 hint="Push from a SQL destination, for example --destination postgres.",
             )
-        ledger = Ledger(held)
-        pending = Pending(held, options.pending_table)
+        ledger = Ledger(warehouse)
+        pending = Pending(warehouse, options.pending_table)
         if not options.dry_run:
-            warehouse.lock_sender(held, single_sender=settings.single_sender)
-            warehouse.lock_accounts(held, options.accounts)
+            warehouse.lock_sender(single_sender=settings.single_sender)
+            warehouse.lock_accounts(options.accounts)
             controls.check(ledger, run_id, new=options.new_ledger, accept=options.accept_ledger)
         scratch = Scratch()
         try:
@@ -87,20 +85,20 @@ def push(
                 return result
 
             def load(how: Options, names: Sequence[str]) -> Loaded:
-                return load_held(held, pipeline, client, how, resources=names, on_page=on_page, on_note=on_note)
+                return load_held(warehouse, client, how, resources=names, on_page=on_page, on_note=on_note)
 
             if pending.by_person and resources:
                 resources = (*resources, *CALLED)
-            _carry_out(context, pipeline, load, resources)
-            warehouse.awake(held)
+            _carry_out(context, warehouse, load, resources)
+            warehouse.awake()
             result.attention = ledger.waiting()
-            create_views(held, time_zone, on_note)
+            create_views(warehouse, time_zone, on_note)
             return result
         finally:
             scratch.close()
 
 
-def _carry_out(context: Context, pipeline: dlt.Pipeline, load: Load, resources: Sequence[str]) -> None:
+def _carry_out(context: Context, warehouse: Warehouse, load: Load, resources: Sequence[str]) -> None:
     ledger, scratch, result = context.ledger, context.scratch, context.result
     requests.read_ledger(scratch, ledger.newest())
     began = ledger.now()
@@ -110,7 +108,7 @@ def _carry_out(context: Context, pipeline: dlt.Pipeline, load: Load, resources: 
         _nothing_sent(context, error)
         return
     result.loaded = loaded
-    warehouse.awake(ledger.client)
+    warehouse.awake()
     accounts = accounts_of(context, [str(r.account_id) for r in loaded.enrollments])
     watch.review_removals(context, began, accounts.mine)
     try:
@@ -121,7 +119,7 @@ def _carry_out(context: Context, pipeline: dlt.Pipeline, load: Load, resources: 
     watch.withdraw_unasked(context)
     watched = watch.watched(context, began - context.reenroll_after, accounts.mine)
     proof = context.proof(began, loaded)
-    there = _known(context, pipeline, [*found, *map(requests.orphan, watched)], proof)
+    there = _known(context, warehouse, [*found, *map(requests.orphan, watched)], proof)
     taken: dict[str, str] = {}  # enrollments that reading back attributed, with the request's key
     settled = readback.settle_all(context, found, there, taken, proof)
     for request, state in settled.ended:
@@ -136,9 +134,9 @@ def _carry_out(context: Context, pipeline: dlt.Pipeline, load: Load, resources: 
     if not _is_approved(context, waiting, facts):
         return
     sent = dispatch(context, waiting, facts)
-    store(pipeline, sent.answers)
+    store(warehouse, sent.answers)
     if sent.unknown and sent.reachable and not result.interrupted:
-        _read_back(context, pipeline, load, sent.unknown, taken)
+        _read_back(context, warehouse, load, sent.unknown, taken)
 
 
 def _how_to_list(context: Context, began: datetime) -> Options:
@@ -170,8 +168,8 @@ def _nothing_known(context: Context, error: BoastError) -> None:
     context.result.counts[State.UNKNOWN] += len(requests.open_events(context.scratch))
 
 
-def _known(context: Context, pipeline: dlt.Pipeline, about: Sequence[Request], proof: Proof) -> Known:
-    enrollments = warehouse.read(pipeline, SEQUENCE_ENROLLMENTS.name, COLUMNS)
+def _known(context: Context, warehouse: Warehouse, about: Sequence[Request], proof: Proof) -> Known:
+    enrollments = warehouse.read(SEQUENCE_ENROLLMENTS.name, COLUMNS)
     return known(context.scratch, about, enrollments, proof.exact)
 
 
@@ -205,7 +203,7 @@ def _is_approved(context: Context, waiting: Sequence[Lane], facts: Facts) -> boo
 
 
 def _read_back(
-    context: Context, pipeline: dlt.Pipeline, load: Load, unknown: Sequence[Request], taken: dict[str, str]
+    context: Context, warehouse: Warehouse, load: Load, unknown: Sequence[Request], taken: dict[str, str]
 ) -> None:
     """List once more: what the server did although it did not say so is found now, and not tomorrow."""
     context.on_note(f"reading back what became of {len(unknown)} requests without a clear answer")
@@ -216,9 +214,9 @@ def _read_back(
     except ApiError as error:
         context.on_note(f"reading back failed, the next push does it: {error.message}")
         return
-    warehouse.awake(context.ledger.client)
+    warehouse.awake()
     proof = context.proof(began, loaded)
-    there = _known(context, pipeline, unknown, proof)
+    there = _known(context, warehouse, unknown, proof)
     for _, state in readback.settle_all(context, unknown, there, taken, proof).ended:
         context.result.counts[State.UNKNOWN] -= 1
         context.result.counts[state] += 1

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from boast_source import warehouse
 from boast_source.push import model
 from boast_source.push.model import Decision, State
+from boast_source.warehouse import columns_in, explained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,8 +79,8 @@ def sequence_names(ledger: Ledger) -> Mapping[str, str]:
     """Return the names of the sequences that were loaded, by id."""
     client = ledger.client
     name = client.make_qualified_table_name("sequences")
-    with warehouse.explained():
-        if not {"id", "name"} <= {column.lower() for column in warehouse.columns_in(client, name)}:
+    with explained():
+        if not {"id", "name"} <= {column.lower() for column in columns_in(client, name)}:
             return {}
         columns = ", ".join(client.escape_column_name(column) for column in ("id", "name"))
         rows = client.execute_sql(f"select {columns} from {name}") or ()

@@ -6,17 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from boast_source import warehouse
 from boast_source.errors import DestinationError
 from boast_source.runs.record import DONE, FAILED
 from boast_source.shapes import SHAPES
+from boast_source.warehouse import columns_in, explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import dlt
-
-    from boast_source.warehouse import SqlClient
+    from boast_source.warehouse import SqlClient, Warehouse
 
 HEALTH = (
     *("last_success_at", "hours_since_success", "verified", "listed", "stored", "missing"),
@@ -113,27 +111,27 @@ class Status:
         }
 
 
-def status(pipeline: dlt.Pipeline, *, max_age: float | None, patience: float, on_wait: Callable[[str], None]) -> Status:
+def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_wait: Callable[[str], None]) -> Status:
     """Read the status from the warehouse. `max_age`, `patience` in seconds.
 
     Raises DestinationError when the warehouse cannot be read or has no SQL.
     """
-    where = warehouse.place(pipeline)
-    file = warehouse.file_of(pipeline)
+    where, file = warehouse.place, warehouse.file
     if file and not file.exists():  # nothing was ever loaded here, and looking makes no file
         return Status(None, where=where, max_age=max_age)
-    with warehouse.connected(pipeline, patience=patience, on_wait=on_wait) as client:
-        if client is None:
+    with warehouse.open(patience=patience, on_wait=on_wait):
+        if not warehouse.has_sql:
             raise DestinationError(
                 "The status is read by SQL, and this destination has none", hint="Look at the table runs itself."
             )
-        with warehouse.explained():
+        client = warehouse.client
+        with explained():
             health = _rows(client, "pipeline_health", HEALTH)
             last = _rows(client, "runs", RUNS, "order by coalesce(finished_at, started_at) desc limit 5")
             counts = {
                 name: client.execute_sql(f"select count(*) from {client.make_qualified_table_name(name)}")
                 for name in (*SHAPES, "sequence_enrollments_history", "push_ledger")
-                if warehouse.columns_in(client, client.make_qualified_table_name(name))
+                if columns_in(client, client.make_qualified_table_name(name))
             }
             paused = _paused(client) if "push_ledger" in counts else []
     rows = {name: int(counted[0][0]) for name, counted in counts.items() if counted}
@@ -150,13 +148,13 @@ def _paused(client: SqlClient) -> list[str]:
     return [str(key).removeprefix(" pause ") for (key,) in client.execute_sql(sql) or ()]
 
 
-def waiting(pipeline: dlt.Pipeline) -> Waiting | None:
+def waiting(warehouse: Warehouse) -> Waiting | None:
     """Return the requests that need attention; None without SQL. Raises what the destination raises."""
-    with warehouse.client_of(pipeline) as client:
+    with warehouse.session() as client:
         if client is None:
             return None
         name = client.make_qualified_table_name("push_requests")
-        if not warehouse.columns_in(client, name):
+        if not columns_in(client, name):
             return Waiting()
         sql = f"select state, count(*), max(since) from {name} where attention group by state"
         rows = {state: (int(count), _plain(since)) for state, count, since in client.execute_sql(sql) or ()}
@@ -169,7 +167,7 @@ def waiting(pipeline: dlt.Pipeline) -> Waiting | None:
 
 def _rows(client: SqlClient, table: str, columns: tuple[str, ...], more: str = "") -> list[dict[str, Any]]:
     name = client.make_qualified_table_name(table)
-    if not warehouse.columns_in(client, name):
+    if not columns_in(client, name):
         return []
     listed = ", ".join(client.escape_column_name(column) for column in columns)
     found = client.execute_sql(f"select {listed} from {name} {more}") or ()

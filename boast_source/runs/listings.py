@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from boast_source.listing.order import ListState
 from boast_source.runs.record import now
-from boast_source.runs.rows import put
-from boast_source.warehouse import client_of, columns_in, delta, migrating
+from boast_source.warehouse import columns_in
 from boast_source.warehouse.arrow import quote
 from boast_source.warehouse.dialect import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import dlt
-
-    from boast_source.warehouse import SqlClient
+    from boast_source.warehouse import Warehouse
 
 TABLE = "listings"
 _TYPES = {
@@ -33,15 +30,15 @@ _TYPES = {
 _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2, 9998))
 
 
-def states(pipeline: dlt.Pipeline) -> dict[tuple[str, str], ListState]:
+def states(warehouse: Warehouse) -> dict[tuple[str, str], ListState]:
     """Return what is known, by account and resource; nothing where there is no such table.
 
     Raises what the destination raises.
     """
-    if delta.is_lake(pipeline):
-        rows = [row for batch in delta.read(pipeline, TABLE, [*_TYPES]) for row in batch.to_pylist()]
+    if not warehouse.has_sql:
+        rows = [row for batch in warehouse.read(TABLE, [*_TYPES]) for row in batch.to_pylist()]
         return _states(sorted(rows, key=lambda row: str(row["recorded_at"])))
-    with client_of(pipeline) as client:
+    with warehouse.session() as client:
         name = client.make_qualified_table_name(TABLE) if client else ""
         if client is None or not columns_in(client, name):
             return {}
@@ -50,18 +47,19 @@ def states(pipeline: dlt.Pipeline) -> dict[tuple[str, str], ListState]:
         return _states(dict(zip(_TYPES, row, strict=True)) for row in found)
 
 
-def remember(pipeline: dlt.Pipeline, known: Sequence[ListState]) -> None:
+def remember(warehouse: Warehouse, known: Sequence[ListState]) -> None:
     """Put these in the place of what was known of the same lists. Raises what the destination raises."""
     if not known:
         return
-    put(pipeline, TABLE, _TYPES, ("account_id", "resource"), [_row(state) for state in known], ensure_table)
+    warehouse.put(TABLE, _TYPES, ("account_id", "resource"), [_row(state) for state in known], ensure_table)
 
 
-def ensure_table(client: SqlClient) -> str:
+def ensure_table(warehouse: Warehouse) -> str:
     """Create the table if it is not there; returns its qualified name."""
+    client = warehouse.client
     table = ".".join(map(quote, client.make_qualified_table_name_path(TABLE, quote=False)))
     columns = ", ".join(f"{column} {kind}" for column, kind in _TYPES.items())
-    with migrating(client):
+    with warehouse.migrating():
         if not client.has_dataset():
             client.create_dataset()
         sql = f"create table if not exists {table} ({columns})"

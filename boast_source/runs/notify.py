@@ -25,10 +25,9 @@ from boast_source.errors import BoastError, ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import dlt
-
     from boast_source.runs.health import Waiting
     from boast_source.runs.record import Run
+    from boast_source.warehouse import Warehouse
 
 TIMEOUT = 10.0  # seconds
 FAILING = (runs.FAILED, runs.USAGE)
@@ -47,7 +46,7 @@ class Known:
     waits: bool = False
 
 
-def tell(pipeline: dlt.Pipeline | None, run: Run, waiting: Waiting | None, on_note: Callable[[str], None]) -> None:
+def tell(warehouse: Warehouse | None, run: Run, waiting: Waiting | None, on_note: Callable[[str], None]) -> None:
     """Notify of what is new in a finished run, before it is recorded, and keep in `run.told` what was sent.
 
     `waiting`: the requests that need attention; None: they could not be read.
@@ -57,12 +56,12 @@ def tell(pipeline: dlt.Pipeline | None, run: Run, waiting: Waiting | None, on_no
         if not url:
             return
         if run.exit_code == runs.LOCKED:
-            text = _stuck(runs.kept(pipeline), run)
+            text = _stuck(runs.kept(warehouse), run)
         else:
-            before = _known(pipeline, run)
+            before = _known(warehouse, run)
             now, text = news(before, run, waiting)
         if text:
-            send(url, f"{_head(pipeline, run.command)}: {text}")
+            send(url, f"{_head(warehouse, run.command)}: {text}")
         if run.exit_code != runs.LOCKED:
             run.told = orjson.dumps(asdict(now)).decode()
     except BoastError as error:
@@ -71,13 +70,13 @@ def tell(pipeline: dlt.Pipeline | None, run: Run, waiting: Waiting | None, on_no
         on_note(f"the webhook was not told: {type(error).__name__}")
 
 
-def tell_death(pipeline: dlt.Pipeline, left: dict[str, str], on_note: Callable[[str], None]) -> None:
+def tell_death(warehouse: Warehouse, left: dict[str, str], on_note: Callable[[str], None]) -> None:
     """Notify of a run that died (see lock.py) when the next one begins."""
     try:
         if url := address():
             when = f"{left['since'][:16].replace('T', ' ')} UTC"
             text = f"the run of {when} ended without a word: killed, or the machine went down. The next one has begun."
-            send(url, f"{_head(pipeline, left.get('command', 'nightly'))}: {text}")
+            send(url, f"{_head(warehouse, left.get('command', 'nightly'))}: {text}")
     except BoastError as error:
         on_note(f"the webhook was not told: {error.message}")
 
@@ -138,10 +137,10 @@ def send(url: str, text: str) -> None:
         raise BoastError(f"It answered with HTTP {answer.status}", hint="The next run tells it again.")
 
 
-def _known(pipeline: dlt.Pipeline | None, run: Run) -> Known:
+def _known(warehouse: Warehouse | None, run: Run) -> Known:
     """Return what was notified before; nothing if neither the warehouse nor this machine knows."""
     try:
-        told = runs.told_before(pipeline, run.started_at)
+        told = runs.told_before(warehouse, run.started_at)
         known = orjson.loads(told or "{}")
         about, newest = tuple(known.get("about", ())), known.get("newest", "")
         return Known(known.get("exit_code", runs.DONE), about, newest, known.get("waits", False))
@@ -162,6 +161,6 @@ def _gist(text: str) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()[:12]
 
 
-def _head(pipeline: dlt.Pipeline | None, command: str) -> str:
-    where = f" ({pipeline.destination.destination_name}, {pipeline.dataset_name})" if pipeline else ""
+def _head(warehouse: Warehouse | None, command: str) -> str:
+    where = f" ({warehouse.name}, {warehouse.dataset})" if warehouse else ""
     return f"boast {command} on {socket.gethostname()}{where}"

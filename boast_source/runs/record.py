@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from boast_source.runs.rows import put
-from boast_source.warehouse import client_of, columns_in, delta, is_there, migrating
+from boast_source.warehouse import columns_in
 from boast_source.warehouse.arrow import quote
 from boast_source.warehouse.dialect import translated
 from boast_source.warehouse.pipeline import PIPELINE, state_folder
@@ -23,9 +22,7 @@ from boast_source.warehouse.pipeline import PIPELINE, state_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import dlt
-
-    from boast_source.warehouse import SqlClient
+    from boast_source.warehouse import SqlClient, Warehouse
 
 log = logging.getLogger("boast_source")
 
@@ -92,20 +89,20 @@ class Run:
         self.error = error
 
 
-def save(pipeline: dlt.Pipeline | None, run: Run) -> None:
+def save(warehouse: Warehouse | None, run: Run) -> None:
     """Insert or replace the run's row in the warehouse.
 
     A record that cannot be written is kept in a file beside the pipeline, and the next run into the same dataset writes
-    it. That holds for a run that was locked out or had no usable configuration (`pipeline` None), and for a failed run
+    it. That holds for a run that was locked out or had no usable configuration (`warehouse` None), and for a failed run
     where there is no dataset yet: a record never creates one.
     """
     try:
-        with _keeping(pipeline) as path:
+        with _keeping(warehouse) as path:
             rows = [row for row in _rows_in(path) if row.get("run_id") != run.run_id]
-            rows.append(_as_row(run) | ({"dataset": pipeline.dataset_name} if pipeline else {}))
-            if pipeline is not None and run.exit_code != LOCKED:
-                mine = [row for row in rows if row.get("dataset") in {None, pipeline.dataset_name}]
-                if _inserted(pipeline, mine, run):
+            rows.append(_as_row(run) | ({"dataset": warehouse.dataset} if warehouse else {}))
+            if warehouse is not None and run.exit_code != LOCKED:
+                mine = [row for row in rows if row.get("dataset") in {None, warehouse.dataset}]
+                if _inserted(warehouse, mine, run):
                     rows = [row for row in rows if row not in mine]
             _write(path, rows)
     except OSError as error:  # a full disk, say: the run is over, and its own message matters more
@@ -136,7 +133,7 @@ class _TakenBackError(Exception):
     """Rolls a transaction back, and goes no further."""
 
 
-def keep_died(pipeline: dlt.Pipeline, left: dict[str, Any]) -> bool:
+def keep_died(warehouse: Warehouse, left: dict[str, Any]) -> bool:
     """Keep a record of a run that died, made from what it left in the lock (lock.py); the caller's run writes both.
 
     Returns False if there was none, or if a run that then died itself had found it before.
@@ -146,34 +143,34 @@ def keep_died(pipeline: dlt.Pipeline, left: dict[str, Any]) -> bool:
     error = "It ended without a word: killed, or the machine went down. The next run does what it left undone."
     began, ended = (datetime.fromisoformat(left[name]) for name in ("since", "until"))
     died = Run(left["command"], left["run_id"], began, ended, "failed", error=error)
-    with contextlib.suppress(OSError), _keeping(pipeline) as path:
+    with contextlib.suppress(OSError), _keeping(warehouse) as path:
         rows = _rows_in(path)
         _write(path, [*rows, _as_row(died)])
         return not any(row.get("error") == error for row in rows)
     return False
 
 
-def kept(pipeline: dlt.Pipeline | None) -> list[dict[str, Any]]:
+def kept(warehouse: Warehouse | None) -> list[dict[str, Any]]:
     """Return the records that are not in the warehouse yet, oldest first."""
-    with contextlib.suppress(OSError), _keeping(pipeline) as path:
+    with contextlib.suppress(OSError), _keeping(warehouse) as path:
         return _rows_in(path)
     return []
 
 
-def told_before(pipeline: dlt.Pipeline | None, moment: datetime) -> str | None:
+def told_before(warehouse: Warehouse | None, moment: datetime) -> str | None:
     """Return `told` of the last run before `moment` that sent a notification; None if there is none.
 
     Raises what the destination raises.
     """
-    here = [row["told"] for row in kept(pipeline) if row.get("told")]
-    if here or pipeline is None:
+    here = [row["told"] for row in kept(warehouse) if row.get("told")]
+    if here or warehouse is None:
         return here[-1] if here else None
-    if delta.is_lake(pipeline):
-        batches = delta.read(pipeline, "runs", ("finished_at", "told"))
+    if not warehouse.has_sql:
+        batches = warehouse.read("runs", ("finished_at", "told"))
         there = [row for batch in batches for row in batch.to_pylist()]
         found = [(row["finished_at"], row["told"]) for row in there if row.get("told")]
         return max((row for row in found if row[0] <= moment.isoformat()), default=(None, None))[1]
-    with client_of(pipeline) as client:
+    with warehouse.session() as client:
         name = client.make_qualified_table_name("runs") if client else ""
         if client is None or "told" not in {column.lower() for column in columns_in(client, name)}:
             return None
@@ -183,11 +180,11 @@ def told_before(pipeline: dlt.Pipeline | None, moment: datetime) -> str | None:
 
 
 @contextlib.contextmanager
-def _keeping(pipeline: dlt.Pipeline | None) -> Iterator[Path]:
+def _keeping(warehouse: Warehouse | None) -> Iterator[Path]:
     """Lock the file of records that are not in the warehouse yet."""
-    folder = Path(pipeline.pipelines_dir) if pipeline else state_folder()
+    folder = Path(warehouse.pipeline.pipelines_dir) if warehouse else state_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{pipeline.pipeline_name if pipeline else PIPELINE}.runs.jsonl"
+    path = folder / f"{warehouse.pipeline.pipeline_name if warehouse else PIPELINE}.runs.jsonl"
     with FileLock(path.with_suffix(".lock"), timeout=30):  # its Timeout is an OSError
         yield path
 
@@ -213,25 +210,26 @@ def _rows_in(path: Path) -> list[dict[str, Any]]:
     return [row for row in rows if isinstance(row, dict)]
 
 
-def _inserted(pipeline: dlt.Pipeline, rows: list[dict[str, Any]], run: Run) -> bool:
+def _inserted(warehouse: Warehouse, rows: list[dict[str, Any]], run: Run) -> bool:
     try:
-        if run.exit_code not in {DONE, ATTENTION} and not is_there(pipeline):
+        if run.exit_code not in {DONE, ATTENTION} and not warehouse.is_there():
             return False
-        put(pipeline, "runs", _TYPES, ("run_id",), rows, ensure_table)
+        warehouse.put("runs", _TYPES, ("run_id",), rows, ensure_table)
     except Exception:  # noqa: BLE001 -- whatever the driver raises, the record is kept for the next run
         return False
     return True
 
 
-def ensure_table(client: SqlClient) -> str:
+def ensure_table(warehouse: Warehouse) -> str:
     """Create the table `runs`, or add the columns that an older version lacks; returns its qualified name."""
+    client = warehouse.client
     name = client.make_qualified_table_name("runs")
     runs = ".".join(map(quote, client.make_qualified_table_name_path("runs", quote=False)))
 
     def execute(sql: str) -> None:
         client.execute_sql(translated(sql, client.capabilities.sqlglot_dialect))
 
-    with migrating(client):
+    with warehouse.migrating():
         if not client.has_dataset():
             client.create_dataset()
         execute(f"create table if not exists {runs} ({', '.join(f'{c} {kind}' for c, kind in _TYPES.items())})")

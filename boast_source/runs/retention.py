@@ -13,31 +13,30 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boast_source import models, runs, warehouse
-from boast_source.warehouse import delta
+from boast_source import models, runs
+from boast_source.warehouse import columns_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import dlt
-
     from boast_source.config import Settings
-    from boast_source.warehouse import SqlClient
+    from boast_source.warehouse import SqlClient, Warehouse
 
 log = logging.getLogger("boast_source")
 
 
-def tidy(pipeline: dlt.Pipeline, found: Settings) -> None:
+def tidy(warehouse: Warehouse, found: Settings) -> None:
     """Apply the retention settings. A failure is logged and left to a later run."""
-    forget_packages(Path(pipeline.working_dir), found.keep_packages)
-    forget_unfinished(Path(pipeline.working_dir))
+    working = Path(warehouse.pipeline.working_dir)
+    forget_packages(working, found.keep_packages)
+    forget_unfinished(working)
     kept = timedelta(seconds=found.keep_runs_seconds)
     try:
-        if delta.is_lake(pipeline):
-            texts = [text for batch in delta.read(pipeline, "runs", ["finished_at"]) for text in batch[0].to_pylist()]
-            delta.tidy(pipeline, _now([datetime.fromisoformat(text) for text in texts if text]) - kept)
+        if not warehouse.has_sql:
+            texts = [text for batch in warehouse.read("runs", ["finished_at"]) for text in batch[0].to_pylist()]
+            warehouse.tidy(_now([datetime.fromisoformat(text) for text in texts if text]) - kept)
             return
-        with warehouse.client_of(pipeline) as client:
+        with warehouse.session() as client:
             if client is not None:
                 forget_runs(client, kept)
     except Exception as error:  # noqa: BLE001 -- no run fails for it
@@ -63,7 +62,7 @@ def forget_unfinished(working: Path) -> None:
 def forget_runs(client: SqlClient, keep: timedelta) -> None:
     """Delete the rows of runs that began longer ago than `keep`, except those that others rest on."""
     name = client.make_qualified_table_name("runs")
-    if not warehouse.columns_in(client, name):
+    if not columns_in(client, name):
         return
     ends = client.execute_sql(f"select finished_at from {name} where finished_at is not null order by 1 desc limit 2")
     before = _now([end for (end,) in ends or ()]) - keep

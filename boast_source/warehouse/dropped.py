@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from boast_source.warehouse import delta
-
 if TYPE_CHECKING:
     import dlt
 
@@ -18,8 +16,6 @@ def make_again(pipeline: dlt.Pipeline) -> list[str]:
 
     They come empty: the load that follows fills them with what is visible. Raises what dlt raises.
     """
-    if delta.is_lake(pipeline):
-        return []  # a Delta table that is not there is made by the next load
     if not pipeline.schemas:
         pipeline.sync_destination()  # a fresh working folder: the schema comes from the destination
     if not pipeline.schemas:

@@ -6,11 +6,18 @@ A file is merged in one transaction and by key, so what a crash repeats changes 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import glob
+import os
 import threading
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb as driver
+import pyarrow as pa
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
 from dlt.common.destination.configuration import ParquetFormatConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
@@ -18,17 +25,24 @@ from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
 from pyarrow import parquet as pq
 
 from boast_source.driver_text import stripped
+from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.shapes import HISTORY, SHAPES
-from boast_source.warehouse.arrow import literal
+from boast_source.warehouse import memory
+from boast_source.warehouse.arrow import CHUNK, literal, quote, reader_of
+from boast_source.warehouse.base import Warehouse
 from boast_source.warehouse.capabilities import Remembering
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from dlt.common.destination import DestinationCapabilitiesContext
     from dlt.common.destination.client import FollowupJobRequest, LoadJob
     from dlt.common.destination.typing import PreparedTableSchema
 
+    from boast_source.warehouse.connection import SqlClient
+
+MANY = 50_000  # rows replaced in one run
+_MEMORY = "select current_setting('memory_limit')"
 _STRATEGIES = ("upsert", "insert-only", "delete-insert")
 
 # two files of one table, one after the other: transactions that touch the same rows at once fail
@@ -103,3 +117,87 @@ def _statements(strategy: str, table: str, rows: str, key: str, names: str) -> l
         ]
     matched = "" if strategy == "insert-only" else " when matched then update by name"
     return [f"merge into {table} using {rows} s using ({key}){matched} when not matched then insert by name"]
+
+
+class DuckDB(Warehouse):
+    """What DuckDB's client reaches in this process: a file, DuckLake, MotherDuck."""
+
+    reads_on_the_same_connection = True
+    _is_bounded = False
+
+    def _rows(self, client: SqlClient, sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+        connection = client.native_connection
+        ((catalog, schema),) = connection.execute("select current_database(), current_schema()").fetchall()
+        with connection.cursor() as cursor:  # an open result occupies its connection, and a cursor inherits no `use`
+            cursor.execute(f"use {quote(catalog)}.{quote(schema)}")
+            for batch in reader_of(cursor.sql(sql), CHUNK):
+                yield pa.Table.from_batches([batch])
+
+    @contextlib.contextmanager
+    def bounded(self, megabytes: int = memory.LEAST) -> Iterator[None]:
+        """Bound its memory, unless its user has; what does not fit spills into `<file>.tmp`."""
+        with driver.connect() as fresh:
+            (usual,) = fresh.execute(_MEMORY).fetchall()[0]
+        if self.client.native_connection.execute(_MEMORY).fetchone() != (usual,):
+            yield
+            return
+        self._allow(f"{megabytes}MB")
+        self._is_bounded = True
+        try:
+            yield
+        finally:
+            self._is_bounded = False
+            with contextlib.suppress(driver.Error):  # a connection that failed has nothing to give back
+                self._allow(usual)  # not `reset`: DuckDB 1.4 then tells the usual bound and goes on with the other
+
+    def limit_memory(self, megabytes: int) -> None:
+        """Set another bound, inside `bounded`."""
+        if self._is_bounded:
+            self._allow(f"{megabytes}MB")
+
+    def _allow(self, size: str) -> None:
+        self.client.native_connection.execute(f"set memory_limit = '{size}'")
+
+
+class DuckDBFile(DuckDB):
+    """A DuckDB file: it has one writer, who excludes all others."""
+
+    @functools.cached_property
+    def _database(self) -> str:
+        client: Any = self.pipeline.destination_client()
+        return str(client.config.credentials.database)
+
+    @property
+    def file(self) -> Path | None:
+        """Return the file; None for a database in memory, and for MotherDuck under DuckDB's name."""
+        return None if self._database.startswith((":", "md:")) else Path(self._database).absolute()
+
+    def check(self) -> None:
+        """Refuse a dataset that is called like its file, in whatever case: DuckDB names a catalog after the file, and
+        reads `name.table` as schema or catalog.
+        """
+        file = None
+        with contextlib.suppress(ConfigurationException):  # said where the destination is used
+            file = self.file
+        if file and file.name.partition(".")[0].lower() == self.dataset.lower():
+            raise ConfigurationError(
+                f"The dataset cannot be called {self.dataset}: the DuckDB file {file.name} has that name already",
+                hint="Choose another, for example --dataset boast_data, or another file.",
+            )
+
+    def merging(self, preferred: str, *, replaced: int = 0) -> dict[str, Any]:
+        """As elsewhere; but what an update replaces stays in memory until the end, which no bound can spill."""
+        if replaced > MANY:  # each id comes once
+            return {"write_disposition": {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}}
+        return super().merging(preferred)
+
+    def lock_sender(self, *, single_sender: bool) -> None:
+        """Nothing to do for a file; MotherDuck has many writers."""
+        if self._database.startswith("md:"):
+            super().lock_sender(single_sender=single_sender)
+
+    def ask_rights(self, tables: Sequence[str]) -> None:
+        """Raise DestinationError when the file, or its folder, cannot be written."""
+        for path in (self.file, self.file.parent) if self.file else ():
+            if path.exists() and not os.access(path, os.W_OK):
+                raise DestinationError(f"{path} cannot be written", hint="Change its permissions, or use another file.")

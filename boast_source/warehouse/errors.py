@@ -11,30 +11,11 @@ from dlt.destinations.exceptions import DatabaseException, DestinationConnection
 
 from boast_source import signals
 from boast_source.driver_text import one_line
-from boast_source.errors import ConfigurationError, DestinationError
+from boast_source.errors import DestinationError
 from boast_source.warehouse.causes import cause_of, place_of
-from boast_source.warehouse.delta import is_lake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import dlt
-
-
-def unconfigured(pipeline: dlt.Pipeline, error: BaseException) -> ConfigurationError:
-    """The destination's settings are missing or cannot be read; `error` is what dlt said of it."""
-    name = pipeline.destination.destination_name if pipeline.destination else "?"
-    if is_lake(pipeline):
-        return ConfigurationError(
-            "The destination filesystem has no bucket_url",
-            hint="Set destination.filesystem.bucket_url in .dlt/config.toml or DESTINATION__FILESYSTEM__BUCKET_URL, for"
-            " example file:///data/lake or s3://bucket/lake.",
-        )
-    return ConfigurationError(
-        f"The settings of the destination {name} are missing or cannot be read ({type(error).__name__})",
-        hint=f"Set destination.{name}.credentials in .dlt/secrets.toml or DESTINATION__{name.upper()}__CREDENTIALS,"
-        " for example postgresql://user:password@host:5432/database, with special characters percent-encoded.",
-    )
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
-    from boast_source.warehouse.base import SqlClient
+    from boast_source.warehouse.connection import SqlClient
 
 FEW, MANY = 1000, 50_000  # ids that a query may name, and for how many there are several queries
 

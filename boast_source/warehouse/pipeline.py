@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dlt
-from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination import Destination
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.common.pipeline import get_dlt_pipelines_dir
@@ -17,20 +16,20 @@ from filelock import FileLock
 from boast_source.config import configured
 from boast_source.driver_text import one_line
 from boast_source.errors import ConfigurationError
-from boast_source.warehouse.base import file_of
-from boast_source.warehouse.delta import is_lake
 from boast_source.warehouse.duckdb import duckdb
+from boast_source.warehouse.kinds import warehouse_of
 from boast_source.warehouse.working_folder import set_aside_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from boast_source.warehouse.base import Warehouse
+
 PIPELINE = "boast"
-MANY = 50_000  # rows replaced in one run
 
 
-def pipeline_for(destination: str | None, dataset: str | None, accounts: Sequence[str] = ()) -> dlt.Pipeline:
-    """The pipeline `boast` into a destination that can merge; for given accounts one that can run beside others.
+def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequence[str] = ()) -> Warehouse:
+    """The warehouse of the pipeline `boast`; for given accounts of one that can run beside others.
 
     None: what `sources.boast.destination` and `.dataset` say.
 
@@ -55,19 +54,11 @@ def pipeline_for(destination: str | None, dataset: str | None, accounts: Sequenc
             f"The destination {destination} cannot be used: {one_line(str(error).strip().splitlines()[0])}",
             hint=f'Is it a dlt destination, and its extra installed? For example: pip install "dlt[{destination}]".',
         ) from error
-    if is_lake(pipeline):
-        try:
-            import deltalake  # noqa: F401 -- is it installed?
-        except ImportError:
-            raise ConfigurationError(
-                "Plain files cannot merge: every change would be one more row. On a filesystem the tables are Delta"
-                " tables",
-                hint='Install what they need, in the repository: pip install ".[delta]"; or choose a SQL destination.',
-            ) from None
-    _refuse_equal_names(pipeline)
+    warehouse = warehouse_of(pipeline)
+    warehouse.check()
     # else dlt takes signals while it normalizes and loads, and forgets them at the end: a push would still begin
     pipeline.runtime_config.intercept_signals = False
-    return pipeline
+    return warehouse
 
 
 @contextlib.contextmanager
@@ -88,21 +79,6 @@ def _normalized(destination: str, dataset: str) -> str:
 
 def _keys(destination: str, setting: str) -> list[str]:
     return [f"destination.{destination}.{setting}", f"destination.{setting}"]
-
-
-def _refuse_equal_names(pipeline: dlt.Pipeline) -> None:
-    """DuckDB names a catalog after its file, and reads `name.table` as schema or catalog.
-
-    Raises ConfigurationError when the file and the dataset have one name, in whatever case.
-    """
-    file = None
-    with contextlib.suppress(ConfigurationException):  # said where the destination is used
-        file = file_of(pipeline)
-    if file and file.name.partition(".")[0].lower() == pipeline.dataset_name.lower():
-        raise ConfigurationError(
-            f"The dataset cannot be called {pipeline.dataset_name}: the DuckDB file {file.name} has that name already",
-            hint="Choose another, for example --dataset boast_data, or another file.",
-        )
 
 
 def pipeline_name(accounts: Sequence[str] | None) -> str:
@@ -146,19 +122,6 @@ def state_folder() -> Path:
         return Path(get_dlt_pipelines_dir())
     except Exception as error:
         raise OSError(0, "the configuration says where, and it cannot be read") from error
-
-
-def merging(preferred: str, destination: Any, *, replaced: int = 0) -> dict[str, Any]:
-    """The write disposition that merges by key: as preferred where the destination can, else `delete-insert`.
-
-    `replaced`: how many whole rows it may replace; DuckDB keeps what an update replaces in memory until the end, which
-    no bound can spill.
-    """
-    strategies = destination.capabilities().supported_merge_strategies if destination else None
-    if replaced > MANY and destination and destination.destination_type == "dlt.destinations.duckdb":
-        return {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}  # each id comes once
-    strategy = preferred if strategies is None or preferred in strategies else "delete-insert"
-    return {"disposition": "merge", "strategy": strategy}
 
 
 def _short_hash(accounts: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ Rows arrive by COPY straight from the Parquet files of the load package (dlt's o
 its CSV job turns empty text into null). What runs into one dataset at the same time would break is serialized:
 migrations by an advisory lock, merges into one table by a table lock, since two MERGEs do not see each other's rows.
 
-Source: PostgreSQL documentation, COPY, Explicit Locking, Message Flow (COPY sends one message per row).
+Source: PostgreSQL documentation, COPY, Explicit Locking.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import queue
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -26,8 +24,12 @@ from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.destinations.sql_jobs import SqlMergeFollowupJob
 
 from boast_source.driver_text import stripped
-from boast_source.errors import DestinationError
+from boast_source.errors import DestinationError, LockedError
+from boast_source.warehouse import rights
+from boast_source.warehouse.base import Warehouse
 from boast_source.warehouse.capabilities import Remembering
+from boast_source.warehouse.copying import copied
+from boast_source.warehouse.errors import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 ROWS = 20_000  # per batch written
-BLOCK = 2**20  # bytes of CSV per batch read
 ADVISORY = "boast-source"  # the name space of the advisory locks
 
 
@@ -109,13 +110,19 @@ class _SqlClient(Psycopg2SqlClient):
         return taken
 
 
+def _keeping_locks(made: SqlClientBase[Any]) -> _SqlClient:
+    """Return the client as ours: a pipeline may have dlt's own destination."""
+    if isinstance(made, _SqlClient):
+        return made
+    ours = _SqlClient(made.dataset_name, made.staging_dataset_name, made.credentials, made.capabilities)
+    stripped(ours)
+    return ours
+
+
 class _Client(PostgresClient):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        made = self.sql_client
-        self.sql_client = stripped(
-            _SqlClient(made.dataset_name, made.staging_dataset_name, made.credentials, made.capabilities)
-        )
+        self.sql_client = _keeping_locks(self.sql_client)
 
     def initialize_storage(self, *args: Any, **kwargs: Any) -> None:
         with migrating(self.sql_client):
@@ -176,86 +183,6 @@ class _CsvOf(io.RawIOBase):
         return data
 
 
-def copied(client: SqlClientBase[Any], sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The rows of a query as text, in batches: timestamps in UTC, doubles with all digits.
-
-    A thread of its own receives while the caller works on the batch before.
-    """
-    blocks: queue.Queue[bytes | BaseException | None] = queue.Queue(2)
-    closed = threading.Event()
-
-    def hand_on(block: bytes | BaseException | None) -> None:
-        waiting = True
-        while waiting and not closed.is_set():
-            with contextlib.suppress(queue.Full):
-                blocks.put(block, timeout=0.1)
-                waiting = False
-
-    def receive() -> None:
-        rows = _Rows(hand_on, closed)
-        try:
-            with client.begin_transaction(), client.native_connection.cursor() as cursor:
-                cursor.execute(
-                    "set local timezone = 'UTC'; set local datestyle = 'ISO'; set local extra_float_digits = 3"
-                )
-                cursor.copy_expert(f"copy ({sql}) to stdout with (format csv, encoding 'UTF8')", rows)
-            rows.flush()
-            hand_on(None)
-        except BaseException as error:  # noqa: BLE001 -- raised where the rows are read
-            hand_on(error)
-
-    receiver = threading.Thread(target=receive, name="boast-copy", daemon=True)
-    receiver.start()
-    try:
-        while (block := blocks.get()) is not None:
-            if isinstance(block, BaseException):
-                raise block
-            yield _parsed(block, columns)
-    finally:
-        closed.set()
-        if receiver.is_alive():
-            with contextlib.suppress(Exception):  # a connection that is gone needs no cancelling
-                client.native_connection.cancel()
-        receiver.join()
-
-
-class _Rows:
-    """What psycopg2 writes a row at a time, collected into blocks that end where a row ends."""
-
-    def __init__(self, hand_on: Any, closed: threading.Event) -> None:
-        self._hand_on, self._closed = hand_on, closed
-        self._rows: list[bytes] = []
-        self._size = 0
-
-    def write(self, row: bytes) -> int:
-        if self._closed.is_set():
-            raise BrokenPipeError
-        self._rows.append(row)
-        self._size += len(row)
-        if self._size >= BLOCK:
-            self.flush()
-        return len(row)
-
-    def flush(self) -> None:
-        if self._rows:
-            self._hand_on(b"".join(self._rows))
-        self._rows, self._size = [], 0
-
-
-def _parsed(block: bytes, columns: Sequence[str]) -> pa.Table:
-    return pa_csv.read_csv(
-        pa.py_buffer(block),
-        read_options=pa_csv.ReadOptions(column_names=list(columns), block_size=len(block) + 1, use_threads=False),
-        parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(columns, pa.string()),
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        ),
-    )
-
-
 @contextlib.contextmanager
 def migrating(client: Any) -> Iterator[None]:
     """One process at a time creates or alters the tables of a dataset."""
@@ -269,30 +196,62 @@ def migrating(client: Any) -> Iterator[None]:
             client.execute_sql("select pg_advisory_unlock(%s)", key)
 
 
-def taken_account(client: Any, accounts: Sequence[str] | None) -> str | None:
-    """Lock the accounts (None: all) for as long as the connection lives; what another run holds, if any.
-
-    Two runs that share an account exclude each other, wherever they run: the older listing of the two would
-    otherwise overwrite the newer.
-    """
-    client.execute_sql("set tcp_keepalives_idle = 60")  # so that a machine that vanished frees its locks soon
-    dataset = client.dataset_name
-    if accounts is None:
-        return None if client.advisory("pg_try_advisory_lock", _key("load", dataset)) else "an account of it"
-    if not client.advisory("pg_try_advisory_lock_shared", _key("load", dataset)):
-        return "all of its accounts"
-    for account in sorted(set(accounts)):
-        if not client.advisory("pg_try_advisory_lock", _key("load", dataset, account)):
-            return f"account {account}"
-    return None
-
-
-def is_only_sender(client: Any) -> bool:
-    """Become the only process that pushes into the dataset, as long as the connection lives."""
-    client.execute_sql("set tcp_keepalives_idle = 60")
-    return bool(client.advisory("pg_try_advisory_lock", _key("push", client.dataset_name)))
+def _locked(why: str) -> LockedError:
+    return LockedError(why, hint="Wait until it ends; a scheduler may simply skip this run.")
 
 
 def _key(*what: str) -> int:
     digest = hashlib.sha256("\n".join((ADVISORY, *what)).encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
+
+
+class Postgres(Warehouse):
+    """Postgres itself, not what only speaks its protocol (Redshift)."""
+
+    has_unique_indexes = True
+
+    def _made(self) -> _SqlClient:
+        return _keeping_locks(super()._made())
+
+    def _rows(self, client: SqlClientBase[Any], sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+        yield from copied(client, sql, columns)
+
+    @contextlib.contextmanager
+    def migrating(self) -> Iterator[None]:
+        """One process at a time creates or alters tables."""
+        with migrating(self.client):
+            yield
+
+    def lock_accounts(self, accounts: Sequence[str] | None) -> None:
+        """Two runs that share an account exclude each other, wherever they run: the older listing of the two would
+        otherwise overwrite the newer.
+        """
+        if taken := self._taken_account(accounts):
+            raise _locked(f"Another run loads {taken} into the dataset {self.dataset}")
+
+    def _taken_account(self, accounts: Sequence[str] | None) -> str | None:
+        """Lock them; return what another run holds, if any."""
+        if accounts is None:
+            return None if self._locks("pg_try_advisory_lock", "load") else "an account of it"
+        if not self._locks("pg_try_advisory_lock_shared", "load"):
+            return "all of its accounts"
+        for account in sorted(set(accounts)):
+            if not self._locks("pg_try_advisory_lock", "load", account):
+                return f"account {account}"
+        return None
+
+    def lock_sender(self, *, single_sender: bool) -> None:
+        """Become the only process that pushes into the dataset."""
+        if not self._locks("pg_try_advisory_lock", "push"):
+            raise _locked(f"Another push is running into the dataset {self.dataset}")
+
+    def _locks(self, function: str, what: str, *more: str) -> bool:
+        client: Any = self.client
+        with explained():
+            client.execute_sql("set tcp_keepalives_idle = 60")  # a machine that vanished frees its locks soon
+            return bool(client.advisory(function, _key(what, client.dataset_name, *more)))
+
+    def ask_rights(self, tables: Sequence[str]) -> None:
+        """Raise DestinationError with the statements that an administrator runs."""
+        with explained():
+            rights.ask(self.client, tables)

@@ -14,7 +14,7 @@ from boast_source.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from boast_source.warehouse.base import SqlClient
+    from boast_source.warehouse.connection import SqlClient
 
 ROWS = 5_000  # per batch
 # what makes a session read only, by sqlglot's dialect, and what ends that

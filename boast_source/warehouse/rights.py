@@ -1,21 +1,18 @@
-"""What a load needs to be allowed in the warehouse, asked before it begins: `boast check`.
+"""What a load needs to be allowed in Postgres, asked before it begins: `boast check`.
 
 Source: PostgreSQL documentation, Access Privilege Inquiry Functions.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from boast_source.errors import DestinationError
-from boast_source.warehouse.base import file_of, is_postgres
-from boast_source.warehouse.errors import explained
 
 if TYPE_CHECKING:
-    import dlt
+    from collections.abc import Sequence
 
-    from boast_source.warehouse.base import SqlClient
+    from boast_source.warehouse.connection import SqlClient
 
 _ROLE = (
     "select current_user, current_database(), pg_is_in_recovery(),"
@@ -32,22 +29,11 @@ _OTHERS = (  # tables and views of ours that another role owns: only an owner al
 )
 
 
-def ask(pipeline: dlt.Pipeline, client: SqlClient | None, tables: list[str]) -> None:
-    """Ask whether a load may write, and make and alter `tables` (ours). Only Postgres and a DuckDB file are asked.
+def ask(client: SqlClient, tables: Sequence[str]) -> None:
+    """Ask whether the role may write, and make and alter `tables` (ours).
 
     Raises DestinationError with the statements that an administrator runs.
     """
-    file = file_of(pipeline)
-    if file:
-        for path in (file, file.parent):
-            if path.exists() and not os.access(path, os.W_OK):
-                raise DestinationError(f"{path} cannot be written", hint="Change its permissions, or use another file.")
-    if client is not None and is_postgres(client):
-        with explained():
-            _ask_postgres(client, tables)
-
-
-def _ask_postgres(client: SqlClient, tables: list[str]) -> None:
     ((role, database, is_replica, is_read_only, may_create),) = client.execute_sql(_ROLE) or ()
     quoted = client.escape_column_name(role, casefold=False)
     if is_replica:
@@ -65,7 +51,7 @@ def _ask_postgres(client: SqlClient, tables: list[str]) -> None:
         elif found and not found[0][0]:
             statements.append(f"grant usage, create on schema {schema} to {quoted};")
         elif found:
-            for relation, kind in client.execute_sql(_OTHERS, name, tables) or ():
+            for relation, kind in client.execute_sql(_OTHERS, name, list(tables)) or ():
                 what = f"{'view' if kind == 'v' else 'table'} {schema}.{client.escape_column_name(relation)}"
                 statements.append(f"alter {what} owner to {quoted};")
     if statements:

@@ -19,37 +19,38 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from boast_source import signals
 from boast_source.driver_text import one_line, strip
 from boast_source.errors import BoastError
-from boast_source.warehouse import dropped
-from boast_source.warehouse.errors import explain, unconfigured
+from boast_source.warehouse.errors import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import dlt
 
+    from boast_source.warehouse.base import Warehouse
+
 log = logging.getLogger("boast_source")
 _DAMAGE = (ValueError, KeyError, TypeError, OSError)  # what reading a damaged file raises
 
 
-def run(pipeline: dlt.Pipeline, source: Any) -> None:
+def run(warehouse: Warehouse, source: Any) -> None:
     """Extract, normalize and load a source.
 
     Raises the BoastError behind dlt's error, or one that says what the destination or the system said.
     """
     try:
         try:
-            pipeline.run(source)
+            warehouse.pipeline.run(source)
         except PipelineStepFailed as error:
             if not _is_race(error):
                 raise
             # another run altered the tables at the same time: the package is complete, only load it again
             Retrying(
                 stop=stop_after_attempt(5), wait=wait_random(0.1, 1), retry=retry_if_exception(_is_race), reraise=True
-            )(pipeline.load)
+            )(warehouse.pipeline.load)
     except PipelineStepFailed as error:
         log.debug("the pipeline's step %s failed", error.step, exc_info=error)
         missing = next((link for link in signals.chain(error) if isinstance(link, ConfigurationException)), None)
-        raise (unconfigured(pipeline, missing) if missing else _cause(error)) from None
+        raise (warehouse.unconfigured(missing) if missing else _cause(error)) from None
     except DestinationException as error:
         raise explain(error) from None
 
@@ -71,10 +72,10 @@ def finish(pipeline: dlt.Pipeline) -> None:
         log.warning("a pending package failed: %s", type(error).__name__)
 
 
-def make_again(pipeline: dlt.Pipeline) -> list[str]:
+def make_again(warehouse: Warehouse) -> list[str]:
     """Make the tables and columns that somebody dropped; returns their names. Raises DestinationError."""
     try:
-        return dropped.make_again(pipeline)
+        return warehouse.make_again()
     except (PipelineStepFailed, DestinationException) as error:
         raise explain(error) from None
 

@@ -9,6 +9,7 @@ from boast_source.api import BoastClient, RetryPolicy
 from boast_source.errors import BoastError
 from boast_source.listing.report import Options
 from boast_source.load.load import load
+from boast_source.warehouse import warehouse_of
 
 QUICK = RetryPolicy(attempts=4, first_wait=0.01, longest_wait=0.05)
 PASSING = [
@@ -47,7 +48,7 @@ def run(tmp_path, monkeypatch):
     def run(server, **more):
         pipeline = dlt.pipeline("boast", destination="duckdb", dataset_name="d", pipelines_dir=str(tmp_path / "p"))
         with BoastClient(server.access_token, base_url=server.base_url, retries=QUICK, **more) as client:
-            done = load(pipeline, client, Options(keep_going=True), resources=["sequence_enrollments"])
+            done = load(warehouse_of(pipeline), client, Options(keep_going=True), resources=["sequence_enrollments"])
         return done, pipeline
 
     return run

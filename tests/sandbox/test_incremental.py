@@ -14,6 +14,7 @@ from boast_source.listing.incremental import Incremental
 from boast_source.listing.report import Options
 from boast_source.load.load import load
 from boast_source.runs import listings
+from boast_source.warehouse import warehouse_of
 
 NIGHTS = int(os.environ.get("BOAST_LIVES", "8"))  # `make soak` asks for many more
 ONLY = ["sequence_enrollments"]
@@ -44,7 +45,7 @@ class Place:
         self.server.control("DELETE", "counters")
         with BoastClient(self.server.access_token, base_url=self.server.base_url) as client:
             told = Options(keep_going=True, incremental=how, **options)
-            done = load(self.pipeline, client, told, resources=resources, on_note=self.notes.append)
+            done = load(warehouse_of(self.pipeline), client, told, resources=resources, on_note=self.notes.append)
         self.report = done.enrollments[0]
         self.requests = self.report.tally.requests
         return done.verified

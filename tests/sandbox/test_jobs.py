@@ -13,7 +13,7 @@ from boast_source.jobs.load import prepare_job
 from boast_source.jobs.requests import requests_job
 from boast_source.runs.health import status
 from boast_source.runs.lock import lock
-from boast_source.warehouse.pipeline import pipeline_for
+from boast_source.warehouse.pipeline import warehouse_for
 
 JOBS = {"load": load_job, "prepare": prepare_job, "push": push_job, "nightly": nightly_job, "report": report_job}
 LOCKING = [name for name in JOBS if name != "report"]
@@ -70,7 +70,7 @@ def test_a_destination_that_is_not_there_makes_no_file(place, name):
 
 @pytest.mark.parametrize("name", LOCKING)
 def test_a_lock_of_another_run_leaves_a_record_and_a_summary(place, name):
-    with lock(pipeline_for("duckdb", "boast_data")):
+    with lock(warehouse_for("duckdb", "boast_data").pipeline):
         error = refused(JOBS[name])
     (row,) = kept(place)
     assert (row["command"], row["status"], row["exit_code"]) == (name, "locked", 4)
@@ -117,7 +117,7 @@ def test_a_mistyped_dataset_makes_nothing_and_is_named(place):
 
 
 def test_looking_makes_no_file_and_says_where_it_looked(place):
-    found = status(pipeline_for("duckdb", "boast_data"), max_age=None, patience=5, on_wait=print)
+    found = status(warehouse_for("duckdb", "boast_data"), max_age=None, patience=5, on_wait=print)
     assert found.health is None
     assert str(place / "boast.duckdb") in found.where
     assert "There is no warehouse at" in str(refused(report_job))
@@ -151,5 +151,5 @@ def test_a_report_that_succeeds_does_not_hide_a_run_that_failed(place):
     load_job()
     refused(push_job)
     report_job(place="report.html")
-    found = status(pipeline_for("duckdb", "boast_data"), max_age=None, patience=5, on_wait=print)
+    found = status(warehouse_for("duckdb", "boast_data"), max_age=None, patience=5, on_wait=print)
     assert (found.health["last_command"], found.health["last_exit_code"]) == ("push", 2)

@@ -12,6 +12,7 @@ import pytest
 from boast_source import BoastClient
 from boast_source.listing.report import Options
 from boast_source.load.load import load
+from boast_source.warehouse import warehouse_of
 
 ONLY = ["sequence_enrollments"]
 STORED = (
@@ -70,7 +71,9 @@ def test_a_list_that_changes_by_the_clock_loses_nothing_that_was_there_throughou
 
     def run(*, prove):
         with BoastClient(server.access_token, base_url=server.base_url) as client:
-            return load(pipeline, client, Options(workers=8, prove=prove, keep_going=True), resources=ONLY)
+            return load(
+                warehouse_of(pipeline), client, Options(workers=8, prove=prove, keep_going=True), resources=ONLY
+            )
 
     def stored():
         with pipeline.sql_client() as client:

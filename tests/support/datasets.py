@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from boast_source import models, warehouse
+from boast_source import models
 from boast_source.models.schema import relations
-from boast_source.warehouse.pipeline import pipeline_for
+from boast_source.warehouse.pipeline import warehouse_for
 from tests.support import mariadb
 from tests.support.warehouses import HERE
 
@@ -44,10 +44,10 @@ def _in_utc(value):
 class Dataset:
     """A dataset with the tables that a test makes, and the views over them."""
 
-    def __init__(self, client) -> None:
-        self.client = client
-        self.kind = str(client.capabilities.sqlglot_dialect)
-        client.create_dataset()
+    def __init__(self, warehouse) -> None:
+        self.warehouse, self.client = warehouse, warehouse.client
+        self.kind = str(self.client.capabilities.sqlglot_dialect)
+        self.client.create_dataset()
 
     def table(self, name: str, columns: dict[str, str], rows: Sequence[dict]) -> None:
         qualified = self.client.make_qualified_table_name(name)
@@ -88,7 +88,7 @@ class Dataset:
         }
 
     def views(self, time_zone: str = "UTC") -> list[str]:
-        return models.create(self.client, time_zone=time_zone)
+        return models.create(self.warehouse, time_zone=time_zone)
 
     def rows(self, sql: str) -> list[tuple]:
         return [tuple(map(_in_utc, row)) for row in self.client.execute_sql(sql)]
@@ -117,9 +117,9 @@ def place(request, tmp_path, monkeypatch):
     if request.param == "mariadb":
         monkeypatch.setenv("DESTINATION__SQLALCHEMY__CREDENTIALS", request.getfixturevalue("maria"))
     destination = "sqlalchemy" if request.param == "mariadb" else request.param
-    with warehouse.connected(pipeline_for(destination, "boast_data"), patience=5) as client:
+    with warehouse_for(destination, "boast_data").open(patience=5) as warehouse:
         if request.param in SESSION:
-            client.execute_sql(SESSION[request.param])
-        yield Dataset(client)
+            warehouse.client.execute_sql(SESSION[request.param])
+        yield Dataset(warehouse)
         if request.param == "mariadb":  # the server outlives the test
-            client.execute_sql("drop database boast_data")
+            warehouse.client.execute_sql("drop database boast_data")

@@ -7,7 +7,6 @@ written by hand here: over real loads thousands of pushes would take hours.
 from __future__ import annotations
 
 import contextlib
-import functools
 import random
 from dataclasses import replace
 from types import SimpleNamespace
@@ -18,17 +17,16 @@ import dlt
 import duckdb
 import pyarrow as pa
 
-from boast_source import warehouse
 from boast_source.config import PushSettings
 from boast_source.listing.report import ListReport
 from boast_source.load.result import Loaded
-from boast_source.models import create
 from boast_source.push import rehearse as push_rehearse
 from boast_source.push import run as push_run
 from boast_source.push.decisions import Choice, chosen, decide_on
 from boast_source.push.ledger import TABLE, Ledger
 from boast_source.push.result import Pushed, PushOptions
 from boast_source.runs.record import ensure_table
+from boast_source.warehouse import warehouse_of
 from boast_source.warehouse.duckdb import duckdb as duckdb_file
 from boast_source.warehouse.postgres import postgres
 from tests.support.push_world import ACCOUNT, World
@@ -80,11 +78,9 @@ class Office:
         self.view = f"create view {self.name} as {view.format(**tables)}"
         self.sql(self.view)
         self.stack = contextlib.ExitStack()
-        self.client = self.stack.enter_context(warehouse.connected(self.pipeline, patience=1))
-        self.ledger = Ledger(self.client)
-        ensure_table(self.client)
-        if not database:  # how to connect is worked out once for all pushes
-            self.pipeline.sql_client = functools.cache(self.pipeline.sql_client)  # type: ignore[method-assign]
+        self.place = self.stack.enter_context(warehouse_of(self.pipeline).open(patience=1))
+        self.ledger = Ledger(self.place)
+        ensure_table(self.place)
 
     @property
     def name(self) -> str:
@@ -146,7 +142,8 @@ class Office:
             patch.object(push_run, "create_views", lambda *_: None),
             patch.object(push_rehearse, "listing_of", lambda *_: self._looked_at()),
         ):
-            pushed = push_run.push(self.pipeline, self.world, self.settings, asked, run_id, **quiet)  # type: ignore[arg-type]
+            place = warehouse_of(self.pipeline) if self.database else self.place
+            pushed = push_run.push(place, self.world, self.settings, asked, run_id, **quiet)  # type: ignore[arg-type]
         if not asked.dry_run:
             self.sql(f"insert into {self.schema}.runs (run_id, sent) values (?, ?)", [run_id, pushed.tallies()["sent"]])
         return pushed
@@ -188,9 +185,6 @@ class Office:
     def waiting(self) -> dict[str, int]:
         """What the ledger says of what waits, by state."""
         return {state.value: count for state, count in self.ledger.waiting().items()}
-
-    def views(self) -> None:
-        create(self.client, ["push_requests", "pipeline_health"], time_zone="UTC")
 
     def newest(self) -> dict[str, dict[str, Any]]:
         """The newest event of each request."""

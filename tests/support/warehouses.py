@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from boast_source import warehouse
-from boast_source.warehouse.pipeline import pipeline_for
+from boast_source.warehouse.pipeline import warehouse_for
 
 ALONE = {"SOURCES__BOAST__PUSH__SINGLE_SENDER": "true"}
 NO_VIEWS = "dlt keeps each dataset in a file of its own there, and no view reads another file"
@@ -66,14 +65,15 @@ class Place:
 
     def rows(self, table: str, columns: str = "*", where: str = "1 = 1") -> list[tuple]:
         """Ask the warehouse itself."""
-        with warehouse.connected(pipeline_for(self.kind.destination, "boast_data"), patience=30) as client:
+        with warehouse_for(self.kind.destination, "boast_data").open(patience=30) as warehouse:
+            client = warehouse.client
             name = client.make_qualified_table_name(table)
             return [tuple(row) for row in client.execute_sql(f"select {columns} from {name} where {where}")]
 
     def run(self, sql: str) -> None:
         """Execute a statement over `{}`, the dataset."""
-        with warehouse.connected(pipeline_for(self.kind.destination, "boast_data"), patience=30) as client:
-            client.execute_sql(sql.format(client.fully_qualified_dataset_name()))
+        with warehouse_for(self.kind.destination, "boast_data").open(patience=30) as warehouse:
+            warehouse.client.execute_sql(sql.format(warehouse.client.fully_qualified_dataset_name()))
 
 
 @pytest.fixture(params=[name for name, kind in KINDS.items() if kind.elsewhere == HERE])

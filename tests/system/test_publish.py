@@ -218,12 +218,11 @@ def test_a_disk_that_is_full_is_said_and_the_old_copy_stays(published):
     before = copy.read_bytes()
     code = (
         "import resource, signal, sys\n"
-        "from boast_source import warehouse\n"
-        "from boast_source.warehouse.pipeline import pipeline_for\n"
+        "from boast_source.warehouse.pipeline import warehouse_for\n"
         "from boast_source.outputs.copy import publish\n"
         "from boast_source.errors import BoastError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "with warehouse.connected(pipeline_for('duckdb', 'boast_data'), patience=5) as held:\n"
+        "with warehouse_for('duckdb', 'boast_data').open(patience=5) as held:\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
         "    try:\n"
         "        publish(held, 'bi/boast.duckdb', (), print)\n"

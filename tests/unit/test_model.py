@@ -21,12 +21,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from boast_source import warehouse
 from boast_source.listing.listing import listing_of
 from boast_source.listing.report import Options
 from boast_source.load.load import load
 from boast_source.load.source import HISTORY, source_of
 from boast_source.shapes import SEQUENCE_ENROLLMENTS as SHAPE
+from boast_source.warehouse import warehouse_of
 from tests.support.plain_api import CHANGES, ORDERS, PlainApi
 
 if TYPE_CHECKING:
@@ -199,21 +199,11 @@ def file():
         dataset_name="swift",
         pipelines_dir=folder,
     )
-    with warehouse.connected(pipeline, patience=1) as client:
-        client.create_dataset()
-        Swift.pipeline, Swift.connection = _Prompt(pipeline), client.native_connection
+    with warehouse_of(pipeline).open(patience=1) as found:
+        found.client.create_dataset()
+        Swift.warehouse, Swift.connection = found, found.client.native_connection
         yield
     shutil.rmtree(folder)
-
-
-class _Prompt:
-    """A pipeline as far as reading needs it: dlt resolves its settings anew for each client, a tenth of a second."""
-
-    def __init__(self, pipeline):
-        self.destination, self._client = pipeline.destination, pipeline.sql_client()
-
-    def sql_client(self):
-        return self._client
 
 
 class Swift(Schedule):
@@ -235,9 +225,9 @@ class Swift(Schedule):
     def run_load(self, options, outcome):
         listing = listing_of(self.api, options)
         try:
-            listing.prepare(SHAPE, self.pipeline, self.kinds or None, self.fields)
+            listing.prepare(SHAPE, self.warehouse, self.kinds or None, self.fields)
             batches = [(SHAPE.name, "id", list(listing.rows(SHAPE)))]
-            batches += [(HISTORY, "version_key", list(listing.versions(SHAPE, self.pipeline)))]
+            batches += [(HISTORY, "version_key", list(listing.versions(SHAPE, self.warehouse)))]
             left_out = {"table only": HISTORY, "history only": SHAPE.name}.get(outcome)
             if outcome != "nothing":
                 self.fields |= listing.fields(SHAPE)
@@ -246,7 +236,7 @@ class Swift(Schedule):
                         self.merge(table, key, batch.slice(0, 0) if table == left_out else batch)
                 self.kinds = {column.name: column.kind for column in listing._lists[SHAPE.name].columns}
             if outcome == "whole":
-                listing.verify(SHAPE, self.pipeline)
+                listing.verify(SHAPE, self.warehouse)
             return [report for report in listing.reports if report.resource == SHAPE.name]
         finally:
             listing.close()
@@ -304,7 +294,7 @@ class Whole(Schedule):
             outcome = undone = None
         if undone:
             self.sql(f"create or replace table before as from {undone}")
-        done = load(pipeline, self.api, options, resources=[SHAPE.name])
+        done = load(warehouse_of(pipeline), self.api, options, resources=[SHAPE.name])
         if undone:
             self.sql(f"delete from {undone}")
             self.sql(f"insert into {undone} by name from before")

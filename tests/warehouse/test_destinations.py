@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import dlt
 import pytest
 
 from boast_source.api import AccessTokenCredentials, BoastClient
 from boast_source.listing.report import Options
 from boast_source.load.load import load
-from boast_source.warehouse.pipeline import MANY, merging, pipeline_name
+from boast_source.warehouse import warehouse_of
+from boast_source.warehouse.duckdb import MANY
+from boast_source.warehouse.pipeline import pipeline_name
 from tests.support.workplace import finish, stored
 
 QUERY = "select count(*), count(distinct version_key), max(version) from boast_data.sequence_enrollments_history"
@@ -21,12 +25,15 @@ def test_a_run_over_given_accounts_has_a_name_that_only_equal_runs_share():
 
 
 def test_merging_is_as_preferred_where_the_destination_can_and_delete_insert_elsewhere():
-    assert merging("upsert", dlt.destinations.duckdb())["strategy"] == "upsert"
-    assert merging("upsert", None)["strategy"] == "upsert"
-    assert merging("upsert", dlt.destinations.redshift())["strategy"] == "delete-insert"
-    assert merging("upsert", dlt.destinations.duckdb(), replaced=MANY + 1)["strategy"] == "delete-insert"
-    assert merging("upsert", dlt.destinations.postgres(), replaced=MANY + 1)["strategy"] == "upsert"
-    assert merging("insert-only", dlt.destinations.clickhouse())["strategy"] == "delete-insert"
+    def strategy(destination, preferred="upsert", replaced=0):
+        warehouse = warehouse_of(SimpleNamespace(destination=destination))
+        return warehouse.merging(preferred, replaced=replaced)["write_disposition"]["strategy"]
+
+    assert strategy(dlt.destinations.duckdb()) == "upsert"
+    assert strategy(dlt.destinations.redshift()) == "delete-insert"
+    assert strategy(dlt.destinations.duckdb(), replaced=MANY + 1) == "delete-insert"
+    assert strategy(dlt.destinations.postgres(), replaced=MANY + 1) == "upsert"
+    assert strategy(dlt.destinations.clickhouse(), "insert-only") == "delete-insert"
 
 
 def test_a_warehouse_without_upsert_holds_the_same_rows_and_the_same_history(sandbox, workplace, monkeypatch):
@@ -38,7 +45,7 @@ def test_a_warehouse_without_upsert_holds_the_same_rows_and_the_same_history(san
     with BoastClient(credentials, base_url=server.base_url) as client:
         for change in ({}, {"update": 7, "insert": 3}, {}):
             server.control("POST", "mutate", change)
-            assert load(pipeline, client, Options()).exit_code == 0
+            assert load(warehouse_of(pipeline), client, Options()).exit_code == 0
     assert stored(workplace) == server.truth()
     assert workplace.sql(QUERY) == [(70, 70, 2)]
 

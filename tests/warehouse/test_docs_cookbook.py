@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from boast_source import warehouse
 from boast_source.commands.demo import DAYS, PENDING
-from boast_source.warehouse.pipeline import pipeline_for
+from boast_source.warehouse.pipeline import warehouse_for
 
 PAGE = Path(__file__).parents[2] / "docs" / "cookbook.md"
 RECIPE = re.compile(r"```sql\n(?P<query>[^`]*)```\n\n(?P<answer>(?:\|.*\n)+)")
@@ -28,13 +27,14 @@ def demonstrated(request, sandbox, workplace, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(workplace.folder)
     assert workplace.boast("load", "--destination", request.param).code == 0
-    pipeline = pipeline_for(request.param, "boast_data")
-    with warehouse.connected(pipeline, patience=5) as client:
-        client.execute_sql(PENDING)
+    warehouse = warehouse_for(request.param, "boast_data")
+    with warehouse.open(patience=5):
+        warehouse.client.execute_sql(PENDING)
     server.control("POST", "advance", {"seconds": DAYS * 86_400})
     done = workplace.boast("nightly", "--new-ledger", "--destination", request.param)
     assert done.code == 0, done.err
-    with warehouse.connected(pipeline, patience=5) as client:
+    with warehouse.open(patience=5):
+        client = warehouse.client
         client.execute_sql("use boast_data" if request.param == "duckdb" else "set search_path to boast_data")
         yield client
 

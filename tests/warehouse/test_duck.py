@@ -5,9 +5,8 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from boast_source import warehouse
 from boast_source.warehouse.duckdb import _statements
-from boast_source.warehouse.pipeline import pipeline_for
+from boast_source.warehouse.pipeline import warehouse_for
 from tests.support.workplace import NO_REPORT, stored
 
 SCHEMAS = "select distinct schema_name from duckdb_tables() order by 1"
@@ -42,12 +41,12 @@ def test_a_file_that_is_merged_again_changes_nothing(strategy):
 def test_rows_are_read_from_the_catalog_in_use_where_a_file_is_attached_under_another_name(tmp_path, monkeypatch):
     """As DuckLake and MotherDuck do it: a cursor of DuckDB inherits no `use`."""
     monkeypatch.chdir(tmp_path)
-    pipeline = pipeline_for("duckdb", "boast_data")
-    with warehouse.connected(pipeline, patience=5) as client:
+    with warehouse_for("duckdb", "boast_data").open(patience=5) as warehouse:
+        client = warehouse.client
         client.execute_sql("attach 'other.duckdb' as lake")
         client.execute_sql("use lake")
         client.create_dataset()
         client.execute_sql("create table boast_data.accounts as select 'a' as id")
-        rows = [row for batch in warehouse.read(pipeline, "accounts", ["id", "name"]) for row in batch.to_pylist()]
+        rows = [row for batch in warehouse.read("accounts", ["id", "name"]) for row in batch.to_pylist()]
         assert rows == [{"id": "a"}]
         client.execute_sql("use main")

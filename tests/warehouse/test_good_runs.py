@@ -11,7 +11,7 @@ from boast_source.jobs.load import load_job
 from boast_source.models.schema import parsed
 from boast_source.outputs.report import figures
 from boast_source.runs import health, retention
-from boast_source.warehouse.pipeline import pipeline_for
+from boast_source.warehouse.pipeline import warehouse_for
 from tools import describe
 
 DAY = timedelta(days=1)
@@ -44,11 +44,10 @@ def test_after_a_listing_that_lost_most_rows_everybody_says_stale(place, sandbox
         done = load_job(place.kind)
         assert (done.exit_code, done.verified) == (3, "failed")
 
-    pipeline = pipeline_for(place.kind, "boast_data")
-    said = health.status(pipeline, max_age=26 * 3600, patience=5, on_wait=print)
+    said = health.status(warehouse_for(place.kind, "boast_data"), max_age=26 * 3600, patience=5, on_wait=print)
     assert said.stale
     assert said.health["hours_since_success"] == pytest.approx(400 * 24, abs=1)
-    assert figures.read(place.client, "UTC").health["hours_since_success"] == pytest.approx(400 * 24, abs=1)
+    assert figures.read(place.warehouse, "UTC").health["hours_since_success"] == pytest.approx(400 * 24, abs=1)
     assert freshness(place) == pytest.approx(400 * 24, abs=1)
     retention.forget_runs(place.client, 30 * DAY)
     assert place.rows("select verified from boast_data.runs order by started_at") == [

@@ -22,6 +22,7 @@ from boast_source.listing.report import Options
 from boast_source.load.load import load
 from boast_source.sandbox import SandboxOptions
 from boast_source.sandbox.server import running
+from boast_source.warehouse import warehouse_of
 
 WEEKS = int(os.environ.get("BOAST_WEEKS", "2"))
 DAY = 86_400
@@ -63,7 +64,7 @@ class Course:
 
     def load(self) -> None:
         with BoastClient(self.server.access_token, base_url=self.server.base_url) as client:
-            done = load(self.pipeline, client, Options(workers=2), resources=["sequence_enrollments"])
+            done = load(warehouse_of(self.pipeline), client, Options(workers=2), resources=["sequence_enrollments"])
         assert done.exit_code == 0
         self.seen.append((datetime.now(timezone.utc), self.server.truth()))
 

@@ -11,8 +11,10 @@ import pytest
 from dlt.common.destination import Destination
 from dlt.common.destination.utils import verify_schema_capabilities, verify_supported_data_types
 
-from boast_source import boast_source, warehouse
+from boast_source import boast_source
 from boast_source.api import AccessTokenCredentials
+from boast_source.load import fields
+from boast_source.warehouse import Warehouse
 from boast_source.warehouse.capabilities import keeps_json
 from tests.support.workplace import NO_REPORT
 
@@ -25,10 +27,10 @@ DEEP = {"tags": ["a", {"b": None}], "deep": {"z": [1, 2.5], "a": {}}}
 def test_dlt_accepts_every_table_for_every_destination(sandbox, name, tmp_path, monkeypatch):
     """Without an account: the package is extracted and normalized, and checked as dlt's load step checks it."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(warehouse, "kinds_in", lambda *_: {})  # there is no server to ask
-    monkeypatch.setattr(warehouse, "tables_in", lambda *_: {})
-    monkeypatch.setattr(warehouse, "read", lambda *_, **__: iter(()))
-    monkeypatch.setattr(warehouse, "has_only_ours", lambda *_: False)
+    monkeypatch.setattr(Warehouse, "kinds", lambda *_: {})  # there is no server to ask
+    monkeypatch.setattr(fields, "tables_in", lambda *_: {})
+    monkeypatch.setattr(Warehouse, "read", lambda *_, **__: iter(()))
+    monkeypatch.setattr(Warehouse, "may_replace", lambda *_: False)
     server = sandbox(enrollments=5)
     server.control("POST", "mutate", {"edits": [{"id": min(server.truth()), "set": DEEP}]})
     pipeline = dlt.pipeline("boast", destination=name, dataset_name="boast_data", pipelines_dir=str(tmp_path / "p"))

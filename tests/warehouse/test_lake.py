@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from boast_source import boast_source
-from boast_source.warehouse import delta
+from boast_source.warehouse import warehouse_of
 from tests.support.workplace import AS_A_USER, finish
 
 
@@ -70,8 +70,7 @@ def test_reading_what_is_not_there_gives_nothing(bucket, tmp_path, monkeypatch):
 
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", (tmp_path / "empty").as_uri())
     pipeline = dlt.pipeline("p", destination="filesystem", dataset_name="d", pipelines_dir=str(tmp_path / "p"))
-    assert delta.is_lake(pipeline)
-    assert list(delta.read(pipeline, "nothing", ["id"])) == []
+    assert list(warehouse_of(pipeline).read("nothing", ["id"])) == []
 
 
 @pytest.mark.parametrize("refresh", ["drop_sources", "drop_resources", "drop_data"])
@@ -106,12 +105,12 @@ def test_files_that_no_version_needs_are_removed_and_small_ones_joined(sandbox, 
     pipeline = dlt.pipeline(
         "boast", destination="filesystem", dataset_name="boast_data", pipelines_dir=str(tmp_path / "p")
     )
-    delta.tidy(pipeline, datetime.now(timezone.utc) - timedelta(days=1), kept_hours=0, most_files=1)
+    warehouse_of(pipeline).tidy(datetime.now(timezone.utc) - timedelta(days=1), kept_hours=0, most_files=1)
     for name, rows in before.items():
         key = "run_id" if name == "runs" else "version_key" if "history" in name else "id"
         assert sorted(table(bucket, name), key=lambda row: row[key]) == sorted(rows, key=lambda row: row[key])
         assert len(list((folder / name).glob("*.parquet"))) == 1 < lying[name]
-    delta.tidy(pipeline, datetime.now(timezone.utc))
+    warehouse_of(pipeline).tidy(datetime.now(timezone.utc))
     assert table(bucket, "runs") == []
     assert load(bucket) == 0
 

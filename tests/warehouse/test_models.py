@@ -17,7 +17,7 @@ from boast_source import boast_source, models
 from boast_source.models.schema import relations
 from boast_source.shapes import VIEWS
 from boast_source.warehouse.dialect import translated
-from boast_source.warehouse.pipeline import pipeline_for
+from boast_source.warehouse.pipeline import warehouse_for
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS = {"completed": 1, "removed": 2}
@@ -322,7 +322,7 @@ def test_a_refresh_drops_the_tables_under_the_views_and_loads_them_again(place, 
     server = sandbox(enrollments=30)
     for name, value in server.info["env"].items():
         monkeypatch.setenv(name, value)
-    pipeline = pipeline_for(place.client.capabilities.sqlglot_dialect, "boast_data")
+    pipeline = warehouse_for(place.kind, "boast_data").pipeline
     source = boast_source().with_resources("sequence_enrollments", "sequence_enrollments_history")
     pipeline.run(source)
     place.views()

@@ -9,9 +9,9 @@ import dlt
 import pytest
 from dlt.destinations.exceptions import DatabaseException
 
-from boast_source import boast_source, warehouse
+from boast_source import boast_source
 from boast_source.errors import DestinationError, LockedError
-from boast_source.warehouse.pipeline import pipeline_for
+from boast_source.warehouse.pipeline import warehouse_for
 from tests.support.waiting import arrived, until
 from tests.support.workplace import finish
 
@@ -50,13 +50,13 @@ def counts(postgres, table, key):
 
 
 @pytest.fixture
-def clients(postgres, monkeypatch, tmp_path):
+def warehouses(postgres, monkeypatch, tmp_path):
     """Two runs' connections to the same dataset."""
     for name, value in {**postgres.env, "DLT_DATA_DIR": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     with contextlib.ExitStack() as opened:
-        pipeline = pipeline_for("postgres", "boast_data")
-        yield [opened.enter_context(pipeline.sql_client()) for _ in range(2)]
+        found = [warehouse_for("postgres", "boast_data") for _ in range(2)]
+        yield [opened.enter_context(one.open(patience=5)) for one in found]
 
 
 def fail(client, postgres):
@@ -76,34 +76,36 @@ def break_the_connection(client, postgres):
 
 
 @pytest.mark.parametrize("mishap", [fail, fail_in_a_transaction, break_the_connection])
-def test_a_run_keeps_its_locks_when_the_database_refuses_a_statement_or_drops_the_connection(clients, postgres, mishap):
-    one, other = clients
-    warehouse.lock_accounts(one, ["a"])
-    warehouse.lock_sender(one, single_sender=False)
-    with warehouse.migrating(one):
-        mishap(one, postgres)
+def test_a_run_keeps_its_locks_when_the_database_refuses_a_statement_or_drops_the_connection(
+    warehouses, postgres, mishap
+):
+    one, other = warehouses
+    one.lock_accounts(["a"])
+    one.lock_sender(single_sender=False)
+    with one.migrating():
+        mishap(one.client, postgres)
         held = postgres.sql("select count(*) from pg_locks where locktype = 'advisory' and granted")
         assert held == [(4,)]  # the dataset, its account, its sender, its migration
     with pytest.raises(LockedError):
-        warehouse.lock_accounts(other, ["a"])
+        other.lock_accounts(["a"])
     with pytest.raises(LockedError):
-        warehouse.lock_sender(other, single_sender=False)
+        other.lock_sender(single_sender=False)
 
 
-def test_a_run_whose_connection_broke_does_not_go_on_beside_the_one_that_took_its_place(clients, postgres):
-    one, other = clients
-    warehouse.lock_sender(one, single_sender=False)
-    postgres.sql(f"select pg_terminate_backend({one.native_connection.info.backend_pid}, 60000)")
-    warehouse.lock_sender(other, single_sender=False)
+def test_a_run_whose_connection_broke_does_not_go_on_beside_the_one_that_took_its_place(warehouses, postgres):
+    one, other = warehouses
+    one.lock_sender(single_sender=False)
+    postgres.sql(f"select pg_terminate_backend({one.client.native_connection.info.backend_pid}, 60000)")
+    other.lock_sender(single_sender=False)
     with pytest.raises(DestinationError, match="has taken this one's place"):
-        one.execute_sql("select 1")
+        one.client.execute_sql("select 1")
 
 
-def test_locks_end_with_the_connection(clients):
-    one, other = clients
-    warehouse.lock_sender(one, single_sender=False)
-    one.__exit__(None, None, None)
-    warehouse.lock_sender(other, single_sender=False)
+def test_locks_end_with_the_connection(warehouses):
+    one, other = warehouses
+    one.lock_sender(single_sender=False)
+    one.client.__exit__(None, None, None)
+    other.lock_sender(single_sender=False)
 
 
 def test_the_second_load_loads_nothing_and_the_third_exactly_what_changed(sandbox, job, postgres):

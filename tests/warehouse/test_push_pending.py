@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from boast_source import warehouse
 from boast_source.errors import ConfigurationError, PendingError
 from boast_source.push.pending import Pending
-from boast_source.warehouse.pipeline import pipeline_for
+from boast_source.warehouse.pipeline import warehouse_for
 from tests.support.sandbox_client import POST, client_of
 
 pytest_plugins = ["tests.support.postgres", "tests.support.push_fixtures"]
@@ -24,54 +23,54 @@ NAMES = [
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
-def client(request, tmp_path, monkeypatch):
+def place(request, tmp_path, monkeypatch):
     """A connection to an empty dataset."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "state"))
     if request.param == "postgres":
         for name, value in request.getfixturevalue("postgres").env.items():
             monkeypatch.setenv(name, value)
-    with warehouse.connected(pipeline_for(request.param, "boast_data"), patience=5) as found:
-        found.execute_sql("create schema boast_data")
+    with warehouse_for(request.param, "boast_data").open(patience=5) as found:
+        found.client.execute_sql("create schema boast_data")
         yield found
 
 
 @pytest.mark.parametrize(("table", "given"), NAMES)
-def test_a_name_is_found_as_sql_reads_it_else_as_it_is_written(client, table, given):
-    client.execute_sql('create schema "Other.Schema"')
-    client.execute_sql(f"create table {table} {ROW}")
+def test_a_name_is_found_as_sql_reads_it_else_as_it_is_written(place, table, given):
+    place.client.execute_sql('create schema "Other.Schema"')
+    place.client.execute_sql(f"create table {table} {ROW}")
     for name in given:
-        (batch,) = Pending(client, name).batches()
+        (batch,) = Pending(place, name).batches()
         assert batch.to_pylist()[0]["contact_id"] == "c", name
 
 
-def test_a_table_of_another_catalog_is_found(client, tmp_path):
-    if warehouse.is_postgres(client):
-        ((catalog,),) = client.execute_sql("select current_database()")
+def test_a_table_of_another_catalog_is_found(place, tmp_path):
+    if place.name == "postgres":
+        ((catalog,),) = place.client.execute_sql("select current_database()")
     else:
         catalog = "else.where"
-        client.execute_sql(f"attach '{tmp_path / 'other.duckdb'}' as \"{catalog}\"")
-    client.execute_sql("create schema shop" if warehouse.is_postgres(client) else f'create schema "{catalog}".shop')
-    client.execute_sql(f'create table "{catalog}".shop.wanted {ROW}')
-    (batch,) = Pending(client, f'"{catalog}".shop.wanted').batches()
+        place.client.execute_sql(f"attach '{tmp_path / 'other.duckdb'}' as \"{catalog}\"")
+    place.client.execute_sql("create schema shop" if place.name == "postgres" else f'create schema "{catalog}".shop')
+    place.client.execute_sql(f'create table "{catalog}".shop.wanted {ROW}')
+    (batch,) = Pending(place, f'"{catalog}".shop.wanted').batches()
     assert batch.num_rows == 1
 
 
 @pytest.mark.parametrize("name", ["", " ", ".", "a.", ".a", 'a"b', '""', "a..b"])
-def test_what_is_no_name_is_an_error(client, name):
+def test_what_is_no_name_is_an_error(place, name):
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        Pending(client, name)
+        Pending(place, name)
 
 
-def test_an_error_of_the_view_is_not_that_there_is_none(client):
-    client.execute_sql(f"create table boast_data.mine {ROW}")
-    client.execute_sql("create view boast_data.wanted as select * from boast_data.mine")
+def test_an_error_of_the_view_is_not_that_there_is_none(place):
+    place.client.execute_sql(f"create table boast_data.mine {ROW}")
+    place.client.execute_sql("create view boast_data.wanted as select * from boast_data.mine")
     with pytest.raises(PendingError, match="There is no table or view"):
-        Pending(client, "nowhere")
-    if not warehouse.is_postgres(client):  # which would not let it go
-        client.execute_sql("drop table boast_data.mine")
+        Pending(place, "nowhere")
+    if place.name != "postgres":  # which would not let it go
+        place.client.execute_sql("drop table boast_data.mine")
         with pytest.raises(PendingError, match=r"Your table or view .* cannot be read: a table"):
-            Pending(client, "wanted")
+            Pending(place, "wanted")
 
 
 def test_a_view_is_read_after_tonights_load_though_an_earlier_push_has_read_it(pushing):

@@ -74,7 +74,7 @@ def test_a_view_that_cannot_make_room_for_its_new_columns_is_told_and_no_other_i
     place.client.execute_sql("alter view boast_data.enrollment_daily rename column day to date")
     place.client.execute_sql("create view boast_data.mine as select * from boast_data.enrollment_daily")
     told = []
-    assert models.create(place.client, time_zone="UTC", on_refused=told.append) == [
+    assert models.create(place.warehouse, time_zone="UTC", on_refused=told.append) == [
         name for name in VIEWS if name != "enrollment_daily"
     ]
     assert ["enrollment_daily" in str(error) or "column" in str(error) for error in told] == [True]
@@ -88,7 +88,7 @@ def test_a_table_or_view_of_the_users_under_one_of_our_names_stays_and_is_told(p
     place.declared("sequence_enrollments_history")
     place.client.execute_sql(f"create {made}")
     told = []
-    names = models.create(place.client, time_zone="UTC", on_refused=told.append)
+    names = models.create(place.warehouse, time_zone="UTC", on_refused=told.append)
     assert set(VIEWS) - set(names) == {"good_runs", "pipeline_health"}  # which reads it
     assert any("good_runs" in str(error) and "yours" in str(error) for error in told)
     models.drop(place.client)

@@ -13,15 +13,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from boast_source import models, runs, warehouse
+from boast_source import models, runs
 from boast_source.errors import DestinationError
 from boast_source.outputs.report import claims
 from boast_source.outputs.report.bins import Bin, binned
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
+from boast_source.warehouse import columns_in, explained
 
 if TYPE_CHECKING:
     from boast_source.outputs.report.claims import Claim, Trend
-    from boast_source.warehouse import SqlClient
+    from boast_source.warehouse import SqlClient, Warehouse
 
 DRAWN = 15  # sequences in the chart, the largest ones
 TABLE_ROWS = 200  # sequences in the table, the largest ones
@@ -189,7 +190,7 @@ def clean(text: object) -> str:
     return " ".join(_NOT_IN_XML.sub("", str(text or "")).split())
 
 
-def read(client: SqlClient, time_zone: str, over: runs.Run | None = None) -> Figures:
+def read(warehouse: Warehouse, time_zone: str, over: runs.Run | None = None) -> Figures:
     """Make the views and read them. Days beyond the year 9999 are in no chart over time.
 
     `over`: the run that makes the report, shown as it ends if nothing else fails.
@@ -197,8 +198,9 @@ def read(client: SqlClient, time_zone: str, over: runs.Run | None = None) -> Fig
     Raises DestinationError when nothing was loaded yet, or when the warehouse has no views.
     """
     refused: list[DestinationError] = []
-    made = models.create(client, time_zone=time_zone, on_refused=refused.append)
-    loaded = warehouse.columns_in(client, client.make_qualified_table_name(SEQUENCE_ENROLLMENTS.name))
+    client = warehouse.client
+    made = models.create(warehouse, time_zone=time_zone, on_refused=refused.append)
+    loaded = columns_in(client, client.make_qualified_table_name(SEQUENCE_ENROLLMENTS.name))
     if not loaded or "sequence_performance" not in made or "pipeline_health" not in made:
         raise next(iter(refused), None) or DestinationError(
             f"There is nothing to report: the dataset {client.dataset_name} has no enrollments, or no views",
@@ -209,10 +211,10 @@ def read(client: SqlClient, time_zone: str, over: runs.Run | None = None) -> Fig
         return _rows(client, sql) if view in made else []
 
     def names(sql: str, table: str) -> dict[str, str]:
-        there = warehouse.columns_in(client, client.make_qualified_table_name(table))
+        there = columns_in(client, client.make_qualified_table_name(table))
         return {str(r["id"]): r["name"] for r in _rows(client, sql)} if {"id", "name"} <= set(there) else {}
 
-    with warehouse.explained(), runs.shown_as_over(client, over):
+    with explained(), runs.shown_as_over(client, over):
         nights = _rows(client, NIGHTS)
         since = SINCE.format(run_id=nights[1]["run_id"]) if len(nights) > 1 else ""
         return Figures(

@@ -1,0 +1,169 @@
+"""A warehouse's connection: opened once per run, waited for while another process has the DuckDB file.
+
+Source: `pipeline.sql_client()` of dlt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.destination.exceptions import DestinationUndefinedEntity, SqlClientNotAvailable
+from dlt.destinations.sql_client import SqlClientBase
+from dlt.pipeline.exceptions import PipelineConfigMissing
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+
+from boast_source.errors import ConfigurationError, DestinationError
+from boast_source.warehouse.errors import explain, explained, is_lock, is_lost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import dlt
+    from tenacity import RetryCallState
+    from typing_extensions import Self
+
+SqlClient = SqlClientBase[Any]
+
+
+class Connected:
+    """What connects to the place that a pipeline loads into."""
+
+    has_sql = True
+    reads_on_the_same_connection = False  # elsewhere whoever streams rows would be in the way
+    how_to_configure = (
+        "Set destination.{name}.credentials in .dlt/secrets.toml or DESTINATION__{NAME}__CREDENTIALS,"
+        " for example postgresql://user:password@host:5432/database, with special characters percent-encoded."
+    )
+
+    def __init__(self, pipeline: dlt.Pipeline) -> None:
+        self.pipeline = pipeline
+        self._open: SqlClient | None = None
+
+    @property
+    def client(self) -> SqlClient:
+        """The connection, inside of `open`, where there is SQL."""
+        assert self._open is not None
+        return self._open
+
+    @property
+    def file(self) -> Path | None:
+        """The DuckDB file, if it is one."""
+        return None
+
+    @property
+    def name(self) -> str:
+        return str(self.pipeline.destination.destination_name)
+
+    @property
+    def dataset(self) -> str:
+        return str(self.pipeline.dataset_name)
+
+    @property
+    def place(self) -> str:
+        """Where the data goes, in a person's words."""
+        return f"{self.name}{f' ({self.file})' if self.file else ''}, dataset {self.dataset}"
+
+    def check(self) -> None:
+        """Raise ConfigurationError when nothing can be loaded as it is configured."""
+
+    def unconfigured(self, error: BaseException) -> ConfigurationError:
+        """The destination's settings are missing or cannot be read; `error` is what dlt said, which may quote them."""
+        return ConfigurationError(
+            f"The settings of the destination {self.name} are missing or cannot be read ({type(error).__name__})",
+            hint=self.how_to_configure.format(name=self.name, NAME=self.name.upper()),
+        )
+
+    @contextlib.contextmanager
+    def open(
+        self, *, patience: float, on_wait: Callable[[str], None] | None = None, creates: bool = True
+    ) -> Iterator[Self]:
+        """Keep the connection open for the whole run; opened once more inside, it is the same.
+
+        A DuckDB file that another process has open is waited for, `patience` seconds at most, and then nobody gets in
+        between. `creates` False: only read, so that no file is made where there is none.
+
+        Raises DestinationError that names the process, or the file that is not there.
+        """
+        if self._open is not None:
+            yield self
+            return
+        if not creates and self.file and not self.file.exists():
+            raise DestinationError(
+                f"There is no warehouse at {self.file}",
+                hint="Run `boast load` first, or run this in the folder where the file is.",
+            )
+        waiting = Retrying(
+            stop=stop_after_delay(patience),
+            wait=wait_fixed(0.2),
+            retry=retry_if_exception(is_lock),
+            before_sleep=lambda tried: _say_why(tried, patience, on_wait),
+            reraise=True,
+        )
+        with contextlib.ExitStack() as stack:
+            with explained():
+                self._open = waiting(lambda: stack.enter_context(self.session()))
+            stack.callback(setattr, self, "_open", None)
+            yield self
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[SqlClient | None]:
+        """A SQL client to read with; None where the destination has none.
+
+        Raises ConfigurationError when the destination's settings are missing or cannot be read.
+        """
+        if self._open is not None and self.reads_on_the_same_connection:
+            yield self._open
+            return
+        try:
+            client = self._made()
+        except SqlClientNotAvailable:
+            self.has_sql = False
+            yield None
+            return
+        except (ConfigurationException, PipelineConfigMissing) as error:
+            raise self.unconfigured(error) from None
+        with client:
+            yield client
+
+    def _made(self) -> SqlClient:
+        return self.pipeline.sql_client()
+
+    def is_there(self) -> bool:
+        """Whether the dataset exists; looking makes no DuckDB file. Raises DestinationError."""
+        if self.file and not self.file.exists():
+            return False
+        with explained(), self.session() as client:
+            return client is None or client.has_dataset()
+
+    def awake(self) -> None:
+        """Make sure that the connection lives: a server or a NAT may have dropped it while it was idle.
+
+        A new one takes the locks of the old again. Raises DestinationError when it cannot.
+        """
+        with explained():
+            try:
+                self.client.execute_sql("select 1")
+            except DestinationError:  # it has connected anew, and another run has its locks
+                raise
+            except Exception as error:
+                if not is_lost(error):
+                    raise
+                self.client.execute_sql("select 1")  # dlt has connected anew
+
+
+def _say_why(tried: RetryCallState, patience: float, on_wait: Callable[[str], None] | None) -> None:
+    error = tried.outcome.exception() if tried.outcome else None
+    if error and on_wait and tried.attempt_number == 1:
+        on_wait(f"{explain(error).message}; waiting up to {patience:.0f} s")
+
+
+def columns_in(client: SqlClient, name: str) -> list[str]:
+    """The columns of a table or view, whose name is qualified; none when there is no such thing."""
+    try:
+        with client.execute_query(f"select * from {name} where 1 = 0") as cursor:
+            return [str(name) for name in cursor.columns_schema]
+    except DestinationUndefinedEntity:
+        return []
