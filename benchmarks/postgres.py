@@ -14,7 +14,7 @@ CREDENTIALS = "DESTINATION__POSTGRES__CREDENTIALS"
 @contextmanager
 def server() -> Iterator[int]:
     """Yields its port. Raises RuntimeError where `pgserver` has no wheel."""
-    from tests import postgres  # noqa: PLC0415 -- the other contenders need no Postgres
+    from tests.support import postgres  # noqa: PLC0415 -- the other contenders need no Postgres
 
     packages = postgres.found_packages()
     if packages is None:
@@ -26,7 +26,7 @@ def server() -> Iterator[int]:
 @contextmanager
 def database(port: int) -> Iterator[dict[str, str]]:
     """The environment that leads dlt to an empty database of the server."""
-    from tests import postgres  # noqa: PLC0415 -- see above
+    from tests.support import postgres  # noqa: PLC0415 -- see above
 
     with postgres.empty_database(port) as found:
         yield found.env

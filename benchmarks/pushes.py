@@ -1,9 +1,10 @@
-"""Push measured side by side: `python -m benchmarks.pushes rate|select|fire [--runs N] [--requests N]`.
+"""Push measured side by side: `python -m benchmarks.pushes rate|select|fire|faults [--runs N] [--requests N]`.
 
 rate    requests a second at 20 ms a POST, 8 workers: `boast push` against a bare loop (`requests`, threads, no ledger)
 select  1,000,000 rows in the pending table of which 100 are new: seconds and peak memory of the selection
 fire    20 % of the writes are carried out and then answered with 500: what the server holds after `boast push`, and
         after dlt's own `@dlt.destination` sink as people write it
+faults  20 % of the writes fail in one way after the other, on DuckDB and on Postgres: what the server holds in the end
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from statistics import median
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import requests
 
+from benchmarks import postgres
 from benchmarks.measure import BOAST, PYTHON, ROOT, Folder, Run
 
 if TYPE_CHECKING:
@@ -75,20 +78,25 @@ def _every(info: dict[str, Any], noun: str) -> list[dict[str, Any]]:
     return records
 
 
-def _ask(folder: Folder, info: dict[str, Any], count: int) -> list[tuple[str, str]]:
-    """Fill the pending table with pairs that have no enrollment."""
+def _ask(folder: Folder, info: dict[str, Any], count: int, url: str | None = None) -> list[tuple[str, str]]:
+    """Fill the pending table with pairs that have no enrollment. `url`: of a Postgres, in place of a DuckDB file."""
     there = {(e["contact_id"], e["sequence_id"]) for e in _every(info, "sequence_enrollments")}
     contacts = [record["id"] for record in _every(info, "contacts")]
     every = [(c, s["id"]) for s in _every(info, "sequences") for c in contacts if (c, s["id"]) not in there]
     if len(every) < count:
         raise ValueError(f"the sandbox has {len(every)} free pairs, not {count}")
-    with duckdb.connect(str(folder.path / "boast.duckdb")) as connection:
-        connection.execute("create schema boast_data")
-        connection.execute("create table boast_data.pending_enrollments (contact_id text, sequence_id text)")
-        connection.execute(
-            "insert into boast_data.pending_enrollments select unnest(?::varchar[]), unnest(?::varchar[])",
-            [[pair[0] for pair in every[:count]], [pair[1] for pair in every[:count]]],
-        )
+    columns = [[pair[0] for pair in every[:count]], [pair[1] for pair in every[:count]]]
+    make = "create schema boast_data; create table boast_data.pending_enrollments (contact_id text, sequence_id text)"
+    fill = "insert into boast_data.pending_enrollments select unnest({0}), unnest({0})"
+    if url:
+        import psycopg2  # noqa: PLC0415 -- with the extra only
+
+        with psycopg2.connect(url) as database, database.cursor() as cursor:
+            cursor.execute(f"{make}; {fill.format('%s')}", columns)
+    else:
+        with duckdb.connect(str(folder.path / "boast.duckdb")) as connection:
+            connection.execute(make)
+            connection.execute(fill.format("?::varchar[]"), columns)
     return every[:count]
 
 
@@ -216,20 +224,64 @@ def fire(count: int, runs: int) -> None:
                         told = _boast(folder, info, *([] if number else ["--new-ledger"]))[1]
                         if not told["unknown"] + told["deferred"]:
                             break
-                listed = [(e["contact_id"], e["sequence_id"]) for e in _every(info, "sequence_enrollments")]
-            times = [listed.count(pair) for pair in pairs]
+                    times = _times(info, pairs)
             twice = sum(n > 1 for n in times)
             extra = sum(n - 1 for n in times if n > 1)
             print(f"| {who} | {times.count(1)} | {twice} (+{extra}) | {times.count(0)} |", flush=True)
 
 
+FAULTS: dict[str, dict[str, Any]] = {
+    "500 before it acted": {"kind": "error_before_write"},
+    "500 after it acted": {"kind": "error_after_write"},
+    "dropped after it acted": {"kind": "drop_after_write"},
+    "held past the timeout, then carried out": {"kind": "hold_then_act", "seconds": 1.5},
+    "429": {"kind": "status", "status": 429, "retry_after": 0},
+    "503": {"kind": "status", "status": 503},
+    "cut": {"kind": "cut_body"},
+    "no JSON": {"kind": "not_json"},
+}
+_HASTE = {"REQUEST_TIMEOUT": "1", "PUSH__SETTLE_AFTER": "4", "PUSH__MAX_ATTEMPTS": "100"}
+_HASTE |= {"PUSH__MAX_UNKNOWNS_IN_A_ROW": "1000"}
+
+
+def faults(count: int, runs: int) -> None:
+    """Push until nothing is left to do, while the server fails in one way."""
+    print(f"\n{count} requests, 20 % of the writes fail; once / twice / lost\n\n| | DuckDB | Postgres |\n|---|--:|--:|")
+    with postgres.server() as port:
+        for name, fault in FAULTS.items():
+            for _ in range(runs):
+                with postgres.database(port) as environment:
+                    found = [_failing(count, fault, {}), _failing(count, fault, environment)]
+                print(f"| {name} | {' | '.join(found)} |", flush=True)
+
+
+def _failing(count: int, fault: dict[str, Any], environment: dict[str, str]) -> str:
+    given = json.dumps({"method": "POST", "path": "sequence_enrollments", "probability": 0.2} | fault)
+    settings = {f"SOURCES__BOAST__{key}": value for key, value in _HASTE.items()}
+    arguments = ["--destination", "postgres"] if environment else []
+    with _sandbox("--enrollments", "400", "--fault", given) as info, Folder(settings | environment) as folder:
+        pairs = _ask(folder, info, count, environment.get(postgres.CREDENTIALS))
+        for number in range(TRIES):
+            told = _boast(folder, info, *arguments, *([] if number else ["--new-ledger"]))[1]
+            if not told["queried"] - told["enrolled"]:
+                break
+        times = _times(info, pairs)
+    return f"{times.count(1)} / {sum(n > 1 for n in times)} / {times.count(0)}"
+
+
+def _times(info: dict[str, Any], pairs: list[tuple[str, str]]) -> list[int]:
+    """How often each pair is enrolled, by what the server lists."""
+    listed = Counter((e["contact_id"], e["sequence_id"]) for e in _every(info, "sequence_enrollments"))
+    return [listed[pair] for pair in pairs]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pushes", description=__doc__)
-    parser.add_argument("what", choices=["rate", "select", "fire"])
+    parser.add_argument("what", choices=["rate", "select", "fire", "faults"])
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--requests", type=int)
     given = parser.parse_args()
-    works = {"rate": (rate, 10_000), "select": (select, 1_000_000), "fire": (fire, 400)}
+    works = {"rate": (rate, 10_000), "select": (select, 1_000_000), "fire": (fire, 400), "faults": (faults, 400)}
     work, usual = works[given.what]
     work(given.requests or usual, given.runs)
 
