@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from boast_source.jobs.nightly import nightly_job
     from boast_source.jobs.push import push_job
     from boast_source.jobs.report import report_job
-    from boast_source.load.own_pipeline import by_row, create_views, verify
+    from boast_source.load.own_pipeline import by_row, create_views, dataset, verify
     from boast_source.load.source import boast_source
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "boast_source",
     "by_row",
     "create_views",
+    "dataset",
     "load_job",
     "nightly_job",
     "push_job",
@@ -58,6 +59,7 @@ _LAZY = {
     "boast_source": "load.source",
     "by_row": "load.own_pipeline",
     "create_views": "load.own_pipeline",
+    "dataset": "load.own_pipeline",
     "load_job": "jobs.load",
     "nightly_job": "jobs.nightly",
     "push_job": "jobs.push",

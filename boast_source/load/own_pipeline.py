@@ -12,9 +12,14 @@ from boast_source.errors import BoastError
 from boast_source.load import source
 from boast_source.load.checks import BY_ROW
 from boast_source.load.result import Loaded
+from boast_source.models.schema import relations
 from boast_source.runs import ATTENTION, DONE
 from boast_source.runs.record import ensure_table
 from boast_source.warehouse import explained, warehouse_of
+
+_DLT_TYPES = {"varchar": "text", "boolean": "bool", "timestamptz": "timestamp"} | {
+    kind: kind for kind in ("text", "bigint", "double", "date", "json")
+}
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +72,23 @@ def create_views(pipeline: dlt.Pipeline, *, time_zone: str = "UTC", patience: fl
             return []
         ensure_table(warehouse)
         return models.create(warehouse, time_zone=time_zone)
+
+
+def dataset(pipeline: dlt.Pipeline) -> dlt.Dataset:
+    """Return dlt's dataset of the pipeline with the views, `runs`, `listings` and `push_ledger` among its tables.
+
+    `pipeline.dataset()` knows what dlt loaded and nothing else.
+    """
+    schema = pipeline.default_schema.clone()
+    for name, relation in relations().items():
+        if name not in schema.tables:
+            columns = {
+                column: {"name": column, "data_type": _DLT_TYPES[c.data_type], "description": c.description}
+                for column, c in relation.columns.items()
+            }
+            described: Any = {"name": name, "description": relation.description, "columns": columns}
+            schema.update_table(described | {"references": relation.references})
+    return pipeline.dataset(schema=schema)
 
 
 def verify(pipeline: dlt.Pipeline) -> Loaded:

@@ -28,6 +28,7 @@ from boast_source.listing.listing import Listing, listing_of
 from boast_source.listing.report import Options
 from boast_source.load import checks, fields
 from boast_source.logs import hush_hint_warnings
+from boast_source.models.schema import relations
 from boast_source.shapes import HISTORY, SHAPES, Shape
 from boast_source.warehouse import kinds_of, warehouse_of
 
@@ -147,12 +148,12 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
             updated_at.start_value = updated_at.initial_value or EPOCH
         yield from rows()
 
-    return dlt.resource(
-        enrollments if keeps_history(shape) else rows,
-        name=shape.name,
-        primary_key="id",
-        write_disposition={"disposition": "merge", "strategy": "upsert"},
-        columns={name: {"data_type": "json"} for name, kind in shape.columns.items() if kind == "json"},
+    columns = _described(shape.name)
+    for name, kind in shape.columns.items():
+        if kind == "json":
+            columns[name]["data_type"] = "json"
+    return _resource(
+        enrollments if keeps_history(shape) else rows, shape.name, key="id", strategy="upsert", columns=columns
     )
 
 
@@ -166,12 +167,28 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
         _prepare(listing, shape)
         yield from _hinted(listing.versions(shape, _warehouse(listing)), listing, shape, "insert-only")
 
-    return dlt.resource(
-        versions,
-        name=HISTORY,
-        primary_key="version_key",
-        write_disposition={"disposition": "merge", "strategy": "insert-only"},
+    return _resource(versions, HISTORY, key="version_key", strategy="insert-only", columns=_described(HISTORY))
+
+
+def _resource(items: Any, name: str, *, key: str, strategy: str, columns: Any) -> DltResource:
+    """A resource with what models/schema.yml says of its table, so that dlt's own tools show meanings and relations."""
+    described = relations()[name]
+    references: Any = described.references
+    merging: Any = {"disposition": "merge", "strategy": strategy}
+    resource: DltResource = dlt.resource(
+        items,
+        name=name,
+        primary_key=key,
+        write_disposition=merging,
+        columns=columns,
+        references=references,
     )
+    resource.apply_hints(additional_table_hints={"description": described.description})
+    return resource
+
+
+def _described(table: str) -> dict[str, Any]:
+    return {name: {"description": column.description} for name, column in relations()[table].columns.items()}
 
 
 def _begin(table: str, listing: Listing) -> None:

@@ -13,6 +13,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from boast_source.errors import DestinationError
+from boast_source.models import as_of
 from boast_source.models.comments import comment
 from boast_source.models.schema import relations
 from boast_source.shapes import HISTORY, VIEWS
@@ -59,6 +60,8 @@ def create(
             with contextlib.suppress(DestinationError):  # somebody's own view reads one of ours
                 drop(client)
                 refusals |= {name: _refusal(client, name, there, time_zone) for name in VIEWS if name not in foreign}
+        if refusals["enrollment_history"] is None:
+            as_of.create(client)
         comment(client)
     for reason in filter(None, refusals.values()):
         if on_refused is None:
@@ -113,6 +116,7 @@ def drop(client: SqlClient) -> None:
     if client.capabilities.sqlglot_dialect in {"postgres", "redshift"}:
         foreign = _foreign(client)
         with explained(), client.begin_transaction():
+            as_of.drop(client)
             for name in (view for view in reversed(VIEWS) if view not in foreign):
                 client.execute_sql(f"drop view if exists {client.make_qualified_table_name(name)}")
 

@@ -7,6 +7,7 @@ only reads.
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OWN = "boast"  # the source of the connector's own tables
+_REFERENCE = re.compile(r": (\w+)\.(\w+)")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,20 @@ class Relation:
     description: str
     columns: Mapping[str, Column]
     is_view: bool = False
+
+    @property
+    def references(self) -> list[dict[str, Any]]:
+        """The relations to other tables as dlt's `references`: columns whose descriptions name `table.column`.
+
+        One for each table: dlt keeps no second.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for name, column in self.columns.items():
+            for table, key in _REFERENCE.findall(column.description):
+                if table in relations() and key in relations()[table].columns:
+                    reference = {"columns": [name], "referenced_table": table, "referenced_columns": [key]}
+                    found.setdefault(table, reference)
+        return list(found.values())
 
 
 @functools.cache

@@ -56,6 +56,12 @@ def publish(
     connection = warehouse.client.native_connection
     source, working = connection.execute(_OWN).fetchone()
     final = _checked(place, working)
+    kept = sorted(PERSONAL.intersection(without))
+    if kept and not final.exists():
+        on_note(
+            f"the copy for dashboards keeps the ids, statuses and times of {' and '.join(kept)}, since views read them;"
+            " all else of these tables stays out of it"
+        )
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         for left in final.parent.glob(f".{glob.escape(final.name)}.*.tmp*"):  # by a run that was killed

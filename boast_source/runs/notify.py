@@ -1,4 +1,4 @@
-"""Notifications to a webhook (Slack's form, `{"text": ...}`): failures, pending actions, recovery.
+"""Notifications of failures, pending actions and recovery, to a webhook (Slack's form) or to what Apprise knows.
 
 Each is sent once, not every night. What was sent is kept in the column `told` of `runs`, so that a machine without a
 disk knows it too. A webhook that cannot be reached never changes how a run ends; the next run tries again.
@@ -7,10 +7,11 @@ disk knows it too. A webhook that cannot be reached never changes how a run ends
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import socket
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -114,15 +115,22 @@ def address() -> str | None:
         host = parts.hostname or ""
     except ValueError:
         parts, host = urlsplit(""), ""
-    if url and not (parts.scheme == "https" and host) and not (parts.scheme == "http" and is_loopback(host)):
-        raise ConfigurationError(
-            "sources.boast.webhook_url is no https:// address", hint="Copy it from the chat's own settings."
-        )
-    return url or None
+    if not url or (parts.scheme == "https" and host) or (parts.scheme == "http" and is_loopback(host)):
+        return url or None
+    if parts.scheme and parts.scheme != "http":
+        _apprise(url)  # slack://, mailto://, ...
+        return url
+    raise ConfigurationError(
+        "sources.boast.webhook_url is no https:// address", hint="Copy it from the chat's own settings."
+    )
 
 
 def send(url: str, text: str) -> None:
-    """POST the text once. Raises BoastError without the address."""
+    """Send the text once: POST it, or hand it to Apprise. Raises BoastError without the address."""
+    if urlsplit(url).scheme not in {"http", "https"}:
+        if not _apprise(url).notify(body=text):
+            raise BoastError("Apprise could not deliver it", hint="The next run tells it again.")
+        return
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # as Slack asks for
     transport = Transport(url, timeout=TIMEOUT)
     try:
@@ -135,6 +143,25 @@ def send(url: str, text: str) -> None:
         transport.close()
     if not 200 <= answer.status < 300:
         raise BoastError(f"It answered with HTTP {answer.status}", hint="The next run tells it again.")
+
+
+def _apprise(url: str) -> Any:
+    """Return Apprise with this one address. Raises ConfigurationError without the address."""
+    try:
+        import apprise  # noqa: PLC0415 -- an extra
+    except ImportError:
+        raise ConfigurationError(
+            "sources.boast.webhook_url is no https:// address, and Apprise, which knows others, is not installed",
+            hint='Install the extra, in the repository: pip install ".[notify]".',
+        ) from None
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # what it logs may hold the address
+    notifier = apprise.Apprise()
+    if not notifier.add(url):
+        raise ConfigurationError(
+            "sources.boast.webhook_url is neither an https:// address nor one that Apprise knows",
+            hint="Compare it with Apprise's list of services.",
+        )
+    return notifier
 
 
 def _known(warehouse: Warehouse | None, run: Run) -> Known:

@@ -135,5 +135,5 @@ def test_the_examples_of_the_page_run(server, tmp_path, monkeypatch, capsys):
     examples = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
     for example in examples:
         exec(compile(example, "docs/dlt.md", "exec"), {})
-    assert len(examples) == 2
+    assert len(examples) == 3
     assert "covered 0" in capsys.readouterr().out

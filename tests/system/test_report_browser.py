@@ -94,12 +94,13 @@ def test_the_numbers_that_a_reader_sees_are_those_of_the_views(browser, report):
     )
     assert tiles == [f"{n:,}" for n in (enrolled, active, completed, responded, 0)]
     expected = workplace.sql(
-        "select sequence_name, enrolled, active, completed, removed, responded,"
-        " completion_rate, response_rate from boast_data.sequence_performance"
+        "select sequence_name, response_rate, responded, enrolled, completion_rate, completed, active, removed"
+        " from boast_data.sequence_performance"
         " order by enrolled < 20, response_rate desc, enrolled desc, sequence_id"
     )
     assert [[text.lstrip("▲▼ ") for text in row[:8]] for row in seen] == [
-        [row[0], *(f"{n:,}" for n in row[1:6]), *(f"{rate:.1%}" for rate in row[6:])] for row in expected
+        [row[0], *(f"{value:.1%}" if isinstance(value, float) else f"{value:,}" for value in row[1:])]
+        for row in expected
     ]
     assert len(read_page(file.read_text()).tables["sequences"]) == len(seen)
 
@@ -129,11 +130,11 @@ def test_the_table_of_sequences_is_sorted_by_a_click_or_the_keyboard(browser, re
 
     enrolled = page.locator("#sequences th").filter(has_text="enrolled")
     enrolled.locator("button").click()
-    numbers = [int(text.replace(",", "")) for text in column(2)]
+    numbers = [int(text.replace(",", "")) for text in column(4)]
     assert numbers == sorted(numbers, reverse=True)
     assert enrolled.get_attribute("aria-sort") == "descending"
     enrolled.locator("button").press("Enter")
-    assert [int(text.replace(",", "")) for text in column(2)] == sorted(numbers)
+    assert [int(text.replace(",", "")) for text in column(4)] == sorted(numbers)
     page.locator("#sequences th button").first.click()
     page.locator("#sequences th button").first.click()
     assert column(1) == sorted(column(1), key=str.lower)
@@ -155,8 +156,12 @@ def test_titles_stay_in_sight_on_a_phone_and_nothing_hinders_access(browser, rep
     assert titles.count() >= 4
     boxes = [titles.nth(n).bounding_box() for n in range(titles.count())]
     assert all(box["x"] + box["width"] <= width for box in boxes)
+    shares = page.locator("#sequences td[data-name=response_rate]").first.bounding_box()
+    assert shares["x"] + shares["width"] <= width, "what the table is sorted by is in sight without scrolling"
+    name = page.locator("#sequences td").first.bounding_box()
     page.evaluate("document.querySelectorAll('.scroll').forEach(e => e.scrollLeft = 500)")
     assert [titles.nth(n).bounding_box() for n in range(titles.count())] == boxes
+    assert page.locator("#sequences td").first.bounding_box() == name, "and so is whose row it is"
     found = axe.Axe().run(page).response["violations"]
     assert [(v["id"], [node["target"] for node in v["nodes"]][:5]) for v in found] == []
     page.close()

@@ -99,6 +99,13 @@ def test_the_kubernetes_pod_is_confined():
     assert all(volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"])
 
 
+def test_the_kubernetes_job_is_tried_again_for_hours():
+    """Kubernetes waits 10 s before the first retry, twice as long before each next one, 6 minutes at most."""
+    job = yaml.safe_load((PIPELINES / "kubernetes" / "cronjob.yaml").read_text())["spec"]["jobTemplate"]["spec"]
+    waits = [min(10 * 2**n, 360) for n in range(job["backoffLimit"])]
+    assert 5 * 3600 < sum(waits) < job["activeDeadlineSeconds"]
+
+
 def test_nothing_that_ships_installs_the_connector_by_its_unregistered_name():
     for path in [*PIPELINES.rglob("*"), PIPELINES.parent / "README.md"]:
         if path.suffix in {".yml", ".yaml", ".py", ".md", ".in"} or path.name == "Dockerfile":
@@ -125,6 +132,10 @@ def test_what_the_systemd_service_starts_does_a_night_with_the_environment_file(
     )
     assert done.returncode == 0, done.stderr
     assert stored(installed) == server.truth()
+    (by_hand,) = re.findall(r"^#   sudo -u boast sh -c '(.*)'$", text, re.MULTILINE)
+    found = subprocess.run(["sh", "-c", by_hand], env={"PATH": os.defpath}, capture_output=True, text=True, check=False)
+    assert (found.returncode, "Nothing needs attention" in found.stdout) == (0, True), found.stderr
+    assert [path.parent for path in installed.folder.rglob("pipelines")] == [Path(env["DLT_DATA_DIR"])]
     writable = service["ReadWritePaths"]
     assert all(Path(path).is_relative_to(writable) for path in (env["HOME"], env["DLT_DATA_DIR"]))
     assert service["RestartPreventExitStatus"] == "2 3"

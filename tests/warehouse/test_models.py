@@ -225,6 +225,7 @@ def test_the_history_has_for_every_moment_the_version_that_had_been_seen_last(pl
             f" where valid_from <= '{moment.isoformat()}' and (valid_to > '{moment.isoformat()}' or valid_to is null)"
         )
         assert sorted(got) == sorted((row["id"], row["version"]) for row in seen)
+        assert sorted(place.rows(f"select id, version from boast_data.as_of('{moment.isoformat()}')")) == sorted(got)
     gaps = (
         "select count(*) from (select valid_from, version, lag(valid_to)"
         " over (partition by id order by version) as ended from boast_data.enrollment_history) as h"

@@ -1,0 +1,46 @@
+"""`as_of(moment)`: the versions that were the newest ones seen at a moment, where a warehouse has such functions."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from boast_source.errors import DestinationError
+from boast_source.warehouse import explained
+
+if TYPE_CHECKING:
+    from boast_source.warehouse import SqlClient
+
+NAME = "as_of"
+# by dialect: how it is made of the view, and how it is dropped
+CREATE = {
+    "duckdb": """create or replace macro {name}(moment) as table
+select * from {history}
+where valid_from <= cast(moment as timestamptz) and (valid_to > cast(moment as timestamptz) or valid_to is null)""",
+    "postgres": """create or replace function {name}(moment timestamptz) returns setof {history}
+language sql stable as $$
+select * from {history} where valid_from <= moment and (valid_to > moment or valid_to is null)
+$$""",
+}
+DROP = {"postgres": "drop function if exists {name}(timestamptz)"}
+
+log = logging.getLogger("boast_source")
+
+
+def create(client: SqlClient) -> None:
+    """Create or replace it; a warehouse that refuses it stays without."""
+    statement = CREATE.get(str(client.capabilities.sqlglot_dialect))
+    if statement is None:
+        return
+    name, history = (client.make_qualified_table_name(each) for each in (NAME, "enrollment_history"))
+    try:
+        with explained():
+            client.execute_sql(statement.format(name=name, history=history))
+    except DestinationError as error:
+        log.info("there is no function %s: %s", NAME, error.message)
+
+
+def drop(client: SqlClient) -> None:
+    """Drop it where it keeps its view from being dropped. Raises what the destination raises."""
+    if statement := DROP.get(str(client.capabilities.sqlglot_dialect)):
+        client.execute_sql(statement.format(name=client.make_qualified_table_name(NAME)))
