@@ -26,7 +26,7 @@ from boast_source.shapes import SEQUENCE_ENROLLMENTS
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from boast_source.api import BoastClient, Page
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from boast_source.load.result import Loaded
     from boast_source.push.decide import Facts
     from boast_source.push.lanes import Lane
+    from boast_source.push.ledger import Event
     from boast_source.push.requests import Request
     from boast_source.push.settle import Proof
     from boast_source.warehouse import Warehouse
@@ -124,11 +125,12 @@ def _carry_out(context: Context, warehouse: Warehouse, load: Load, resources: Se
     settled = readback.settle_all(context, found, there, taken, proof)
     for request, state in settled.ended:
         result.count(request, state)
-    result.duplicates = watch.record_late(context, watched, there, taken)
+    late = {event.request_key: event for event in watch.record_late(context, watched, there, taken)}
+    result.duplicates = [event for event in late.values() if event.error_code == State.DUPLICATE]
     facts = facts_of(context, found, there, began, controls.read(ledger))
     readable = {str(r.account_id).lower() for r in loaded.enrollments if not r.error}
     ready = [request for request in settled.ready if not watch.is_over(request, there, facts.origins)]
-    waiting = lanes(context, ready, settled.open, there, readable)
+    waiting = lanes(context, _followed(context, ready, late), settled.open, there, readable)
     if context.options.approve:
         facts = _as_planned(context, waiting, facts)
     if not _is_approved(context, waiting, facts):
@@ -137,6 +139,16 @@ def _carry_out(context: Context, warehouse: Warehouse, load: Load, resources: Se
     store(warehouse, sent.answers)
     if sent.unknown and sent.reachable and not result.interrupted:
         _read_back(context, warehouse, load, sent.unknown, taken)
+
+
+def _followed(context: Context, ready: Iterable[Request], late: Mapping[str, Event]) -> Iterator[Request]:
+    """Return the requests as they stand after what was found late; one that was enrolled so, as asked, is done."""
+    for before in ready:
+        request = replace(before, latest=late.get(before.request_key, before.latest))
+        if request.request_key in late and not (request.changed or request.conflict):
+            context.result.count(request, State.ENROLLED)
+        else:
+            yield request
 
 
 def _how_to_list(context: Context, began: datetime) -> Options:

@@ -73,7 +73,7 @@ def record_late(context: Context, events: Iterable[Event], known: Known, taken: 
 
     Where it was sent again or given up, the server acted later than `settle_after`. Where it was sent once, the list
     had hidden it, or one POST made two. Each is recorded once; a duplicate is settled when only one is active. Returns
-    the events of contacts that were found enrolled more than once.
+    the new events.
     """
     news: list[Event] = []
     for event in events:
@@ -87,7 +87,7 @@ def record_late(context: Context, events: Iterable[Event], known: Known, taken: 
         elif event.error_code == State.DUPLICATE and sum(e.active for e in known.of(request)) <= 1:
             news.append(request.followed(_SETTLED, context.run_id).event)
     context.record(news)
-    return [event for event in news if event.error_code == State.DUPLICATE]
+    return news
 
 
 def _late_verdict(event: Event, late: Sequence[str]) -> Verdict:

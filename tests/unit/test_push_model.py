@@ -128,11 +128,13 @@ class Schedule(Steps):
             assert pair_of(event) == pair_of(there)
 
     def sent_as_told(self, paused, approve):
-        """Nothing is sent that is paused, or that an approved plan does not have."""
+        """Events are numbered; nothing is sent that is paused, or that an approved plan does not have."""
         if not self.office.ledger.exists():
             return
         table = f"{self.office.schema}.push_ledger"
         columns = "request_key, content_key, account_id, sequence_id"
+        ((events, numbers),) = self.office.sql(f"select count(*), count(distinct (request_key, event)) from {table}")
+        assert events == numbers, "two events of a request have the same number"
         sql = f"select {columns} from {table} where state = 'claimed' and run_id = ?"
         for key, content, account, sequence in self.office.sql(sql, [f"run {self.office.runs}"]):
             assert paused.isdisjoint({"*", f"account {account}", f"sequence {sequence}"})

@@ -225,6 +225,24 @@ def test_dropping_a_request_whose_rows_contradict_each_other_sends_none_of_them(
     assert desk.world.posts == []
 
 
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_is_found_late_and_what_its_row_says_since_are_two_events(open_, changed):
+    desk = open_(max_attempts=1)
+    desk.ask(row(0), row(1))
+    desk.push("doubles first", "is lost")
+    desk.pass_time(2000)
+    assert counts(desk.push()) == {"held": 1}
+    desk.world.enroll((HERE, contact(1), SEQUENCE), ours=True)  # the server acted later than it may
+    desk.world.enroll((HERE, contact(0), SEQUENCE), ours=True)
+    if changed:
+        desk.sql("update boast_data.asked set contact_id = ?", [contact(5)])
+    desk.pass_time(2000)
+    assert counts(desk.push()) == ({"held": 2} if changed else {"enrolled": 1})
+    told = desk.sql("select count(*), count(distinct (request_key, event)) from boast_data.push_ledger")
+    assert told[0][0] == told[0][1]
+    assert desk.states() == dict.fromkeys(("r0", "r1"), "held" if changed else "enrolled")
+
+
 SPELLINGS = [
     ("4711", ["4711.0", "4711.00", " 4711 "]),
     ("2026-05-01 12:00:00+00:00", ["2026-05-01T12:00:00Z", "2026-05-01 14:00:00+02:00", "2026-05-01 12:00:00"]),
