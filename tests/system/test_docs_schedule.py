@@ -54,3 +54,7 @@ def test_all_accounts_in_four_processes(sandbox, workplace, postgres):
     assert postgres.sql("select status, count(*) from boast_data.runs where command = 'load' group by 1") == [
         ("ok", 12)
     ]
+    last = workplace.boast("nightly", "--destination", "postgres", "--json")  # what the page says of the last task
+    assert (last.code, last.json["load"]["status"]) == (0, "ok"), last.err
+    assert stored(postgres) == listed(server)
+    assert (workplace.folder / "boast_report.html").exists()
