@@ -201,7 +201,7 @@ def test_charts_are_data_with_rows_that_say_their_numbers():
     specs = [
         charts.flows("week", weeks(3, is_open=True), "wide"),
         charts.active("week", weeks(3, is_open=True), "narrow"),
-        charts.cohorts([month(1, 5, 10), month(2, 1, 10, had_30_days=False)], "wide"),
+        charts.cohorts([month(1, 10, 20), month(2, 2, 20, had_30_days=False)], "wide"),
         charts.funnel(figures(sequences=[sequence(completed=30, responded=10, response_rate=0.2)]), "narrow"),
     ]
     text = json.dumps(specs)
@@ -224,6 +224,15 @@ def test_what_is_not_over_is_named_and_stands_apart():
     assert named == {"start": "2026-01-19", "name": "week of 2026-01-19 so far"}
     over = charts.flows("week", weeks(3, is_open=False), "wide")
     assert over["layer"][-1]["data"]["values"] == []
+
+
+def test_a_month_with_few_enrollments_stands_apart_and_does_not_begin_what_is_not_over():
+    spec = charts.cohorts([month(1, 2, 2), month(2, 10, 20), month(3, 9, 20, had_30_days=False)], "wide")
+    rows = [row for row in spec["data"]["values"] if row["kind"] == "responded"]
+    assert [row["open"] for row in rows] == [True, False, True]
+    assert rows[0]["says"].endswith("100.0% responded within 30 days, of 2 only")
+    (named,) = spec["layer"][-1]["data"]["values"]
+    assert (named["start"], named["name"]) == (rows[2]["start"], "30 days not over yet")
 
 
 def test_a_mark_stands_beside_sequences_that_differ_beyond_chance():

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from boast_source.errors import BoastError
+from boast_source.outputs.report import claims
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,13 +111,18 @@ def active(unit: str, bins: Sequence[Bin], size: str) -> Spec:
 
 
 def cohorts(months: Sequence[Row], size: str) -> Spec:
-    """Lines: of those enrolled in a month, the share that completed and that responded within 30 days."""
+    """Lines: of those enrolled in a month, the share that completed and that responded within 30 days.
+
+    Months with few enrollments stand hollow and unconnected: chance makes their shares leap.
+    """
     rows = []
     for row in months:
+        young, few = not row["had_30_days"], row["enrolled"] < claims.ENOUGH
+        more = (", not over yet" if young else "") + (f", of {row['enrolled']} only" if few else "")
         for kind in IN_30_DAYS if row["month"] else ():
-            rate, is_open = row[f"{kind}_in_30_days"] / row["enrolled"], not row["had_30_days"]
-            says = f"enrolled in {_called(row['month'], 'month')}: {rate:.1%} {kind} within 30 days"
-            rows.append(_row(row["month"], kind, rate, says + (", not over yet" if is_open else ""), is_open))
+            rate = row[f"{kind}_in_30_days"] / row["enrolled"]
+            says = f"enrolled in {_called(row['month'], 'month')}: {rate:.1%} {kind} within 30 days{more}"
+            rows.append(_row(row["month"], kind, rate, says, young or few) | {"young": young})
     axis = {"format": ".0%"}
     opening = "30 days not over yet"
     return _over_time("lines", rows, "month", IN_30_DAYS, size, title="within 30 days", opening=opening, axis=axis)
@@ -150,7 +156,7 @@ def _over_time(
     opening: str,
     axis: Spec | None = None,
 ) -> Spec:
-    opened = [row["start"] for row in rows if row["open"]][:1]
+    opened = [row["start"] for row in rows if row.get("young", row["open"])][:1]
     over = [row["start"] for row in rows if not row["open"]][-1:]
     return _filled(
         name,
