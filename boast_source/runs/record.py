@@ -98,10 +98,10 @@ def save(warehouse: Warehouse | None, run: Run) -> None:
     """
     try:
         with _keeping(warehouse) as path:
-            rows = [row for row in _rows_in(path) if row.get("run_id") != run.run_id]
-            rows.append(_as_row(run) | ({"dataset": warehouse.dataset} if warehouse else {}))
+            rows = [row for row in _rows_in(path) + _unplaced(path) if row.get("run_id") != run.run_id]
+            rows.append(_as_row(run) | ({"dataset": warehouse.dataset} if warehouse else {"folder": str(Path.cwd())}))
             if warehouse is not None and run.exit_code != LOCKED:
-                mine = [row for row in rows if row.get("dataset") in {None, warehouse.dataset}]
+                mine = [row for row in rows if row.get("dataset") in {None, warehouse.dataset} and _is_of_here(row)]
                 if _inserted(warehouse, mine, run):
                     rows = [row for row in rows if row not in mine]
             _write(path, rows)
@@ -187,6 +187,21 @@ def _keeping(warehouse: Warehouse | None) -> Iterator[Path]:
     path = folder / f"{warehouse.pipeline.pipeline_name if warehouse else PIPELINE}.runs.jsonl"
     with FileLock(path.with_suffix(".lock"), timeout=30):  # its Timeout is an OSError
         yield path
+
+
+def _is_of_here(row: dict[str, Any]) -> bool:
+    """Whether the run had a warehouse, or was in this folder."""
+    return row.get("folder") in {None, str(Path.cwd())}
+
+
+def _unplaced(path: Path) -> list[dict[str, Any]]:
+    """Take the records of runs in this folder that knew no warehouse out of the file that all share."""
+    with _keeping(None) if path.parent != state_folder() else contextlib.nullcontext() as shared:
+        rows = _rows_in(shared) if shared else []
+        mine = [row for row in rows if "folder" in row and _is_of_here(row)]
+        if shared and mine:
+            _write(shared, [row for row in rows if row not in mine])
+        return mine
 
 
 def _as_row(run: Run) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dlt
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination import Destination
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.common.pipeline import get_dlt_pipelines_dir
@@ -16,9 +17,9 @@ from filelock import FileLock
 from boast_source.config import configured
 from boast_source.driver_text import one_line
 from boast_source.errors import ConfigurationError
+from boast_source.warehouse import working_folder
 from boast_source.warehouse.duckdb import duckdb
 from boast_source.warehouse.kinds import warehouse_of
-from boast_source.warehouse.working_folder import set_aside_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,12 +38,14 @@ def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequen
     """
     destination, dataset = destination or configured("destination"), dataset or configured("dataset")
     try:
-        with _making_folders():
-            set_aside_unreadable(state_folder() / pipeline_name(accounts))
+        found = destination_for(destination, accounts)
+        with _making_folders(found) as folder:
+            working_folder.set_aside_unreadable(folder / pipeline_name(accounts))
             pipeline = dlt.pipeline(
                 pipeline_name(accounts),
-                destination=destination_for(destination, accounts),
+                destination=found,
                 dataset_name=_normalized(destination, dataset),
+                pipelines_dir=str(folder),
             )
     except OSError as error:
         raise ConfigurationError(
@@ -62,12 +65,15 @@ def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequen
 
 
 @contextlib.contextmanager
-def _making_folders() -> Iterator[None]:
-    """One process at a time makes or opens a pipeline's working folder: dlt's way bears no others."""
+def _making_folders(destination: Any) -> Iterator[Path]:
+    """One process at a time makes or opens a pipeline's working folder: dlt's way bears no others. Yields where."""
     folder = state_folder()
     folder.mkdir(parents=True, exist_ok=True)
+    address = None
+    with contextlib.suppress(ConfigurationException):  # said where the destination is used
+        address = working_folder.address_of(destination)
     with FileLock(folder / f"{PIPELINE}.opening.lock", timeout=60):
-        yield
+        yield working_folder.folder_for(folder, PIPELINE, address) if address else folder
 
 
 def _normalized(destination: str, dataset: str) -> str:

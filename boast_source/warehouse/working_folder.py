@@ -1,10 +1,14 @@
-"""A pipeline's working folder: one that dlt cannot read is set aside, and the warehouse tells what it told."""
+"""Pipelines' working folders: each warehouse has its own. One that dlt cannot read is set aside, and the warehouse
+tells what it told.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from dlt.common.schema.typing import SCHEMA_ENGINE_VERSION
@@ -12,10 +16,55 @@ from dlt.pipeline.state_sync import PIPELINE_STATE_ENGINE_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
+_WHERE = ("host", "port", "database", "catalog", "account", "project_id", "server_hostname")  # of credentials
 STAMP = "%Y%m%dT%H%M%S.%f"
 log = logging.getLogger("boast_source")
+
+
+def address_of(destination: Any) -> str:
+    """Return what tells a warehouse from all others, the same by whatever path a file is named, and whoever logs in.
+
+    Raises what dlt raises when the destination's settings are missing.
+    """
+    spec = destination.spec()
+    spec.dataset_name, spec.local_dir = "any", str(Path.cwd())
+    config = destination.configuration(spec)
+    parts = [getattr(config.credentials, name, None) for name in _WHERE] + [getattr(config, "bucket_url", None)]
+    return " ".join([destination.destination_type, *(_resolved(str(part)) for part in parts if part)])
+
+
+def _resolved(part: str) -> str:
+    scheme, sign, path = part.rpartition("://")
+    if path.startswith("/"):
+        return f"{scheme}{sign}{Path('/' + path.lstrip('/')).resolve()}"
+    return part.lower() if "/" not in part else part
+
+
+def folder_for(folder: Path, pipeline: str, address: str) -> Path:
+    """Return where the pipelines over a warehouse keep their state: below the folder that all share, but for the first
+    warehouse, which has that itself. Raises OSError.
+    """
+    note = folder / f"{pipeline}.warehouse"
+    if not note.exists() and not _is_of_another(folder / pipeline / "state.json", address):
+        note.write_text(address)
+    if note.exists() and note.read_text() == address:
+        return folder
+    own = folder / f"of_{hashlib.sha256(address.encode()).hexdigest()[:10]}"
+    own.mkdir(exist_ok=True)
+    (own / note.name).write_text(address)
+    return own
+
+
+def _is_of_another(state: Path, address: str) -> bool:
+    """Whether an older version left the state, which knew only the kind of warehouse and the folder it began in."""
+    try:
+        known = orjson.loads(state.read_bytes())
+        kind, began = known["destination_type"], Path(known["_local"]["initial_cwd"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    elsewhere = "://" not in address and "/" in address and began.is_dir() and not began.samefile(Path.cwd())
+    return elsewhere or (kind is not None and kind != address.split(maxsplit=1)[0])
 
 
 def aside(folder: Path) -> Path:
