@@ -10,6 +10,7 @@ Source: PostgreSQL documentation, COPY, Explicit Locking.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.destinations.sql_jobs import SqlMergeFollowupJob
 
 from boast_source.driver_text import stripped
-from boast_source.errors import DestinationError, LockedError
+from boast_source.errors import ConfigurationError, DestinationError, LockedError
 from boast_source.warehouse import rights
 from boast_source.warehouse.base import Warehouse
 from boast_source.warehouse.capabilities import Remembering
@@ -65,6 +66,21 @@ class postgres(Remembering, dlt_postgres):
         return _Client
 
 
+@functools.lru_cache
+def is_pooled(dsn: str) -> bool:
+    """Whether a pooler in transaction mode stands between: a session has no backend of its own there, and no lock."""
+    connect: Any = Psycopg2SqlClient.dbapi.connect  # type: ignore[attr-defined]
+    with contextlib.closing(connect(dsn)) as one, contextlib.closing(connect(dsn)) as other:
+        backends = []
+        for session in (one, one, other):
+            session.autocommit = True
+            with session.cursor() as cursor:
+                cursor.execute("select pg_backend_pid()")
+                backends.append(cursor.fetchone())
+    first, again, others = backends
+    return bool(first != again or first == others)
+
+
 class _SqlClient(Psycopg2SqlClient):
     """A connection that keeps its advisory locks whatever happens to it.
 
@@ -100,8 +116,16 @@ class _SqlClient(Psycopg2SqlClient):
         super().__enter__()
         return self
 
+    def is_pooled(self) -> bool:
+        return is_pooled(self.credentials.to_native_representation())
+
     def advisory(self, function: str, key: int) -> bool:
-        """Take a lock for as long as the client is open. False: it was tried, and another session holds it."""
+        """Take a lock for as long as the client is open. False: it was tried, and another session holds it.
+
+        None is taken through a pooler that would leave it on a connection that others get.
+        """
+        if self.is_pooled():
+            return True
         statement = f"select {function}({key})"
         ((answer,),) = self.execute_sql(statement) or ((None,),)
         taken = answer is not False
@@ -186,6 +210,9 @@ class _CsvOf(io.RawIOBase):
 @contextlib.contextmanager
 def migrating(client: Any) -> Iterator[None]:
     """One process at a time creates or alters the tables of a dataset."""
+    if client.is_pooled():
+        yield
+        return
     key = _key("migration", client.dataset_name)
     client.advisory("pg_advisory_lock", key)
     try:
@@ -242,6 +269,13 @@ class Postgres(Warehouse):
 
     def lock_sender(self, *, single_sender: bool) -> None:
         """Become the only process that pushes into the dataset."""
+        client: Any = self.client
+        if client.is_pooled():
+            raise ConfigurationError(
+                "Between here and Postgres stands a pooler in transaction mode, through which no session keeps a lock:"
+                " two pushes at the same time would enroll people twice",
+                hint="Point the destination at Postgres itself, or at a pool in session mode.",
+            )
         if not self._locks("pg_try_advisory_lock", "push"):
             raise _locked(f"Another push is running into the dataset {self.dataset}")
 

@@ -20,6 +20,7 @@ import pytest
 from tests.support.waiting import PATIENCE
 
 USER, PASSWORD = "boast", "correct-horse"
+ROLE = "pooled"  # logs in without a password, see pooler.py
 INITDB = ("-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync")
 UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
 SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "timezone=Asia/Kolkata", "log_timezone=UTC")
@@ -128,6 +129,8 @@ def serving(packages: Path, settings: tuple[str, ...] = SETTINGS):
             stdout=subprocess.DEVNULL,
             **drop,
         )
+        rules = data / "pg_hba.conf"
+        rules.write_text(f"host all {ROLE} 127.0.0.1/32 trust\n{rules.read_text()}")
         given = [part for setting in (*settings, f"port={port}") for part in ("-c", setting)]
         with (
             (folder / "log").open("wb") as log,
@@ -141,6 +144,7 @@ def serving(packages: Path, settings: tuple[str, ...] = SETTINGS):
         ):
             try:
                 _wait(server, Database("postgres", port), folder / "log")
+                Database("postgres", port).sql(f"create role {ROLE} superuser login")
                 yield port
             finally:
                 server.send_signal(signal.SIGINT)  # the fast shutdown: clients are disconnected

@@ -1,0 +1,96 @@
+"""A pooler in transaction mode before a Postgres, as pgbouncer is: a transaction gets whatever backend is free.
+
+Source: PostgreSQL documentation, Message Formats. Only what psycopg2 sends: simple queries and COPY. Clients need no
+password, so the pooler logs in as ROLE, which the test server trusts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import struct
+import threading
+
+from tests.support.postgres import ROLE
+
+_TRUSTED = b"R" + struct.pack("!ii", 8, 0)
+_SSL, _GSS = 80877103, 80877104
+
+
+@contextlib.contextmanager
+def pooling(database, *, backends: int, newest_first: bool):
+    """The port of a pooler with so many connections to the database; the one used last, or the first, is the next."""
+    free: queue.Queue = queue.LifoQueue() if newest_first else queue.Queue()
+    told = b""
+    with contextlib.ExitStack() as stack:
+        for _ in range(backends):
+            backend = stack.enter_context(socket.create_connection(("127.0.0.1", database.port)))
+            said = b"user\0" + ROLE.encode() + b"\0database\0" + database.name.encode() + b"\0\0"
+            backend.sendall(struct.pack("!ii", len(said) + 8, 196608) + said)
+            told = b"".join(m for m in _until_ready(backend) if m[:1] in {b"S", b"K", b"Z"})
+            free.put(backend)
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        clients: list[socket.socket] = []
+
+        def accept():
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _ = listening.accept()
+                    clients.append(client)
+                    threading.Thread(target=_serve, args=(client, free, told), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            for client in clients:
+                client.close()
+
+
+def _serve(client, free, told):
+    with contextlib.suppress(OSError, EOFError), client:
+        while (code := struct.unpack("!i", _startup(client)[:4])[0]) in {_SSL, _GSS}:
+            client.sendall(b"N")
+        assert code == 196608
+        client.sendall(_TRUSTED + told)
+        backend = None
+        while (message := _message(client))[:1] != b"X":
+            backend = backend or free.get()
+            backend.sendall(message)
+            for answer in _until_ready(backend):
+                client.sendall(answer)
+                while answer[:1] == b"G" and message[:1] not in {b"c", b"f"}:  # COPY: rows follow
+                    message = _message(client)
+                    backend.sendall(message)
+            if answer[-1:] == b"I":  # outside of a transaction
+                free.put(backend)
+                backend = None
+
+
+def _until_ready(backend):
+    while True:
+        message = _message(backend)
+        yield message
+        if message[:1] == b"Z":
+            return
+
+
+def _message(sock):
+    head = _exactly(sock, 5)
+    return head + _exactly(sock, struct.unpack("!i", head[1:])[0] - 4)
+
+
+def _startup(sock):
+    return _exactly(sock, struct.unpack("!i", _exactly(sock, 4))[0] - 4)
+
+
+def _exactly(sock, size):
+    data = b""
+    while len(data) < size:
+        more = sock.recv(size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
