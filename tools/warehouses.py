@@ -34,6 +34,7 @@ def page(text: str) -> str:
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     reasons = [f"- {kind.title}: no {part}, since {why}." for kind in kinds for part, why in kind.refused.items()]
     reasons += [f"- Delta tables: no {part}, since {why}." for part, why in DELTA.items() if why]
+    reasons.append("- Iceberg tables on a filesystem: refused with a sentence before anything is loaded.")
     listed = "\n".join(reasons).replace("since no SQL", "since no SQL reads them")
     return f"{before}{BEGIN}\n{table}\n\n{listed}\n\n{END}{after}"
 

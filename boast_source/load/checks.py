@@ -29,7 +29,13 @@ def check(table: str, pipeline: dlt.Pipeline, package_state: Any) -> None:
             f"The resource {table} cannot be renamed, nor load into another table.",
             hint="The comparison, the history and the views go by its name: load into another dataset instead.",
         )
-    if resource.compute_table_schema().get("file_format") == "csv" and _is_dlts_postgres(pipeline):
+    schema = resource.compute_table_schema()
+    if schema.get("table_format") == "iceberg":
+        raise ConfigurationError(
+            "Iceberg tables are not written: on a filesystem the tables are Delta tables.",
+            hint="Leave table_format out, or load into a SQL destination.",
+        )
+    if schema.get("file_format") == "csv" and _is_dlts_postgres(pipeline):
         raise ConfigurationError(
             "dlt's own postgres destination turns empty texts into nulls when it loads CSV files.",
             hint="Leave loader_file_format out.",

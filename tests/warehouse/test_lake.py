@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 import dlt
 import pytest
 from deltalake import DeltaTable
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from boast_source import boast_source
 from boast_source.warehouse import warehouse_of
@@ -71,6 +72,17 @@ def test_reading_what_is_not_there_gives_nothing(bucket, tmp_path, monkeypatch):
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", (tmp_path / "empty").as_uri())
     pipeline = dlt.pipeline("p", destination="filesystem", dataset_name="d", pipelines_dir=str(tmp_path / "p"))
     assert list(warehouse_of(pipeline).read("nothing", ["id"])) == []
+
+
+def test_iceberg_is_refused_before_anything_is_loaded(sandbox, bucket, monkeypatch):
+    bucket.use(sandbox(enrollments=5))
+    for name, value in bucket.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(bucket.folder)
+    mine = dlt.pipeline("mine", destination="filesystem", dataset_name="boast_data", pipelines_dir="p")
+    with pytest.raises(PipelineStepFailed, match="Iceberg tables are not written"):
+        mine.run(boast_source(), table_format="iceberg")
+    assert list((bucket.folder / "lake").rglob("*.parquet")) == []
 
 
 @pytest.mark.parametrize("refresh", ["drop_sources", "drop_resources", "drop_data"])
