@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("boast_source")
 
 ACCOUNT, MISSING = "account_id", "missing_since"
-HISTORY_KEYS = ("version_key", "version", "content_hash", "observed_at")
+HASH = "content_hash"  # of what was listed; in the table itself only where a dlt user alters rows on their way
+HISTORY_KEYS = ("version_key", "version", HASH, "observed_at")
 
 SQL_TYPES: dict[Kind, str] = {
     "text": "varchar",
@@ -125,7 +126,8 @@ def columns_of(
     """
     shape = listed.shape
     documented = {name: json_kind if kind == "json" else kind for name, kind in shape.columns.items()}
-    columns = [Column(name, _kept(kind, stored_kinds.get(name)), quote(name)) for name, kind in documented.items()]
+    narrower = {} if HASH in stored_kinds else stored_kinds  # or is it what a user makes of the values?
+    columns = [Column(name, _kept(kind, narrower.get(name)), quote(name)) for name, kind in documented.items()]
     naming = snake_case(longest - len(_ROOM) if longest else None)
     listed.scratch.execute(queries.of("fields", values="null as _types"))
     columns += _extra_columns(listed, stored_kinds, fields, naming, json_kind) if listed.has_extra else []
@@ -140,7 +142,7 @@ def columns_of(
             if misfit or f"{c.name}{VARIANT}" in stored_kinds
         ]
     # what earlier listings brought and this one does not is null now; what only the user brought is carried along
-    here = {*(column.name for column in columns), ACCOUNT, MISSING}
+    here = {*(column.name for column in columns), ACCOUNT, MISSING, HASH}
     ours = {name: kind for name, kind in stored_kinds.items() if name not in here and not name.startswith("_dlt")}
     for name, kind in ours.items():
         columns.append(Column(name, kind, f"null::{SQL_TYPES[kind]}", compared=name in fields, field=fields.get(name)))
@@ -239,6 +241,13 @@ def _kind_of(json_types: set[str], json_kind: Kind) -> Kind | None:
     return "text"
 
 
+def as_stored(columns: list[Column], stored_kinds: Mapping[str, Kind]) -> list[Column]:
+    """The columns in the kinds that the warehouse has them in, where a user alters rows on their way."""
+    if HASH not in stored_kinds:
+        return columns
+    return [replace(column, kind=stored_kinds.get(column.name, column.kind)) for column in columns]
+
+
 def row_columns(shape: Shape, columns: list[Column]) -> list[str]:
     """The column names of a row of the table, in order."""
     names = [*(c.name for c in columns), ACCOUNT]
@@ -251,12 +260,13 @@ def keeps_history(shape: Shape) -> bool:
 
 
 def typed_rows(columns: list[Column], there: Collection[str], table: str) -> str:
-    """SQL: the columns of a row in their kinds, null for those that are not there."""
+    """SQL: the columns of a row in their kinds, null for those that are not there, and the hash kept with the row."""
+    kept = f", {HASH}" if HASH in there else ""
     values = (
         f"{_as_kind(quote(name), kind) if name in there else f'null::{SQL_TYPES[kind]}'} as {quote(name)}"
         for name, kind in kinds_of(columns).items()
     )
-    return f"select {', '.join(values)} from {table}"
+    return f"select {', '.join(values)}{kept} from {table}"
 
 
 def kinds_of(columns: list[Column]) -> dict[str, Kind]:
@@ -276,6 +286,12 @@ def content_hash(columns: list[Column]) -> str:
         parts.append(f"'{c.name}=' || {value}")
     parts += [f"'{ACCOUNT}=' || {ACCOUNT}", f"case when {MISSING} is not null then 'missing' end"]
     return f"md5(concat_ws(chr(31), {', '.join(parts)}))"
+
+
+def stored_hash(columns: list[Column], there: Collection[str]) -> str:
+    """SQL: the same of a stored row, over `typed_rows`: kept with it, or else that of its columns."""
+    own = content_hash(columns)
+    return f"coalesce(replace(try_cast({HASH} as uuid)::varchar, '-', ''), {own})" if HASH in there else own
 
 
 def canonical(batch: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:

@@ -13,12 +13,14 @@ import pyarrow as pa
 
 from boast_source.listing import queries
 from boast_source.listing.columns import (
+    HASH,
     MISSING,
     SQL_TYPES,
     canonical,
     content_hash,
     kinds_of,
     row_columns,
+    stored_hash,
     typed_rows,
 )
 from boast_source.warehouse.arrow import in_bulk, literal, quote
@@ -39,18 +41,23 @@ SLICE = 500_000  # records
 
 @dataclass(frozen=True)
 class _Step:
-    """What all steps know. `within`: SQL over `latest`, the records of the range that was asked for."""
+    """What all steps know. `kept`: the columns as the warehouse has them; `within`: SQL over `latest`, the records of
+    the range that was asked for.
+    """
 
     listed: Listed
     columns: list[Column]
+    kept: list[Column]
     within: str
 
     @property
     def scratch(self) -> Scratch:
         return self.listed.scratch
 
-    def _names(self) -> str:
-        return ", ".join(quote(name) for name in row_columns(self.listed.shape, self.columns))
+    def _names(self, *, filled: bool = False) -> str:
+        """The columns of a row; with `filled` only those that a listing fills."""
+        columns = [c for c in self.columns if c.compared] if filled else self.columns
+        return ", ".join(quote(name) for name in row_columns(self.listed.shape, columns))
 
     def _slices(self) -> Iterator[str]:
         """Conditions on the order of arrival that together cover all of it."""
@@ -58,7 +65,13 @@ class _Step:
             yield f"_seq between {first} and {first + SLICE - 1}"
 
 
-def compared(listed: Listed, columns: list[Column], stored: Batches, within: str = "true") -> Compared:
+def compared(
+    listed: Listed,
+    columns: list[Column],
+    stored: Batches,
+    within: str = "true",
+    kept: list[Column] | None = None,
+) -> Compared:
     """Bring what was delivered and what the warehouse holds side by side. `stored`: its rows, or their `digest`."""
     scratch = listed.scratch
     cursor = quote(listed.shape.cursor) if listed.shape.cursor else "null::timestamptz"
@@ -70,7 +83,7 @@ def compared(listed: Listed, columns: list[Column], stored: Batches, within: str
     scratch.execute(queries.of("latest", hash=content_hash(columns), cursor=cursor, chosen=chosen))
     make_stored(scratch, columns, stored)
     scratch.execute(queries.of("differing"))
-    return Compared(listed, columns, within)
+    return Compared(listed, columns, kept or columns, within)
 
 
 def make_stored(scratch: Scratch, columns: list[Column], batches: Batches) -> None:
@@ -88,14 +101,14 @@ def make_stored(scratch: Scratch, columns: list[Column], batches: Batches) -> No
 def digest(columns: list[Column], table: str, there: Collection[str]) -> str | None:
     """SQL for a DuckDB that holds the table: what `stored` keeps of it; None where JSON must be spelled first."""
     kinds = kinds_of(columns)
-    return None if any(kinds[name] == "json" for name in there) else _digest(columns, there, table)
+    return None if any(kinds.get(name) == "json" for name in there) else _digest(columns, there, table)
 
 
 def _digest(columns: list[Column], there: Collection[str], table: str) -> str:
     # with a column that was not compared, the hash does not speak for the whole row
     whole = " and ".join(["true", *(f"{quote(c.name)} is null" for c in columns if not c.compared)])
     rows = typed_rows(columns, there, table)
-    return queries.of("digest", whole=whole, hash=content_hash(columns), rows=rows)
+    return queries.of("digest", whole=whole, hash=stored_hash(columns, there), rows=rows)
 
 
 class Compared(_Step):
@@ -135,7 +148,7 @@ class Compared(_Step):
         which = "true" if everything else "_seq in (select _seq from differing where _seq is not null)"
         self.scratch.execute(queries.of("changed", within=self.within, which=which))
         _make_whole(self, whole)
-        return Changes(self.listed, self.columns, self.within)
+        return Changes(self.listed, self.columns, self.kept, self.within)
 
 
 class Changes(_Step):
@@ -146,18 +159,27 @@ class Changes(_Step):
         found = self.scratch.rows(queries.of("changed_counts"))
         return {account: (changed, gone) for account, changed, gone in found}
 
-    def rows(self) -> Iterator[str]:
-        """SQL: the rows to load."""
+    def rows(self, *, hashed: bool = False) -> Iterator[str]:
+        """SQL: the rows to load; with `hashed` each with its hash, and only with what the listing fills."""
         for part in self._slices():
-            yield queries.of("rows", columns=self._names(), slice=part)
+            name = "hashed_rows" if hashed else "rows"
+            yield queries.of(name, columns=self._names(filled=hashed), slice=part)
         if MISSING in row_columns(self.listed.shape, self.columns):
-            yield queries.of("gone_rows", columns=self._names())
+            kept = f", {content_hash(self.kept)} as {HASH}, true as _stored" if hashed else ""
+            yield queries.of("gone_rows", columns=self._names() + kept)
 
     def versions(
-        self, newest: Batches, known: Callable[[], Batches], whole: Whole, *, mended: bool = False
+        self,
+        newest: Batches,
+        known: Callable[[], Batches],
+        whole: Whole,
+        *,
+        mended: bool = False,
+        last: Whole | None = None,
     ) -> Versions:
         """The versions to load. `newest`: of the history the newest version of each id; `known`: all of them, with id
-        and content_hash; `mended`: what is stored now was never a version.
+        and content_hash; `mended`: what is stored now was never a version; `last`: reads whole versions of the history,
+        the newest of some ids, where the table's rows are not what the history is to say of those that are gone.
         """
         scratch = self.scratch
         scratch.execute(queries.of("newest"))
@@ -171,12 +193,16 @@ class Changes(_Step):
                 scratch.append("kept", batch, queries.of("kept_of"))
             scratch.execute(queries.of("forget_kept"))
         scratch.execute(queries.of("lost"))
+        _make_whole(self, last or (lambda _: ()), "parted", "parting")
         _make_whole(self, whole)
-        return Versions(self.listed, self.columns, self.within)
+        return Versions(self.listed, self.columns, self.kept, self.within, parted=last is not None)
 
 
+@dataclass(frozen=True)
 class Versions(_Step):
-    """The versions that the history lacks."""
+    """The versions that the history lacks. `parted`: those of rows that are gone stand apart."""
+
+    parted: bool = False
 
     def any(self) -> bool:
         return bool(self.scratch.value(queries.of("any_version")))
@@ -184,21 +210,26 @@ class Versions(_Step):
     def rows(self) -> Iterator[str]:
         """SQL: the versions, each chained to the one before."""
         for part in self._slices():
-            yield queries.of("versions", columns=self._names(), slice=part)
-        hashed = content_hash(self.columns)
-        yield queries.of("several_versions", columns=self._names(), hash=hashed, within=self.within)
+            yield queries.of("versions", columns=self._names(filled=self.parted), slice=part)
+        names, hashed = self._names(filled=self.parted), content_hash(self.kept)
+        yield queries.of("several_versions", columns=names, hash=hashed, within=self.within)
+        if self.parted:
+            yield queries.of("gone_versions", columns=self._names(), hash=hashed)
 
 
-def _make_whole(step: _Step, whole: Whole) -> None:
-    kinds = kinds_of(step.columns)
+def _make_whole(step: _Step, whole: Whole, table: str = "whole", wanted: str = "wanted") -> None:
+    """Take in stored rows as they are, of the ids that are `wanted`."""
+    kinds = kinds_of(step.kept)
     definitions = ", ".join(f"{quote(name)} {SQL_TYPES[kind]}" for name, kind in kinds.items())
-    step.scratch.execute(queries.of("whole", definitions=definitions))
-    ids = [key for (key,) in step.scratch.rows(queries.of("wanted"))]
+    step.scratch.execute(queries.of("whole", table=table, definitions=definitions))
+    ids = [key for (key,) in step.scratch.rows(queries.of(wanted))]
     for batch in in_bulk(whole(ids) if ids else ()):
-        rows = typed_rows(step.columns, batch.column_names, f"({queries.of('wanted_of')})")
-        select = f"select *, {content_hash(step.columns)} as _hash from ({rows})"
-        step.scratch.append("whole", canonical(batch, kinds), select)
-    step.scratch.execute(queries.of("whole_once"))
+        there = batch.column_names
+        rows = typed_rows(step.kept, there, f"(from incoming where id in ({queries.of(wanted)}))")
+        without = f" exclude ({HASH})" if HASH in there else ""
+        select = f"select *{without}, {stored_hash(step.kept, there)} as _hash from ({rows})"
+        step.scratch.append(table, canonical(batch, kinds), select)
+    step.scratch.execute(queries.of("whole_once", table=table))
 
 
 def keep_to_verify(step: _Step, file: str) -> None:
@@ -206,6 +237,6 @@ def keep_to_verify(step: _Step, file: str) -> None:
     step.scratch.execute(queries.of("seen", within=step.within, file=literal(file)))
 
 
-def unequal(scratch: Scratch, file: str) -> dict[str, int]:
+def unequal(scratch: Scratch, file: str, resource: str) -> dict[str, int]:
     """By account the delivered records that the warehouse (`make_stored`, once more) does not hold as last seen."""
-    return dict(scratch.rows(queries.of("unequal", file=literal(file))))
+    return dict(scratch.rows(queries.of("unequal", file=literal(file)), {"resource": resource}))

@@ -156,11 +156,18 @@ group by all
 
 -- whole --
 -- Stored rows as they are, in their kinds, of the ids that need them.
-create or replace table whole ({definitions}, _hash varchar)
+create or replace table {table} ({definitions}, _hash varchar)
 
 -- rows --
 -- The records to load, of a slice of the order of arrival: a join of all at once would spill whole rows.
 select {columns} from (from typed where {slice}) semi join (from changed where {slice}) using (_seq)
+
+-- hashed_rows --
+-- The same, each with the hash of what was listed.
+select {columns}, as_hex(_hash) as content_hash, false as _stored
+from (from typed where {slice}) t
+semi join (from changed where {slice}) using (_seq)
+join (select _seq, _hash from latest where {slice}) l using (_seq)
 
 -- gone_rows --
 -- The rows that are gone, with `missing_since` set.
@@ -222,15 +229,15 @@ select exists (from unwritten) or exists (from gone) or exists (from unkept) or 
 
 -- whole_once --
 -- One row of an id is enough.
-delete from whole where rowid not in (select min(rowid) from whole group by id)
+delete from {table} where rowid not in (select min(rowid) from {table} group by id)
 
 -- wanted --
 -- The ids that `whole` is to hold.
 select id from gone union select id from unkept union select id from lost
 
--- wanted_of --
--- The stored rows with these ids.
-from incoming where id in (select id from gone union all select id from unkept union all select id from lost)
+-- parting --
+-- Of the ids that are gone those whose last version the history holds.
+select id from gone where id not in (select id from unkept union all select id from lost)
 
 -- versions --
 -- The listed versions that the history does not hold yet, each chained to the one before, of a slice of the order of
@@ -265,7 +272,7 @@ seen as (
   select *, 1 as step from whole semi join lost using (id)
   union all by name
   select * replace ({hash} as _hash), 2 as step
-  from (select * replace (seen_at() as missing_since) from whole semi join gone using (id))
+  from (select * replace (seen_at() as missing_since) from whole semi join gone using (id) anti join parted using (id))
 ),
 newest_of_them as (from newest semi join (select id from seen) using (id)),
 fresh as (
@@ -289,13 +296,29 @@ select
   seen_at() as observed_at
 from numbered
 
+-- gone_versions --
+-- That rows are gone, as versions after the last ones that the history holds.
+select
+  {columns},
+  md5(concat_ws('|', id, {hash}, n.version_key, 1)) as version_key,
+  n.version + 1 as version,
+  {hash} as content_hash,
+  seen_at() as observed_at,
+  true as _stored
+from (select * replace (seen_at() as missing_since) from parted) join newest n using (id)
+where not n.missing
+
 -- seen --
 -- What the comparison after the load needs of all this, into a file.
 copy (select id, _hash, account_id from latest where {within}) to {file} (format parquet, compression lz4_raw)
+
+-- dropped --
+-- Records that were handed on, and that a user's functions or contracts let not through.
+create table if not exists dropped (resource varchar, id varchar)
 
 -- unequal --
 -- By account the delivered records that the warehouse does not hold in their last seen version.
 select l.account_id, count(*)
 from read_parquet({file}) l left join stored s using (id)
-where s.id is null or s._hash <> l._hash
+where (s.id is null or s._hash <> l._hash) and l.id not in (select id from main.dropped where resource = $resource)
 group by all

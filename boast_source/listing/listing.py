@@ -5,14 +5,14 @@ The resources of the source share one listing; a list is read when its first res
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from boast_source.errors import DestinationError
-from boast_source.listing import diff
-from boast_source.listing.columns import HISTORY_KEYS, MISSING, columns_of, keeps_history, row_columns
+from boast_source.listing import diff, queries
+from boast_source.listing.columns import HASH, HISTORY_KEYS, MISSING, as_stored, columns_of, keeps_history, row_columns
+from boast_source.listing.handing import SEEN, ComparedList, handed_on
 from boast_source.listing.index import Listed
 from boast_source.listing.reader import Swept
 from boast_source.listing.report import ListReport
@@ -27,33 +27,13 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient, Page
     from boast_source.listing.columns import Column
-    from boast_source.listing.diff import Changes
     from boast_source.listing.reader import Reader
     from boast_source.listing.report import Options
     from boast_source.shapes import Kind, Shape
     from boast_source.warehouse import Warehouse
 
-_SEEN = "seen.parquet"
 # Joins run as they are written, what is on the right in memory: the optimizer's guesses would put whole rows there.
 _AS_WRITTEN = "set disabled_optimizers = 'join_order,build_side_probe_side'"
-
-
-@dataclass
-class _Compared:
-    """One list after its comparison: `streams` counts the tables that still want rows of it; `written`: something was
-    handed on; `ids`: all that this is about, None: the whole list; `repeated`: rows that the warehouse holds beyond
-    one per id.
-    """
-
-    listed: Listed
-    columns: list[Column]
-    changes: Changes
-    reports: list[ListReport]
-    streams: int
-    written: bool = False
-    ids: list[str] | None = None
-    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
-    repeated: int = 0
 
 
 class Listing:
@@ -65,9 +45,10 @@ class Listing:
         self._reader = reader
         self._scratch = Scratch()
         self._scratch.execute(_AS_WRITTEN)
+        self._scratch.execute(queries.of("dropped"))
         self._accounts: list[str] | None = None
         self._account_list: Listed | None = None
-        self._lists: dict[str, _Compared] = {}
+        self._lists: dict[str, ComparedList] = {}
         self._memory = 0  # MB
 
     def close(self) -> None:
@@ -115,7 +96,8 @@ class Listing:
         def compared_now() -> diff.Compared:
             columns = columns_for(listed)
             stored = stored_rows(readable, shape, columns, ids)
-            return diff.compared(listed, columns, stored, self.options.within())
+            kept = as_stored(columns, stored_kinds or {})
+            return diff.compared(listed, columns, stored, self.options.within(), kept)
 
         compared = compared_now()
         repeated = self._take_repeated(compared, shape, warehouse)
@@ -134,14 +116,25 @@ class Listing:
         counts = changes.counts()
         _count(reports, compared.listed_counts(), counts)
         streams = 2 if keeps_history(shape) else 1
-        self._lists[shape.name] = _Compared(
+        self._lists[shape.name] = ComparedList(
             listed, compared.columns, changes, reports, streams, ids=ids, counts=counts, repeated=repeated
         )
+        self._lists[shape.name].hashed = HASH in (stored_kinds or {})
 
-    def rows(self, shape: Shape) -> Iterator[pa.Table]:
-        """What differs from the warehouse, in batches; one empty batch when nothing was ever stored or listed."""
+    def rows(self, shape: Shape, *, altered: bool = False) -> Iterator[pa.Table]:
+        """What differs from the warehouse, in batches; one empty batch when nothing was ever stored or listed.
+
+        `altered`: on their way, so that each must keep the hash of what was listed.
+        """
         one = self._lists[shape.name]
-        yield from _handed_on(one, one.changes.rows(), {"id"}, some=any(map(any, one.counts.values())))
+        one.anew, one.hashed = altered and not one.hashed, altered or one.hashed
+        rows = one.changes.rows(hashed=one.hashed)
+        yield from handed_on(one, rows, {"id"}, some=any(map(any, one.counts.values())))
+
+    def note_dropped(self, shape: Shape, ids: pa.ChunkedArray) -> None:
+        """These rows were handed on, and whoever alters them lets them not through."""
+        names = pa.repeat(pa.scalar(shape.name, pa.string()), len(ids))
+        self._scratch.append("dropped", pa.table({"resource": names, "id": ids}))
 
     def is_repeated(self, shape: Shape) -> bool:
         """Whether the table holds ids more than once: no update, only deleting and inserting makes them one."""
@@ -167,17 +160,24 @@ class Listing:
         kinds = {c.name: c.kind for c in self._lists[shape.name].columns if c.kind != documented.get(c.name)}
         return {name: kind for name, kind in kinds.items() if "json" in {kind, documented.get(name)}}
 
-    def versions(self, shape: Shape, warehouse: Warehouse | None) -> Iterator[pa.Table]:
-        """The versions that the history does not hold yet, in batches."""
+    def versions(self, shape: Shape, warehouse: Warehouse | None, *, altered: bool = False) -> Iterator[pa.Table]:
+        """The versions that the history does not hold yet, in batches. `altered`: on their way."""
         one, history = self._lists[shape.name], f"{shape.name}_history"
-        names = ["id", "version", "version_key", "content_hash", MISSING]
+        names = ["id", "version", "version_key", HASH, MISSING]
+
+        def last(ids: list[str]) -> Iterator[pa.Table]:
+            whole = [*row_columns(shape, one.columns), "version"]
+            assert warehouse
+            return warehouse.read(history, whole, newest_by=("id", "version"), ids=ids)
+
         versions = one.changes.versions(
             warehouse.read(history, names, newest_by=("id", "version"), ids=one.ids) if warehouse else (),
-            lambda: warehouse.read(history, ["id", "content_hash"]) if warehouse else (),
+            lambda: warehouse.read(history, ["id", HASH]) if warehouse else (),
             self._whole(shape, one.columns, warehouse),
-            mended=self.options.mended,
+            mended=self.options.mended or one.anew,
+            last=last if warehouse and (altered or one.hashed) else None,
         )
-        yield from _handed_on(one, versions.rows(), {"id", *HISTORY_KEYS}, some=versions.any())
+        yield from handed_on(one, versions.rows(), {"id", *HISTORY_KEYS}, some=versions.any())
 
     def verify(self, shape: Shape, warehouse: Warehouse) -> None:
         """Compare again after the load, and say in each report how sure it is."""
@@ -188,10 +188,10 @@ class Listing:
         if one.written:  # else the first comparison stands, which found nothing to write
             scratch = one.listed.scratch
             if one.streams:  # the history was left out
-                diff.keep_to_verify(one.changes, str(scratch.folder / _SEEN))
+                diff.keep_to_verify(one.changes, str(scratch.folder / SEEN))
             diff.make_stored(scratch, one.columns, stored_rows(warehouse, shape, one.columns, one.ids))
             repeated = int(scratch.value("select count(*) - count(distinct id) from stored"))
-            unequal = diff.unequal(scratch, str(scratch.folder / _SEEN))
+            unequal = diff.unequal(scratch, str(scratch.folder / SEEN), shape.name)
         for report in one.reports:
             if not report.error:
                 report.verify(repeated, unequal.get(str(report.account_id), 0))
@@ -256,7 +256,7 @@ class Listing:
 
     def _whole(self, shape: Shape, columns: list[Column], warehouse: Warehouse | None) -> diff.Whole:
         """Reads the rows that will be handed on as they are stored."""
-        names = row_columns(shape, columns)
+        names = [*row_columns(shape, columns), HASH]
         return lambda ids: warehouse.read(shape.name, names, ids=ids) if warehouse else ()
 
 
@@ -275,26 +275,3 @@ def _count(reports: list[ListReport], found: Mapping[str, int], changed: Mapping
         account = report.account_id or ""
         report.listed = (report.counted or 0) if report.steadiness == "recent" else found.get(account, 0)
         report.loaded, report.missing = changed.get(account, (0, 0))
-
-
-def _handed_on(one: _Compared, queries: Iterator[str], keys: set[str], *, some: bool) -> Iterator[pa.Table]:
-    """The rows of some queries, known to be none unless there are `some`."""
-    scratch, handed, sql = one.listed.scratch, False, ""
-    for sql in queries:
-        for batch in scratch.batches(sql, one.listed.batch_rows) if some else ():
-            handed = one.written = True
-            yield _with_keys(batch, keys)
-    if not handed:
-        yield _with_keys(scratch.empty(sql), keys)
-    one.streams -= 1
-    if not one.streams:
-        if one.written:
-            diff.keep_to_verify(one.changes, str(scratch.folder / _SEEN))
-        scratch.clear()
-        one.listed.forget()
-
-
-def _with_keys(rows: pa.Table, keys: set[str]) -> pa.Table:
-    """The key columns are never null, and the schema says so."""
-    schema = pa.schema([f.with_nullable(f.name not in keys) for f in rows.schema])
-    return rows.cast(schema)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from boast_source.listing import diff, queries
-from boast_source.listing.columns import ACCOUNT, MISSING, keeps_history, row_columns
+from boast_source.listing.columns import ACCOUNT, HASH, MISSING, keeps_history, row_columns
 from boast_source.listing.index import Listed, ListIndex
 from boast_source.listing.scratch import Scratch
 from boast_source.warehouse.arrow import quote
@@ -36,7 +36,7 @@ def stored_rows(
     def digest(table: str, there: Collection[str]) -> str | None:
         return diff.digest(columns, table, there)
 
-    names = row_columns(shape, columns)
+    names = [*row_columns(shape, columns), HASH]
     return warehouse.read(shape.name, names, in_duckdb=digest, ids=ids) if warehouse else ()
 
 

@@ -1,23 +1,16 @@
-"""What a user did to a resource before running it: made right, or refused before anything is written."""
+"""What a user did to a resource before running it, as far as it is refused before anything is written."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dlt
 from dlt.common.storages.load_package import commit_load_package_state
-from dlt.extract.items_transform import FilterItem, MapItem
 
 from boast_source.errors import ConfigurationError
 from boast_source.shapes import HISTORY, SHAPES
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pyarrow as pa
-
-BY_ROW = "__boast_by_row__"  # marks what `by_row` makes
 _LISTED = "boast_lists"  # in the package's state: what a source has extracted
 
 
@@ -40,11 +33,6 @@ def check(table: str, pipeline: dlt.Pipeline, package_state: Any) -> None:
             "dlt's own postgres destination turns empty texts into nulls when it loads CSV files.",
             hint="Leave loader_file_format out.",
         )
-    pipe: Any = dlt.current.pipe()
-    for place, step in enumerate(pipe.steps):
-        if isinstance(step, FilterItem):
-            function: Any = vars(step).get("_f")
-            pipe.steps[place] = MapItem(function if hasattr(function, BY_ROW) else _loud(step, table))
     if table in package_state.get(_LISTED, ()):
         raise ConfigurationError(
             f"Two boast_source() in one run extract {table}, which would write rows twice.",
@@ -57,19 +45,6 @@ def check(table: str, pipeline: dlt.Pipeline, package_state: Any) -> None:
             "An earlier extract() waits to be loaded, and its rows would be written twice.",
             hint="Call pipeline.normalize() and pipeline.load() first, or pipeline.drop_pending_packages().",
         )
-
-
-def _loud(keeps: Callable[[pa.Table], Any], table: str) -> Callable[[pa.Table], pa.Table]:
-    def kept(rows: pa.Table) -> pa.Table:
-        if rows.num_rows and keeps(rows) is None:
-            raise ConfigurationError(
-                f"The filter on {table} dropped a whole Arrow table of {rows.num_rows:,} rows.",
-                hint="Resources yield Arrow tables, not rows: use add_filter(by_row(your_function)), with by_row from"
-                " boast_source.",
-            )
-        return rows
-
-    return kept
 
 
 def _is_dlts_postgres(pipeline: dlt.Pipeline) -> bool:

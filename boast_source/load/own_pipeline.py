@@ -10,7 +10,7 @@ import pyarrow as pa
 from boast_source import models
 from boast_source.errors import BoastError
 from boast_source.load import source
-from boast_source.load.checks import BY_ROW
+from boast_source.load.altered import BY_ROW
 from boast_source.load.result import Loaded
 from boast_source.models.schema import relations
 from boast_source.runs import ATTENTION, DONE

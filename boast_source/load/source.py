@@ -26,7 +26,7 @@ from boast_source.config import DEFAULT_BASE_URL, account_ids_from
 from boast_source.listing.columns import keeps_history
 from boast_source.listing.listing import Listing, listing_of
 from boast_source.listing.report import Options
-from boast_source.load import checks, fields
+from boast_source.load import altered, checks, fields
 from boast_source.logs import hush_hint_warnings
 from boast_source.models.schema import relations
 from boast_source.shapes import HISTORY, SHAPES, Shape
@@ -131,11 +131,14 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
     @_in_turn
     def rows() -> Iterator[pa.Table]:
         listing = listing_for(shape.name)
-        _begin(shape.name, listing)
+        way = _begin(shape.name, listing)
         _prepare(listing, shape)
         replaced = listing.replaced(shape, _warehouse(listing))
         strategy = "delete-insert" if listing.is_repeated(shape) else "upsert"
-        yield from _hinted(listing.rows(shape), listing, shape, strategy, replaced)
+        if way:
+            way.note_dropped = functools.partial(listing.note_dropped, shape)
+        batches = listing.rows(shape, altered=way is not None and way.alters)
+        yield from _hinted(batches, listing, shape, strategy, replaced, way=way)
 
     # without a key dlt keeps no list of the rows at the cursor; a lag would do as much, but none fits the year 1
     def enrollments(
@@ -163,9 +166,10 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
     @_in_turn
     def versions() -> Iterator[pa.Table]:
         listing = listing_for(HISTORY)
-        _begin(HISTORY, listing)
+        way = _begin(HISTORY, listing)
         _prepare(listing, shape)
-        yield from _hinted(listing.versions(shape, _warehouse(listing)), listing, shape, "insert-only")
+        batches = listing.versions(shape, _warehouse(listing), altered=way is not None and way.alters)
+        yield from _hinted(batches, listing, shape, "insert-only", way=way)
 
     return _resource(versions, HISTORY, key="version_key", strategy="insert-only", columns=_described(HISTORY))
 
@@ -191,10 +195,14 @@ def _described(table: str) -> dict[str, Any]:
     return {name: {"description": column.description} for name, column in relations()[table].columns.items()}
 
 
-def _begin(table: str, listing: Listing) -> None:
-    if warehouse := _warehouse(listing):
-        checks.check(table, warehouse.pipeline, _package_state())
-        _protect_history(warehouse)
+def _begin(table: str, listing: Listing) -> altered.Way | None:
+    """Refuse what cannot be right, and return what the user does to the rows; None outside of a pipeline's run."""
+    warehouse = _warehouse(listing)
+    if warehouse is None:
+        return None
+    checks.check(table, warehouse.pipeline, _package_state())
+    _protect_history(warehouse)
+    return altered.taken_over(table, warehouse)
 
 
 def last_listing(pipeline: dlt.Pipeline) -> Listing | None:
@@ -203,16 +211,24 @@ def last_listing(pipeline: dlt.Pipeline) -> Listing | None:
 
 
 def _hinted(
-    batches: Iterator[pa.Table], listing: Listing, shape: Shape, strategy: str, replaced: int = 0
+    batches: Iterator[pa.Table],
+    listing: Listing,
+    shape: Shape,
+    strategy: str,
+    replaced: int = 0,
+    *,
+    way: altered.Way | None,
 ) -> Iterator[Any]:
     """Tell dlt once what the resource could not know: from which field a column is filled, which new columns are JSON
-    (Arrow knows them as text), and how to merge where the destination has no such `strategy`, or a better one for so
-    many `replaced` rows.
+    (Arrow knows them as text) or there for values of another type, and how to merge where the destination has no such
+    `strategy`, or a better one for so many `replaced` rows.
     """
     hints: dict[str, Any] = {}
-    columns: dict[str, dict[str, str]] = {name: {fields.HINT: f} for name, f in listing.fields(shape).items()}
+    columns: dict[str, dict[str, Any]] = {name: {fields.HINT: f} for name, f in listing.fields(shape).items()}
     for name, kind in sorted(listing.hints(shape).items()):
         columns.setdefault(name, {})["data_type"] = kind
+    if way:
+        columns = {name: hint | way.variant(name) for name, hint in columns.items() if not way.refuses(name)}
     if columns:
         hints["columns"] = columns
     # always merging: only what differs is handed on, so any other way of writing would lose the rest

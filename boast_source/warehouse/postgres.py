@@ -214,11 +214,16 @@ def migrating(client: Any) -> Iterator[None]:
         yield
         return
     key = _key("migration", client.dataset_name)
-    client.advisory("pg_advisory_lock", key)
+    ours = isinstance(client, _SqlClient)  # or dlt's own, in a user's pipeline
+    if ours:
+        client.advisory("pg_advisory_lock", key)
+    else:
+        client.execute_sql("select pg_advisory_lock(%s)", key)
     try:
         yield
     finally:
-        client.locks.pop()
+        if ours:
+            client.locks.pop()
         with contextlib.suppress(Exception):  # the server frees the locks of a lost connection
             client.execute_sql("select pg_advisory_unlock(%s)", key)
 

@@ -1,0 +1,66 @@
+"""What of a list is handed on to dlt, in batches, and when its scratch data may go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from boast_source.listing import diff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from boast_source.listing.columns import Column
+    from boast_source.listing.diff import Changes
+    from boast_source.listing.index import Listed
+    from boast_source.listing.report import ListReport
+
+SEEN = "seen.parquet"
+STORED = {b"boast": b"stored"}  # metadata of a batch: its rows were stored before, so nobody alters them again
+
+
+@dataclass
+class ComparedList:
+    """One list after its comparison: `streams` counts the tables that still want rows of it; `written`: something was
+    handed on; `ids`: all that this is about, None: the whole list; `repeated`: rows that the warehouse holds beyond
+    one per id; `hashed`: the table keeps the hash of what was listed; `anew`: it did not before.
+    """
+
+    listed: Listed
+    columns: list[Column]
+    changes: Changes
+    reports: list[ListReport]
+    streams: int
+    written: bool = False
+    ids: list[str] | None = None
+    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    repeated: int = 0
+    hashed: bool = False
+    anew: bool = False
+
+
+def handed_on(one: ComparedList, queries: Iterator[str], keys: set[str], *, some: bool) -> Iterator[pa.Table]:
+    """The rows of some queries, known to be none unless there are `some`."""
+    scratch, handed, first = one.listed.scratch, False, ""
+    for sql in queries:
+        first = first or sql
+        for batch in scratch.batches(sql, one.listed.batch_rows) if some else ():
+            handed = one.written = True
+            yield _with_keys(batch, keys)
+    if not handed:
+        yield _with_keys(scratch.empty(first), keys)
+    one.streams -= 1
+    if not one.streams:
+        if one.written:
+            diff.keep_to_verify(one.changes, str(scratch.folder / SEEN))
+        scratch.clear()
+        one.listed.forget()
+
+
+def _with_keys(rows: pa.Table, keys: set[str]) -> pa.Table:
+    """The key columns are never null, and the schema says so; whether the rows were stored is said by metadata."""
+    stored = STORED if rows.num_rows and "_stored" in rows.column_names and rows["_stored"][0].as_py() else None
+    fields = [f.with_nullable(f.name not in keys) for f in rows.schema if f.name != "_stored"]
+    return rows.select([f.name for f in fields]).cast(pa.schema(fields, metadata=stored))
