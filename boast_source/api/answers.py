@@ -6,8 +6,10 @@ Source: "Answers" and "Pagination" of the API.
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ _NOT_SIMPLE = {float, dict, list}
 _LONGEST = 20  # characters of an integer of 64 bits
 _DEEPEST = 200  # levels; orjson writes 254
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
+# in JSON, outside of texts: a number with more digits, or of another size, than every float of 64 bits has
+_MANY_DIGITS = re.compile(rb"[:,\[\s]-?\d(?:[\d.]{15}|[\d.]*[eE][-+]?\d{2})")
 _REPEATS = 3  # equal pages in a row: rows that move can make two equal, hardly more
 
 LONGEST = 200  # characters of a detail that are kept
@@ -193,34 +197,44 @@ def _envelope(body: bytes) -> dict[str, Any]:
 def _lenient(body: bytes | str) -> Any:
     """JSON with NaN or infinity, which become text, or half a surrogate pair, which becomes U+FFFD."""
     try:
-        return _mended(json.loads(body, parse_int=_integer, parse_constant=str))
+        return _mended(json.loads(body, parse_int=_integer, parse_float=_float, parse_constant=str))
     except (ValueError, RecursionError):
         what = "empty" if not body.strip() else "a web page" if body.lstrip()[:1] in {b"<", "<"} else "not JSON"
         raise BadAnswerError(f"the body is {what}") from None
 
 
 def _exact(records: list[dict[str, Any]], body: bytes) -> list[dict[str, Any]]:
-    """The records of the body; where orjson may have made a float of an integer of more than 64 bits, read again."""
-    if _NOT_SIMPLE.isdisjoint(map(type, chain.from_iterable(map(dict.values, records)))) or not _is_huge(records):
+    """The records of the body; where orjson may have made a float of a number that none holds, read again."""
+    if _NOT_SIMPLE.isdisjoint(map(type, chain.from_iterable(map(dict.values, records)))):
         return records
-    data = json.loads(body, parse_int=_integer, parse_constant=str)["data"]
+    if not _has_float(records) or not _MANY_DIGITS.search(body):
+        return records
+    data = json.loads(body, parse_int=_integer, parse_float=_float, parse_constant=str)["data"]
     return _mended(data if isinstance(data, list) else [data])  # type: ignore[no-any-return]
 
 
-def _is_huge(value: Any, level: int = 0) -> bool:
+def _has_float(value: Any, level: int = 0) -> bool:
     if level > _DEEPEST + 1:
         raise BadAnswerError(f"`data` is nested more than {_DEEPEST} levels deep")
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
-        return any(_is_huge(inner, level + 1) for inner in value)
-    return isinstance(value, float) and abs(value) >= 2.0**63
+        return True in [_has_float(inner, level + 1) for inner in value]  # all of them: none may be too deep
+    return isinstance(value, float)
 
 
 def _integer(digits: str) -> int | str:
     """An integer that needs more than 64 bits stays the text that it is: no column of numbers holds it."""
     value = int(digits) if len(digits) <= _LONGEST else 2**64
     return value if -(2**63) <= value < 2**64 else digits
+
+
+def _float(text: str) -> float | str:
+    """A number that no float of 64 bits holds, as it is printed with 17 digits at most, stays the text that it is."""
+    value = float(text)
+    if math.isinf(value):
+        return text
+    return value if Decimal(text) in {Decimal(repr(value)), Decimal(f"{value:.17g}")} else text
 
 
 def _mended(value: Any) -> Any:

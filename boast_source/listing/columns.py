@@ -58,6 +58,14 @@ _JSON_TYPES: dict[Kind, str] = {
 REST = "(others)"  # in the place of a field's name: all that have no column
 VARIANT = "__v_text"  # what dlt calls the column for values of another type
 _ROOM = f"_x_x{VARIANT}"  # what may follow the name of a field
+# what DuckDB does not read of times: a small t or z, a comma before the fraction, a space before the offset
+_SPELLINGS = (
+    (r"^(\s*\d{4}-\d\d-\d\d)t", r"\1T"),
+    (r"(\d)z\s*$", r"\1Z"),
+    (r"(:\d\d),(\d)", r"\1.\2"),
+    (r"(\d)\s+([-+]\d\d(?::?\d\d)?)\s*$", r"\1\2"),
+)
+_LEAP = r"(:\d\d):60"
 # what Python can hold, and so dlt and those who read the table
 _MOMENTS = "'0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
 
@@ -85,7 +93,7 @@ class Column:
         if self.raw.startswith("null::"):
             return self.raw
         if self.kind == "timestamp":
-            moment = f"try_cast({raw} as timestamptz)"
+            moment = _moment(raw)
             fits = f"(not regexp_matches({raw}, '^\\s*(0000|0001|9999)') or {moment} between {_MOMENTS})"
             return self._where(f"regexp_matches({raw}, '^\\s*\\d{{4}}-') and {fits}", moment)
         if self.kind == "bigint":
@@ -101,6 +109,18 @@ class Column:
 
     def _where(self, sql: str, value: str) -> str:
         return f"case when {self.fits} and {sql} then {value} end"
+
+
+def _moment(text: str) -> str:
+    """A time as SQL, in ISO 8601 or a spelling near it; a leap second is the second after it."""
+    spelled = text
+    for found, instead in _SPELLINGS:
+        spelled = f"regexp_replace({spelled}, '{found}', '{instead}')"
+    leap = f"try_cast(regexp_replace({spelled}, '{_LEAP}', '\\1:59') as timestamptz) + interval 1 second"
+    return (
+        f"coalesce(try_cast({text} as timestamptz), try_cast({spelled} as timestamptz),"
+        f" case when regexp_matches({spelled}, '{_LEAP}') then {leap} end)"
+    )
 
 
 def _json_text(sql: str) -> str:
