@@ -9,7 +9,8 @@ import dlt
 from dlt.common.storages.load_package import commit_load_package_state
 
 from boast_source.errors import ConfigurationError
-from boast_source.shapes import HISTORY, SHAPES
+from boast_source.listing.columns import ACCOUNT, HISTORY_KEYS, MISSING
+from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
 
 _LISTED = "boast_lists"  # in the package's state: what a source has extracted
 
@@ -22,6 +23,7 @@ def check(table: str, pipeline: dlt.Pipeline, package_state: Any) -> None:
             f"The resource {table} cannot be renamed, nor load into another table.",
             hint="The comparison, the history and the views go by its name: load into another dataset instead.",
         )
+    _refuse_other_names(table, pipeline)
     schema = resource.compute_table_schema()
     if schema.get("table_format") == "iceberg":
         raise ConfigurationError(
@@ -44,6 +46,20 @@ def check(table: str, pipeline: dlt.Pipeline, package_state: Any) -> None:
         raise ConfigurationError(
             "An earlier extract() waits to be loaded, and its rows would be written twice.",
             hint="Call pipeline.normalize() and pipeline.load() first, or pipeline.drop_pending_packages().",
+        )
+
+
+def _refuse_other_names(table: str, pipeline: dlt.Pipeline) -> None:
+    naming = dlt.current.source_schema().naming
+    shape = SHAPES.get(table, SEQUENCE_ENROLLMENTS)
+    names = [table, *shape.columns, ACCOUNT, MISSING, *HISTORY_KEYS]
+    longest = pipeline.destination.capabilities().max_column_identifier_length
+    other = next((name for name in names if naming.normalize_identifier(name) != name), None)
+    if other or (longest and naming.max_length and naming.max_length < longest):
+        way = f"renames {other}" if other else f"shortens names to {naming.max_length} characters"
+        raise ConfigurationError(
+            f"The naming convention of this pipeline {way}, under which the next run looks for what it has written.",
+            hint="Use snake_case, or one that leaves our names as they are: duck_case, direct, sql_ci_v1, sql_cs_v1.",
         )
 
 

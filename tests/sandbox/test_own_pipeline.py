@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import dlt
@@ -106,6 +107,39 @@ def test_a_map_by_row_changes_adds_and_drops_columns(server, mine):
     mine.run(source)
     assert ask(mine, f"select distinct contact_id, length from {LIST}") == [("***", 36)]
     assert mine.default_schema.tables[LIST]["columns"]["updated_at"]["data_type"] == "timestamp"
+
+
+@pytest.mark.parametrize("naming", ["snake_case", "sql_ci_v1", "sql_cs_v1", "duck_case", "direct"])
+def test_naming_conventions_that_leave_our_names_alone_work(server, mine, monkeypatch, naming):
+    monkeypatch.setenv("SCHEMA__NAMING", naming)
+    key = next(iter(server.truth()))
+    fields = {"userName": "a", "Kebab-Case": 1, "a__b": 2}
+    server.control("POST", "mutate", {"edits": [{"id": key, "set": fields}]})
+    for written in (20, 0):
+        mine.run(boast_source().with_resources(*BOTH))
+        assert mine.last_trace.last_normalize_info.row_counts.get(LIST, 0) == written
+    assert ask(mine, f"select user_name, kebab_case, a_b from {LIST} where id = '{key}'") == [("a", 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("change", "way"), [("name.upper()", "renames sequence_enrollments"), ("name", "shortens names to 40")]
+)
+def test_a_naming_convention_that_changes_our_names_is_refused(server, mine, tmp_path, monkeypatch, change, way):
+    (tmp_path / "odd_naming.py").write_text(
+        "from dlt.common.normalizers.naming.snake_case import NamingConvention as Snake\n"
+        "class NamingConvention(Snake):\n"
+        "    def __init__(self, max_length=None):\n"
+        f"        super().__init__({40 if change == 'name' else None})\n"
+        "    def normalize_identifier(self, identifier):\n"
+        "        name = super().normalize_identifier(identifier)\n"
+        f"        return {change}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "odd_naming", raising=False)
+    monkeypatch.setenv("SCHEMA__NAMING", "odd_naming")
+    with pytest.raises(PipelineStepFailed, match=way):
+        mine.run(boast_source().with_resources(*BOTH))
+    assert not mine.has_pending_data
 
 
 def test_csv_files_that_lose_empty_texts_are_refused(server, postgres, tmp_path, monkeypatch):
