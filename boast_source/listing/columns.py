@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from boast_source.config import configured
 from boast_source.listing import queries
+from boast_source.listing.column import SQL_TYPES, Column, json_text
 from boast_source.shapes import EXTRA, Kind, Shape, to_json
 from boast_source.warehouse.arrow import literal, quote
 from boast_source.warehouse.dialect import snake_case
@@ -31,14 +32,6 @@ ACCOUNT, MISSING = "account_id", "missing_since"
 HASH = "content_hash"  # of what was listed; in the table itself only where a dlt user alters rows on their way
 HISTORY_KEYS = ("version_key", "version", HASH, "observed_at")
 
-SQL_TYPES: dict[Kind, str] = {
-    "text": "varchar",
-    "json": "varchar",
-    "timestamp": "timestamptz",
-    "bigint": "bigint",
-    "double": "double",
-    "bool": "boolean",
-}
 # what a field of the API cannot be called in a table of ours
 _OWN = {ACCOUNT, MISSING, *HISTORY_KEYS, "_hash", "_seq", "step", "before", "before_key", "place"}
 # nor any that views compute or databases keep for themselves, unless the table has it from an older version
@@ -58,74 +51,6 @@ _JSON_TYPES: dict[Kind, str] = {
 REST = "(others)"  # in the place of a field's name: all that have no column
 VARIANT = "__v_text"  # what dlt calls the column for values of another type
 _ROOM = f"_x_x{VARIANT}"  # what may follow the name of a field
-# what DuckDB does not read of times: a small t or z, a comma before the fraction, a space before the offset
-_SPELLINGS = (
-    (r"^(\s*\d{4}-\d\d-\d\d)t", r"\1T"),
-    (r"(\d)z\s*$", r"\1Z"),
-    (r"(:\d\d),(\d)", r"\1.\2"),
-    (r"(\d)\s+([-+]\d\d(?::?\d\d)?)\s*$", r"\1\2"),
-)
-_LEAP = r"(:\d\d):60"
-# what Python can hold, and so dlt and those who read the table
-_MOMENTS = "'0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the table: its name, its kind and the SQL over `listed` that gives its raw text.
-
-    `fits`: SQL, whether the value has the column's type at all (a documented field is read by what it means, whether
-    or not it comes as text). One that this listing does not deliver at all is carried along, not compared. `field`: the
-    API's name for what is not documented.
-    """
-
-    name: str
-    kind: Kind
-    raw: str
-    compared: bool = True
-    fits: str = "true"
-    field: str | None = None
-
-    @property
-    def typed(self) -> str:
-        """The value in its kind, or null where the text does not fit."""
-        raw = f"({self.raw})"
-        if self.raw.startswith("null::"):
-            return self.raw
-        if self.kind == "timestamp":
-            moment = _moment(raw)
-            fits = f"(not regexp_matches({raw}, '^\\s*(0000|0001|9999)') or {moment} between {_MOMENTS})"
-            return self._where(f"regexp_matches({raw}, '^\\s*\\d{{4}}-') and {fits}", moment)
-        if self.kind == "bigint":
-            return self._where(f"regexp_matches({raw}, '^-?\\d+$')", f"try_cast({raw} as bigint)")
-        if self.kind == "double":
-            number = f"try_cast({raw} as double)"
-            whole = f"try_cast({number} as hugeint) = try_cast({raw} as hugeint)"
-            exact = f"(not regexp_matches({raw}, '^-?\\d+$') or {whole})"
-            return self._where(f"regexp_matches({raw}, '^[-+.0-9eE]+$') and {exact}", number)
-        if self.kind == "bool":
-            return self._where("true", f"case {raw} when 'true' then true when 'false' then false end")
-        return _json_text(raw) if self.kind == "json" else self.raw
-
-    def _where(self, sql: str, value: str) -> str:
-        return f"case when {self.fits} and {sql} then {value} end"
-
-
-def _moment(text: str) -> str:
-    """A time as SQL, in ISO 8601 or a spelling near it; a leap second is the second after it."""
-    spelled = text
-    for found, instead in _SPELLINGS:
-        spelled = f"regexp_replace({spelled}, '{found}', '{instead}')"
-    leap = f"try_cast(regexp_replace({spelled}, '{_LEAP}', '\\1:59') as timestamptz) + interval 1 second"
-    return (
-        f"coalesce(try_cast({text} as timestamptz), try_cast({spelled} as timestamptz),"
-        f" case when regexp_matches({spelled}, '{_LEAP}') then {leap} end)"
-    )
-
-
-def _json_text(sql: str) -> str:
-    """JSON text in one spelling of numbers and space; what is no JSON stays as it is."""
-    return f"case when json_valid({sql}) then json({sql})::varchar else {sql} end"
 
 
 def columns_of(
@@ -295,7 +220,7 @@ def kinds_of(columns: list[Column]) -> dict[str, Kind]:
 
 
 def _as_kind(sql: str, kind: Kind) -> str:
-    return _json_text(sql) if kind == "json" else f"try_cast({sql} as {SQL_TYPES[kind]})"
+    return json_text(sql) if kind == "json" else f"try_cast({sql} as {SQL_TYPES[kind]})"
 
 
 def content_hash(columns: list[Column]) -> str:

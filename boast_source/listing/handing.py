@@ -12,7 +12,7 @@ from boast_source.listing import diff
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from boast_source.listing.columns import Column
+    from boast_source.listing.column import Column
     from boast_source.listing.diff import Changes
     from boast_source.listing.index import Listed
     from boast_source.listing.report import ListReport

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from boast_source.api import BoastClient, Page
-    from boast_source.listing.columns import Column
+    from boast_source.listing.column import Column
     from boast_source.listing.reader import Reader
     from boast_source.listing.report import Options
     from boast_source.shapes import Kind, Shape

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from boast_source.listing.columns import Column
+    from boast_source.listing.column import Column
     from boast_source.listing.order import ListState
     from boast_source.listing.report import ListReport
     from boast_source.shapes import Record, Shape

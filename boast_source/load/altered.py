@@ -45,13 +45,13 @@ class Way:
 
     def refuses(self, column: str) -> str | None:
         """How the contract keeps a column out: `discard_value`, `discard_row`; None: dlt decides."""
-        if not self.known or self.schema.naming.normalize_identifier(column) in self.known:
+        if not self.known or self.schema.naming.normalize_path(column) in self.known:
             return None
         return self._discards("data_type" if column.endswith(VARIANT) else "columns")
 
     def variant(self, column: str) -> dict[str, bool]:
         """What tells dlt that a new column is about the type of another, so that the contract on types speaks of it."""
-        new = self.known and self.schema.naming.normalize_identifier(column) not in self.known
+        new = self.known and self.schema.naming.normalize_path(column) not in self.known
         return {"variant": True} if new and column.endswith(VARIANT) else {}
 
     def __call__(self, rows: pa.Table) -> pa.Table:

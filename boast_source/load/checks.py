@@ -54,7 +54,7 @@ def _refuse_other_names(table: str, pipeline: dlt.Pipeline) -> None:
     shape = SHAPES.get(table, SEQUENCE_ENROLLMENTS)
     names = [table, *shape.columns, ACCOUNT, MISSING, *HISTORY_KEYS]
     longest = pipeline.destination.capabilities().max_column_identifier_length
-    other = next((name for name in names if naming.normalize_identifier(name) != name), None)
+    other = next((name for name in names if naming.normalize_path(name) != name), None)
     if other or (longest and naming.max_length and naming.max_length < longest):
         way = f"renames {other}" if other else f"shortens names to {naming.max_length} characters"
         raise ConfigurationError(
