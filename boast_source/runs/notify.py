@@ -158,7 +158,7 @@ def _apprise(url: str) -> Any:
     notifier = apprise.Apprise()
     if not notifier.add(url):
         raise ConfigurationError(
-            "sources.boast.webhook_url is neither an https:// address nor one that Apprise knows",
+            "sources.boast.webhook_url is no https:// address, nor one that Apprise knows",
             hint="Compare it with Apprise's list of services.",
         )
     return notifier
