@@ -55,7 +55,7 @@ dlt.pipeline("sink", destination=sink).run([dict(zip(columns, row)) for row in r
 
 
 @contextmanager
-def _sandbox(*arguments: str) -> Iterator[dict[str, Any]]:
+def sandbox(*arguments: str) -> Iterator[dict[str, Any]]:
     command = [*PYTHON, "boast_source.sandbox", "--port", "0", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout
@@ -128,9 +128,9 @@ def rate(count: int, runs: int) -> None:
     arguments = ("--enrollments", str(count // 4 + 200), "--latency", "0.02", "--page-size", "100")
     figures = []
     for _ in range(runs):
-        with _sandbox(*arguments) as info, Folder() as folder:
+        with sandbox(*arguments) as info, Folder() as folder:
             bare = _bare(info, _ask(folder, info, count))
-        with _sandbox(*arguments) as info, Folder() as folder:
+        with sandbox(*arguments) as info, Folder() as folder:
             _ask(folder, info, count)
             run, told = _boast(folder, info, "--new-ledger", "--max-sends", str(count))
             if told["enrolled"] != count:
@@ -212,7 +212,7 @@ def fire(count: int, runs: int) -> None:
     print("| | once | twice or more (extra) | lost |\n|---|--:|--:|--:|")
     for who in ("dlt `@dlt.destination` sink", "**boast push**"):
         for _ in range(runs):
-            with _sandbox("--enrollments", "400", "--fault", fault) as info, Folder() as folder:
+            with sandbox("--enrollments", "400", "--fault", fault) as info, Folder() as folder:
                 pairs = _ask(folder, info, count)
                 for number in range(TRIES):
                     if who.startswith("dlt"):
@@ -259,7 +259,7 @@ def _failing(count: int, fault: dict[str, Any], environment: dict[str, str]) -> 
     given = json.dumps({"method": "POST", "path": "sequence_enrollments", "probability": 0.2} | fault)
     settings = {f"SOURCES__BOAST__{key}": value for key, value in _HASTE.items()}
     arguments = ["--destination", "postgres"] if environment else []
-    with _sandbox("--enrollments", "400", "--fault", given) as info, Folder(settings | environment) as folder:
+    with sandbox("--enrollments", "400", "--fault", given) as info, Folder(settings | environment) as folder:
         pairs = _ask(folder, info, count, environment.get(postgres.CREDENTIALS))
         for number in range(TRIES):
             told = _boast(folder, info, *arguments, *([] if number else ["--new-ledger"]))[1]

@@ -28,7 +28,7 @@ _SAID_ANYWAY = {State.HELD, State.INVALID}  # an open request before it changes 
 _CARRIED_OUT = {State.ENROLLED, State.REMOVED, State.REFUSED}
 
 
-@dataclass
+@dataclass(slots=True)
 class Lane:
     """The requests of one contact, in order. `blocked`: one before them has no clear end. `said`: the content key of
     the last word carried out per sequence; `prevented`: sequences in which an enrollment was superseded.
@@ -98,7 +98,7 @@ def plan(lanes: Sequence[Lane], facts: Facts) -> list[tuple[Request, Verdict]]:
         while step := trial.next(facts):
             request, verdict = step
             planned.append(step)
-            if verdict.send:
+            if verdict.send and trial.requests:  # no other lane is about this contact
                 made = _imagined(request, verdict, facts.known)
                 state = State.REMOVED if request.action == "remove" else State.ENROLLED
                 facts.known.learn(made)

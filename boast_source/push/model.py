@@ -171,7 +171,7 @@ SETTLING: dict[tuple[Evidence, bool], tuple[Step, State | None]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What becomes of a request. `send`: claim it and send it. `enrollment_id`: which enrollment it is about; `code`
     and `detail` say why.

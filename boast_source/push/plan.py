@@ -143,11 +143,13 @@ def people_of(client: SqlClient, plan: Plan) -> dict[str, str]:
 def write(plan: Plan, file: str, client: SqlClient) -> str:
     """Write a plan, as JSON where the file is called so, else as a page; return its path. Raises DestinationError."""
     path = Path(file)
-    is_json = path.suffix.lower() == ".json"
-    text = json.dumps(plan.as_json(), indent=1) if is_json else plan.as_html(people_of(client, plan))
+    page = None if path.suffix.lower() == ".json" else plan.as_html(people_of(client, plan))
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-            out.write(text)  # the page names people
+            if page is None:
+                json.dump(plan.as_json(), out, indent=1)
+            else:
+                out.write(page)  # it names people
     except OSError as error:
         raise DestinationError(
             f"The plan cannot be written to {path}: {error.strerror}", hint="Name another file with --plan."

@@ -40,7 +40,7 @@ _ARROW = {"text": pa.string(), "bigint": pa.int64(), "timestamptz": pa.timestamp
 _SCHEMA = pa.schema([(column, _ARROW[kind]) for column, kind in TYPES.items()])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request: what its row says, what the ledger knows.
 

@@ -19,7 +19,7 @@ COLUMNS = ("id", "account_id", "contact_id", "sequence_id", "status", "created_a
 OVER = frozenset({"completed", "removed"})  # statuses of which it is documented that no more messages go out
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Enrollment:
     """One enrollment; ids in lower case. `gone`: the API no longer has it. `created_at`: the API's clock."""
 
