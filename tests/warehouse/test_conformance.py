@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+import dlt
 import pytest
 
+from boast_source import boast_source
+from boast_source.warehouse.pipeline import destination_for
 from tests.support.sandbox_client import POST
 from tests.support.sandbox_client import client_of as api_of
 from tests.support.warehouses import PARTS
-from tests.support.workplace import finish
+from tests.support.workplace import DYING, finish
+
+ONLY = ("sequence_enrollments", "sequence_enrollments_history")
+# the rows are on their way; they are there, and nobody knows it
+DEATHS = (
+    "after 1 dlt.pipeline.pipeline:Pipeline.normalize",
+    "before 1 dlt.load.load:Load.complete_package",
+)
 
 
 @pytest.fixture
@@ -32,6 +42,15 @@ def loaded(done):
 
 def statuses(server):
     return {key: record["status"] for key, record in server.truth().items()}
+
+
+def is_exact(place_to_load, server):
+    """The table holds what the API lists, and the history ends with it, each version once."""
+    truth = statuses(server)
+    assert sorted(place_to_load.rows("sequence_enrollments", "id, status")) == sorted(truth.items())
+    versions = place_to_load.rows("sequence_enrollments_history", "id, version, status")
+    assert len({version[:2] for version in versions}) == len(versions)
+    assert {key: status for key, _, status in sorted(versions)} == truth
 
 
 @pytest.mark.usefixtures("part")
@@ -120,6 +139,43 @@ def test_at_once(sandbox, workplace, place_to_load):
     assert loaded(workplace.boast(*load)) == 0
     assert sorted(place_to_load.rows("sequence_enrollments", "id, status")) == sorted(statuses(server).items())
     assert len(place_to_load.rows("sequence_enrollments_history", "version_key")) == 20
+
+
+@pytest.mark.usefixtures("part")
+def test_killed(sandbox, workplace, place_to_load):
+    server = sandbox(enrollments=20)
+    workplace.use(server)
+    load = ("load", "--json", "--resources", "sequence_enrollments", *place_to_load.to)
+    loaded(workplace.boast(*load))
+    path = DYING if "PYTHONPATH" not in workplace.env else DYING.rpartition(":")[2]
+    for death in DEATHS:
+        server.control("POST", "mutate", {"update": 4, "insert": 2})
+        workplace.spawn = True
+        assert workplace.boast(*load, DIE_AT=death, PYTHONPATH=path).code == -9
+        workplace.spawn = place_to_load.kind.elsewhere
+        server.control("POST", "mutate", {"update": 2, "insert": 1})  # what the dead run cannot know
+        loaded(workplace.boast(*load))
+        is_exact(place_to_load, server)
+    assert loaded(workplace.boast(*load)) == 0
+
+
+@pytest.mark.usefixtures("part")
+@pytest.mark.filterwarnings("ignore:implicitly coercing SELECT")  # of dlt on SQLite
+def test_refresh(sandbox, workplace, place_to_load, monkeypatch):
+    server = sandbox(enrollments=20)
+    workplace.use(server)
+    load = ("load", "--json", "--resources", "sequence_enrollments", *place_to_load.to)
+    loaded(workplace.boast(*load))
+    assert loaded(workplace.boast(*load, "--full-refresh")) == 20
+    for name, value in server.info["env"].items():
+        monkeypatch.setenv(name, value)
+    mine = dlt.pipeline("mine", destination=destination_for(place_to_load.kind.destination), dataset_name="boast_data")
+    for mode in (None, "drop_sources", "drop_resources", "drop_data"):
+        server.control("POST", "mutate", {"update": 3})
+        mine.run(boast_source().with_resources(*ONLY), refresh=mode)
+        is_exact(place_to_load, server)
+    assert len(place_to_load.rows("sequence_enrollments_history", "version_key")) == 32
+    assert loaded(workplace.boast(*load)) == 0
 
 
 @pytest.mark.usefixtures("part")
