@@ -63,6 +63,12 @@ def _refuse_other_names(table: str, pipeline: dlt.Pipeline) -> None:
         )
 
 
+def file_format(pipeline: dlt.Pipeline) -> dict[str, str]:
+    """The hint that keeps dlt's own Postgres from loading CSV files of itself, in which empty texts are nulls."""
+    chosen = dlt.current.resource().compute_table_schema().get("file_format")
+    return {"file_format": "insert_values"} if chosen is None and _is_dlts_postgres(pipeline) else {}
+
+
 def _is_dlts_postgres(pipeline: dlt.Pipeline) -> bool:
     destination = pipeline.destination
     own = type(destination).__module__.startswith("dlt.")

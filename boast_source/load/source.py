@@ -233,7 +233,7 @@ def _hinted(
         hints["columns"] = columns
     # always merging: only what differs is handed on, so any other way of writing would lose the rest
     if warehouse := _warehouse(listing):
-        hints |= warehouse.merging(strategy, replaced=replaced)
+        hints |= warehouse.merging(strategy, replaced=replaced) | checks.file_format(warehouse.pipeline)
     for place, batch in enumerate(batches):
         yield dlt.mark.with_hints(batch, dlt.mark.make_hints(**hints)) if hints and not place else batch
 

@@ -150,6 +150,20 @@ def test_csv_files_that_lose_empty_texts_are_refused(server, postgres, tmp_path,
         mine.run(boast_source(), loader_file_format="csv")
 
 
+def test_empty_texts_stay_what_they_are_on_dlts_own_postgres(server, postgres, tmp_path, monkeypatch):
+    for key, value in postgres.env.items():
+        monkeypatch.setenv(key, value)
+    mine = dlt.pipeline("mine", destination="postgres", dataset_name="d", pipelines_dir=str(tmp_path / "p"))
+    empty, null = list(server.truth())[:2]
+    edits = [{"id": key, "set": {"status": value, "note": value}} for key, value in ((empty, ""), (null, None))]
+    server.control("POST", "mutate", {"edits": edits})
+    for written in (20, 0):
+        mine.run(boast_source())
+        assert mine.last_trace.last_normalize_info.row_counts.get(LIST, 0) == written
+    for key, value in ((empty, ""), (null, None)):
+        assert ask(mine, f"select status, note from {LIST} where id = '{key}'") == [(value, value)]
+
+
 def test_the_views_and_the_verification_are_there_for_any_pipeline(server, mine):
     with pytest.raises(BoastError, match="no listing"):
         verify(mine)
