@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from boast_source.warehouse import tables_in
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import dlt
 
+    from boast_source.warehouse import Warehouse
+
 HINT = "x-boast-field"
 
 
-def known(pipeline: dlt.Pipeline, schema: dlt.Schema, tables: Iterable[str]) -> dict[str, str]:
+def known(warehouse: Warehouse, schema: dlt.Schema, tables: Iterable[str]) -> dict[str, str]:
     """Return by column its field, from the pipeline's own schema and the warehouse's; of `tables` the first counts."""
-    everywhere = [schema.tables, tables_in(pipeline, schema.name)]
+    everywhere = [schema.tables, warehouse.stored_schema(schema.name)]
     found: dict[str, str] = {}
     for table in tables:
         for there in everywhere:

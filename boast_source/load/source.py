@@ -250,9 +250,7 @@ def _prepare(listing: Listing, shape: Shape) -> None:
     # earlier versions kept the columns in dlt's state alone
     kept: dict[str, str | None] = dict.fromkeys(dlt.current.resource_state(shape.name).get("unknown_fields", ()))
     tables = (shape.name, HISTORY) if keeps_history(shape) else (shape.name,)
-    listing.prepare(
-        shape, warehouse, kinds, kept | fields.known(warehouse.pipeline, dlt.current.source_schema(), tables)
-    )
+    listing.prepare(shape, warehouse, kinds, kept | fields.known(warehouse, dlt.current.source_schema(), tables))
 
 
 def _package_state() -> Any:

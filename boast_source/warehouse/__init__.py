@@ -4,7 +4,6 @@ from boast_source.warehouse.base import Warehouse, kinds_of
 from boast_source.warehouse.connection import SqlClient, columns_in
 from boast_source.warehouse.errors import explain, explained, is_lost, is_of_destination
 from boast_source.warehouse.kinds import warehouse_of
-from boast_source.warehouse.stored_schema import tables_in
 
 __all__ = [
     "SqlClient",
@@ -15,6 +14,5 @@ __all__ = [
     "is_lost",
     "is_of_destination",
     "kinds_of",
-    "tables_in",
     "warehouse_of",
 ]

@@ -8,11 +8,14 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+import orjson
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+
 from boast_source.errors import ConfigurationError
-from boast_source.warehouse import dropped, memory, parts
+from boast_source.warehouse import dropped, memory
 from boast_source.warehouse.arrow import CHUNK
 from boast_source.warehouse.connection import Connected, columns_in
-from boast_source.warehouse.dialect import moment
+from boast_source.warehouse.dialect import moment, text_literal
 from boast_source.warehouse.errors import explained
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from boast_source.shapes import Kind
     from boast_source.warehouse.connection import SqlClient
 
+FEW, MANY = 1000, 50_000  # ids that a query may name, and for how many there are several queries
 _KINDS: dict[str, Kind] = {
     "text": "text",
     "json": "json",
@@ -66,7 +70,7 @@ class Warehouse(Connected):
             if not wanted:
                 return
             names = ", ".join(client.escape_column_name(column) for column in wanted)
-            for source in parts.sources(client, name, wanted, ids, above):
+            for source in _parts(client, name, wanted, ids, above):
                 sql = f"select {names} from {source}"
                 if newest_by:
                     key, order = (client.escape_column_name(column) for column in newest_by)
@@ -135,11 +139,21 @@ class Warehouse(Connected):
         return all(name.startswith("_dlt") for name in columns.keys() - kinds_of(columns).keys())
 
     def _stored_columns(self, table: str) -> dict[str, Any]:
-        with self.pipeline.destination_client() as client:
-            if not hasattr(client, "get_storage_table"):
-                return {}
+        if not hasattr(self.dlts, "get_storage_table"):
+            return {}
+        with self.dlts as client:
             _, columns = client.get_storage_table(table)
             return {name.lower(): column for name, column in columns.items()}
+
+    def stored_schema(self, name: str) -> dict[str, Any]:
+        """By name the tables of dlt's schema, as whichever pipeline wrote it last; none where none is stored."""
+        if not hasattr(self.dlts, "get_stored_schema"):
+            return {}
+        with contextlib.suppress(DestinationUndefinedEntity), self.dlts as client:
+            stored = client.get_stored_schema(name)
+            tables: dict[str, Any] = orjson.loads(stored.schema)["tables"] if stored else {}
+            return tables
+        return {}
 
     def merging(self, preferred: str, *, replaced: int = 0) -> dict[str, Any]:
         """Return dlt's hints to merge by key: as preferred where the destination can, else `delete-insert`.
@@ -201,3 +215,25 @@ def kinds_of(columns: dict[str, Any]) -> dict[str, Kind]:
     """The kinds of a table's columns in dlt's schema, those of a type that we never write left out."""
     types = {name: str(column.get("data_type")) for name, column in columns.items()}
     return {name: _KINDS[kind] for name, kind in types.items() if kind in _KINDS}
+
+
+def _parts(
+    client: SqlClient,
+    name: str,
+    columns: Sequence[str],
+    ids: Collection[str] | None,
+    above: tuple[str, datetime] | None,
+) -> Iterator[str]:
+    """The table, or parts of it that together hold the rows that are needed."""
+    dialect = client.capabilities.sqlglot_dialect
+    if ids is not None and len(ids) <= MANY:
+        texts = [text_literal(key, dialect) for key in ids]
+        key = client.escape_column_name("id")
+        for first in range(0, len(texts), FEW):
+            listed = ", ".join(texts[first : first + FEW])
+            yield f"(select * from {name} where {key} in ({listed})) as part"
+    elif above and above[0] in columns and dialect in {"duckdb", "postgres"}:
+        column, since = client.escape_column_name(above[0]), text_literal(above[1].isoformat(), dialect)
+        yield f"(select * from {name} where {column} > cast({since} as timestamptz)) as part"
+    else:
+        yield name

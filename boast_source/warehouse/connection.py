@@ -6,6 +6,7 @@ Source: `pipeline.sql_client()` of dlt.
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import TYPE_CHECKING, Any
 
 from dlt.common.configuration.exceptions import ConfigurationException
@@ -127,6 +128,11 @@ class Connected:
             raise self.unconfigured(error) from None
         with client:
             yield client
+
+    @functools.cached_property
+    def dlts(self) -> Any:
+        """Dlt's own client of the destination, made once: it resolves its whole configuration for each."""
+        return self.pipeline.destination_client()
 
     def _made(self) -> SqlClient:
         return self.pipeline.sql_client()

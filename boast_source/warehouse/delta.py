@@ -152,7 +152,7 @@ class Lake(Warehouse):
 
     def _address(self, table: str) -> tuple[str, dict[str, str] | None]:
         try:
-            client: Any = self.pipeline.destination_client()
+            client = self.dlts
         except (ConfigurationException, PipelineConfigMissing) as error:
             raise self.unconfigured(error) from None
         config = client.config

@@ -164,8 +164,7 @@ class DuckDBFile(DuckDB):
 
     @functools.cached_property
     def _database(self) -> str:
-        client: Any = self.pipeline.destination_client()
-        return str(client.config.credentials.database)
+        return str(self.dlts.config.credentials.database)
 
     @property
     def file(self) -> Path | None:

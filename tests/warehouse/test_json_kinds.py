@@ -13,7 +13,6 @@ from dlt.common.destination.utils import verify_schema_capabilities, verify_supp
 
 from boast_source import boast_source
 from boast_source.api import AccessTokenCredentials
-from boast_source.load import fields
 from boast_source.warehouse import Warehouse
 from boast_source.warehouse.capabilities import keeps_json
 from tests.support.workplace import NO_REPORT
@@ -28,7 +27,7 @@ def test_dlt_accepts_every_table_for_every_destination(sandbox, name, tmp_path, 
     """Without an account: the package is extracted and normalized, and checked as dlt's load step checks it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Warehouse, "kinds", lambda *_: {})  # there is no server to ask
-    monkeypatch.setattr(fields, "tables_in", lambda *_: {})
+    monkeypatch.setattr(Warehouse, "stored_schema", lambda *_: {})
     monkeypatch.setattr(Warehouse, "read", lambda *_, **__: iter(()))
     monkeypatch.setattr(Warehouse, "may_replace", lambda *_: False)
     server = sandbox(enrollments=5)
