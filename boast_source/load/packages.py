@@ -11,7 +11,7 @@ from boast_source.errors import DestinationError
 from boast_source.warehouse import run, working_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import dlt
 
@@ -25,13 +25,16 @@ def finish_pending(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> No
     A package that fails twice is set aside, not lost: what it held is compared and loaded again by this run.
     """
     forget_old(pipeline)
+    if others := _of_others(pipeline):
+        folder = _set_aside(pipeline, others)
+        on_note(f"a load package of another dataset is not loaded into {pipeline.dataset_name}: set aside in {folder}")
     for _ in range(2):
         if not run.is_pending(pipeline):
             return
         on_note("finishing the load package of an interrupted run")
         run.finish(pipeline)
     if run.is_pending(pipeline):
-        folder = _set_aside(pipeline)
+        folder = _set_aside(pipeline, _PACKAGES)
         on_note(f"a load package of an interrupted run fails again and again: set aside in {folder}")
 
 
@@ -45,10 +48,18 @@ def forget_old(pipeline: dlt.Pipeline) -> None:
             shutil.rmtree(package, ignore_errors=True)
 
 
-def _set_aside(pipeline: dlt.Pipeline) -> Path:
+def _of_others(pipeline: dlt.Pipeline) -> list[str]:
+    """Return the packages that an older version made for another dataset: it had one folder for all."""
+    working, kind = Path(pipeline.working_dir), pipeline.destination.destination_type
+    packages = [package for part in _PACKAGES for package in (working / part).glob("*") if package.is_dir()]
+    of_others = [p for p in packages if not working_folder.is_of(p, pipeline.dataset_name, kind)]
+    return [str(package.relative_to(working)) for package in of_others]
+
+
+def _set_aside(pipeline: dlt.Pipeline, parts: Iterable[str]) -> Path:
     working = Path(pipeline.working_dir)
     try:
-        place = working_folder.set_aside(working, _PACKAGES)
+        place = working_folder.set_aside(working, parts)
         for part in _PACKAGES:
             (working / part).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -18,6 +18,7 @@ from boast_source.warehouse import columns_in
 from boast_source.warehouse.arrow import quote
 from boast_source.warehouse.dialect import translated
 from boast_source.warehouse.pipeline import PIPELINE, state_folder
+from boast_source.warehouse.working_folder import dataset_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +99,7 @@ def save(warehouse: Warehouse | None, run: Run) -> None:
     """
     try:
         with _keeping(warehouse) as path:
-            rows = [row for row in _rows_in(path) + _unplaced(path) if row.get("run_id") != run.run_id]
+            rows = [row for row in _rows_in(path) + _unplaced(path, warehouse) if row.get("run_id") != run.run_id]
             rows.append(_as_row(run) | ({"dataset": warehouse.dataset} if warehouse else {"folder": str(Path.cwd())}))
             if warehouse is not None and run.exit_code != LOCKED:
                 mine = [row for row in rows if row.get("dataset") in {None, warehouse.dataset} and _is_of_here(row)]
@@ -194,11 +195,15 @@ def _is_of_here(row: dict[str, Any]) -> bool:
     return row.get("folder") in {None, str(Path.cwd())}
 
 
-def _unplaced(path: Path) -> list[dict[str, Any]]:
-    """Take the records of runs in this folder that knew no warehouse out of the file that all share."""
-    with _keeping(None) if path.parent != state_folder() else contextlib.nullcontext() as shared:
+def _unplaced(path: Path, warehouse: Warehouse | None) -> list[dict[str, Any]]:
+    """Take the records of runs in this folder that knew no warehouse out of the file that all share, and those of this
+    dataset that an older version kept there.
+    """
+    shared_folder = state_folder()
+    with _keeping(None) if path.parent != shared_folder else contextlib.nullcontext() as shared:
         rows = _rows_in(shared) if shared else []
-        mine = [row for row in rows if "folder" in row and _is_of_here(row)]
+        strange = {warehouse.dataset} - {dataset_of(shared_folder, PIPELINE)} if warehouse else set()
+        mine = [row for row in rows if ("folder" in row and _is_of_here(row)) or row.get("dataset") in strange]
         if shared and mine:
             _write(shared, [row for row in rows if row not in mine])
         return mine

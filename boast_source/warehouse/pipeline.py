@@ -39,12 +39,13 @@ def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequen
     destination, dataset = destination or configured("destination"), dataset or configured("dataset")
     try:
         found = destination_for(destination, accounts)
-        with _making_folders(found) as folder:
+        dataset = _normalized(destination, dataset)
+        with _making_folders(found, dataset) as folder:
             working_folder.set_aside_unreadable(folder / pipeline_name(accounts))
             pipeline = dlt.pipeline(
                 pipeline_name(accounts),
                 destination=found,
-                dataset_name=_normalized(destination, dataset),
+                dataset_name=dataset,
                 pipelines_dir=str(folder),
             )
     except OSError as error:
@@ -65,7 +66,7 @@ def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequen
 
 
 @contextlib.contextmanager
-def _making_folders(destination: Any) -> Iterator[Path]:
+def _making_folders(destination: Any, dataset: str) -> Iterator[Path]:
     """One process at a time makes or opens a pipeline's working folder: dlt's way bears no others. Yields where."""
     folder = state_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ def _making_folders(destination: Any) -> Iterator[Path]:
     with contextlib.suppress(ConfigurationException):  # said where the destination is used
         address = working_folder.address_of(destination)
     with FileLock(folder / f"{PIPELINE}.opening.lock", timeout=60):
-        yield working_folder.folder_for(folder, PIPELINE, address) if address else folder
+        yield working_folder.folder_for(folder, PIPELINE, address, dataset) if address else folder
 
 
 def _normalized(destination: str, dataset: str) -> str:

@@ -1,5 +1,5 @@
-"""Pipelines' working folders: each warehouse has its own. One that dlt cannot read is set aside, and the warehouse
-tells what it told.
+"""Pipelines' working folders: each dataset of each warehouse has its own. One that dlt cannot read is set aside, and
+the warehouse tells what it told.
 """
 
 from __future__ import annotations
@@ -41,30 +41,57 @@ def _resolved(part: str) -> str:
     return part.lower() if "/" not in part else part
 
 
-def folder_for(folder: Path, pipeline: str, address: str) -> Path:
-    """Return where the pipelines over a warehouse keep their state: below the folder that all share, but for the first
-    warehouse, which has that itself. Raises OSError.
+def folder_for(folder: Path, pipeline: str, address: str, dataset: str) -> Path:
+    """Return where the pipelines into a dataset keep their state: below the folder that all share, but for the first
+    dataset, which has that itself. Raises OSError.
     """
-    note = folder / f"{pipeline}.warehouse"
-    if not note.exists() and not _is_of_another(folder / pipeline / "state.json", address):
-        note.write_text(address)
-    if note.exists() and note.read_text() == address:
-        return folder
-    own = folder / f"of_{hashlib.sha256(address.encode()).hexdigest()[:10]}"
+    mine = f"{address}\n{dataset}"
+    own = folder / f"of_{_short_hash(mine)}"
+    before = folder / f"of_{_short_hash(address)}"  # where it was when all datasets of a warehouse shared one
+    for place in (folder, before, own):
+        note = place / f"{pipeline}.warehouse"
+        known = note.read_text() if note.exists() else None
+        if known == mine:
+            return place
+        if known == address or (known is None and place == folder):
+            if _is_of_another(place / pipeline / "state.json", address, dataset):
+                continue
+            note.write_text(mine)
+            return place
     own.mkdir(exist_ok=True)
-    (own / note.name).write_text(address)
+    (own / f"{pipeline}.warehouse").write_text(mine)
     return own
 
 
-def _is_of_another(state: Path, address: str) -> bool:
-    """Whether an older version left the state, which knew only the kind of warehouse and the folder it began in."""
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def dataset_of(folder: Path, pipeline: str) -> str | None:
+    """Return the dataset that a folder belongs to; None if that is not known."""
+    note = folder / f"{pipeline}.warehouse"
+    return note.read_text().partition("\n")[2] or None if note.exists() else None
+
+
+def _is_of_another(state: Path, address: str, dataset: str) -> bool:
+    """Whether an older version left the state: it knew the kind of warehouse, the dataset and where it began."""
     try:
         known = orjson.loads(state.read_bytes())
         kind, began = known["destination_type"], Path(known["_local"]["initial_cwd"])
+        name = known.get("dataset_name")
     except (OSError, ValueError, KeyError, TypeError):
         return False
     elsewhere = "://" not in address and "/" in address and began.is_dir() and not began.samefile(Path.cwd())
-    return elsewhere or (kind is not None and kind != address.split(maxsplit=1)[0])
+    return elsewhere or name not in {None, dataset} or (kind is not None and kind != address.split(maxsplit=1)[0])
+
+
+def is_of(package: Path, dataset: str, kind: str) -> bool:
+    """Whether a load package was compared with this dataset on this kind of destination, as far as dlt noted it."""
+    try:
+        known = orjson.loads((package / ".restore" / "state.json").read_bytes())
+        return known.get("dataset_name") in {None, dataset} and known.get("destination_type") in {None, kind}
+    except (OSError, ValueError, AttributeError):
+        return True  # an older dlt, or damaged: the folder's owner finishes it, or sets it aside
 
 
 def aside(folder: Path) -> Path:

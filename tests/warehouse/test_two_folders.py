@@ -105,7 +105,7 @@ def test_what_an_older_version_left_is_taken_over_by_its_folder_and_by_no_other(
 
     def where(name):
         monkeypatch.chdir(tmp_path / name)
-        return folder_for(shared, "boast", f"dlt.destinations.duckdb {Path.cwd()}/boast.duckdb")
+        return folder_for(shared, "boast", f"dlt.destinations.duckdb {Path.cwd()}/boast.duckdb", "boast_data")
 
     second = where("second")
     assert second.parent == shared
