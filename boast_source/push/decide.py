@@ -68,19 +68,11 @@ def decide(request: Request, facts: Facts, *, before: str | None = None, prevent
     `prevented`: an enrollment that was asked for before it was not sent, since this one removes it.
     """
     latest = request.latest
-    if latest and latest.state == State.HELD and not request.conflict:  # whatever the row says: an operator decides
-        return Verdict(State.HELD, latest.error_code, latest.error_detail)
-    if request.conflict:
-        return Verdict(State.HELD, "ambiguous", "rows with the same request_id do not say the same")
-    if request.several:
-        return Verdict(State.HELD, "candidates", f"several fit: {request.several}")
-    if request.fault:
-        return Verdict(State.INVALID, "invalid", request.fault)
-    released = latest is not None and latest.state == State.RELEASED and not request.changed
     # version 0.1.0 counted a claim that was not sent as an attempt
     never_sent = latest is None or latest.attempt == 0 or (latest.state == State.DEFERRED and latest.attempt == 1)
-    if request.changed and not never_sent:
-        return Verdict(State.HELD, "changed", "it was sent already, and its row now says something else")
+    if unfit := _unfit(request, never_sent=never_sent):
+        return unfit
+    released = latest is not None and latest.state == State.RELEASED and not request.changed
     if request.content_key == before:
         return Verdict(State.SKIPPED_DUPLICATE, "duplicate", "an equal row came first")
     if request.action == "remove":
@@ -93,6 +85,24 @@ def decide(request: Request, facts: Facts, *, before: str | None = None, prevent
     if verdict.send and not facts.paused.isdisjoint(_scopes(request, facts)):
         return Verdict(State.DEFERRED, "paused", "an operator paused it")
     return _as_approved(request, facts) or verdict if verdict.send else verdict
+
+
+def _unfit(request: Request, *, never_sent: bool) -> Verdict | None:
+    """Return why a request cannot be sent as its row is; None: it can."""
+    latest = request.latest
+    if latest and latest.state == State.HELD and not request.conflict:  # whatever the row says: an operator decides
+        return Verdict(State.HELD, latest.error_code, latest.error_detail)
+    if request.conflict:
+        return Verdict(State.HELD, "ambiguous", "rows with the same request_id do not say the same")
+    if latest and latest.state == State.DROPPED and request.changed:
+        return Verdict(State.HELD, "changed", "it was dropped, and its row now says something else")
+    if request.several:
+        return Verdict(State.HELD, "candidates", f"several fit: {request.several}")
+    if request.fault:
+        return Verdict(State.INVALID, "invalid", request.fault)
+    if request.changed and not never_sent:
+        return Verdict(State.HELD, "changed", "it was sent already, and its row now says something else")
+    return None
 
 
 def _as_approved(request: Request, facts: Facts) -> Verdict | None:

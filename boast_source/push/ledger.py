@@ -25,7 +25,7 @@ from boast_source.warehouse.dialect import translated
 from boast_source.warehouse.sql import filled, queries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -168,6 +168,19 @@ class Ledger:
         """Return what the control with this key planned. `key`: hexadecimal digits, and what stands before them."""
         rows = self._rows(self._sql("plan", key=key))
         return str(rows[0][0]) if rows else None
+
+    def attributed(self, enrollment_ids: Iterable[str]) -> dict[str, str]:
+        """Return of these enrollments those that a request has made, with its key, whatever became of it since."""
+        ids, found = sorted(set(enrollment_ids)), dict[str, str]()
+        for start in range(0, len(ids), BATCH):
+            part = ids[start : start + BATCH]
+            sql = (
+                f"select enrollment_id, min(request_key) from {self.name} where state = 'enrolled' and attempt > 0"
+                f" and enrollment_id in ({', '.join(['%s'] * len(part))}) group by enrollment_id"
+            )
+            with explained():
+                found |= {str(made): str(key) for made, key in self.client.execute_sql(sql, *part) or ()}
+        return found
 
     def accounts(self) -> list[str]:
         """Return the accounts that it knows, and those with enrollments."""

@@ -131,7 +131,7 @@ RULES: dict[State, Rule] = {
     State.WITHDRAWN: Rule(
         "it did not happen, and is no longer asked for", "nothing, until a row asks for it again", final=True
     ),
-    State.DROPPED: Rule("an operator dropped it", "nothing", final=True),
+    State.DROPPED: Rule("an operator dropped it", "nothing; `held`, if its row changes", final=True),
 }
 
 # of the summary (`push --json`): what a run counts, in the order in which people read it

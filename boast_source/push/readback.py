@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from boast_source.push import requests
 from boast_source.push.model import DONE, SETTLING, Evidence, State, Step, Verdict
 from boast_source.push.settle import settle
 
@@ -47,7 +46,7 @@ def settle_all(
     asked = list(asked)
     claims = [request.as_claimed() for request in asked if request.open]
     there = {e.id for claim in claims for e in known.of(claim)} | {claim.enrollment_id for claim in claims}
-    taken |= requests.attributed(context.scratch, [key for key in there if key])
+    taken |= context.ledger.attributed(key for key in there if key)
     for request in asked:
         if not request.open:
             result.ready += [request] if request.asked else []

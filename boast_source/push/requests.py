@@ -117,7 +117,7 @@ class Request:
         e = self.latest
         if e is None or verdict.state == model.State.DEFERRED:
             return verdict.state != model.State.DEFERRED
-        if self.fault and verdict.state == model.State.HELD:
+        if self.fault and verdict.state == e.state == model.State.HELD:
             return False  # what was held stays as it was
         said = (verdict.state, verdict.code, verdict.detail, self.content_key)
         return (e.state, e.error_code, e.error_detail, e.content_key) != said
@@ -258,11 +258,6 @@ def named(scratch: Scratch, key: str) -> str:
             f"There is no request {key} to send", hint="`boast push --dry-run` shows those that there are."
         )
     return str(found[0][0])
-
-
-def attributed(scratch: Scratch, enrollment_ids: Sequence[str]) -> dict[str, str]:
-    """Return of these enrollments those that a request has made, with its key."""
-    return dict(scratch.rows(_sql("attributed"), {"ids": list(enrollment_ids)}))
 
 
 def origins(scratch: Scratch, enrollment_ids: Sequence[str]) -> dict[str, Origin]:

@@ -316,13 +316,6 @@ where
     state = 'enrolled' and error_code = 'duplicate'
     and account_id in (select id from accounts where is_mine)
 
--- attributed --
--- Of these enrollments, those that a request has made, with its key.
-select enrollment_id, min(request_key)
-from newest
-where attempt > 0 and state = 'enrolled' and list_contains($ids::varchar[], enrollment_id)
-group by enrollment_id
-
 -- origins --
 -- Of these enrollments, the request that last made or removed each.
 select

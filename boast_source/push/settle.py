@@ -67,14 +67,15 @@ def settle(
     if event.action == "remove":
         return _removal(event, known, taken, proof, client)
     before = set(json.loads(event.known_enrollment_ids or "[]"))
-    ours = [
+    since = [
         e
         for e in known.of(request.as_claimed())
         if e.id not in before and taken.get(e.id, event.request_key) == event.request_key
     ]
-    if ours:
-        return Evidence.HAPPENED, ours[0]
-    absent = event.state == State.RELEASED or proof.of_absence(event)
+    sure = event.known_enrollment_ids is not None  # else nothing says which of them were there before
+    if since and sure:
+        return Evidence.HAPPENED, since[0]
+    absent = event.state == State.RELEASED or (proof.of_absence(event) and not since)
     return (Evidence.ABSENT if absent else Evidence.UNCLEAR), None
 
 

@@ -100,15 +100,21 @@ def _late_verdict(event: Event, late: Sequence[str]) -> Verdict:
 
 
 def _late(context: Context, event: Event, known: Known, taken: dict[str, str]) -> list[str]:
-    """Return the enrollments of a request's contact and sequence that were not there before it and nobody made."""
+    """Return the enrollments of a request's contact and sequence that were not there before it and nobody made.
+
+    Of what was never sent as it stands now (its row changed since), nothing says what was there before.
+    """
     there = [e for e in known.of(requests.claimed(event)) if e.id != event.enrollment_id]
-    if event.state == State.ENROLLED and event.attempt == 1:
+    unsure = event.known_enrollment_ids is None
+    if unsure and event.state != State.ENROLLED:
+        return []
+    if event.state == State.ENROLLED and (event.attempt == 1 or unsure):
         mine = known.get(event.enrollment_id)
         there = [e for e in there if e.active and mine and mine.active]
     before = set(json.loads(event.known_enrollment_ids or "[]"))
     late = [e.id for e in there if e.id not in before]
     if late:
-        taken |= requests.attributed(context.scratch, late)
+        taken |= context.ledger.attributed(late)
     return [key for key in late if key not in taken]
 
 

@@ -1,0 +1,120 @@
+"""What stays settled whatever becomes of the rows: what was dropped, what is accounted for, who opted out."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from tests.support.push_office import Office
+from tests.support.push_world import ACCOUNT
+
+SEQUENCE = str(uuid.UUID(int=200, version=4))
+DAY = 86_400.0
+
+
+def contact(number):
+    return str(uuid.UUID(int=100 + number, version=4))
+
+
+def row(key, number=0, action="enroll", at=None):
+    ids = {"account_id": ACCOUNT, "contact_id": contact(number), "sequence_id": SEQUENCE}
+    return {"request_id": key, "action": action, "requested_at": at and f"2026-01-{at:02}"} | ids
+
+
+def there(office, number=0, status="completed"):
+    """The contact was in the sequence before, by somebody's hand."""
+    made = office.world.enroll((ACCOUNT, contact(number), SEQUENCE), ours=False)
+    return office.world.change(made["id"], status)["id"]
+
+
+def says(office, key, **what):
+    """The row with this key says something else now."""
+    changes = ", ".join(f"{column} = ?" for column in what)
+    office.sql(f"update boast_data.asked set {changes} where request_id = ?", [*what.values(), key])
+
+
+def waits(office, exit_code=3):
+    """What waits for a person, said alike by the exit code and by the ledger."""
+    pushed = office.push()
+    found = {key: e["error_code"] for key, e in office.newest().items() if e["state"] in {"held", "invalid"}}
+    assert (pushed.exit_code, sum(pushed.attention.values())) == (exit_code, len(found))
+    return found
+
+
+@pytest.fixture
+def desk(tmp_path):
+    office = Office(tmp_path)
+    yield office
+    office.close()
+
+
+# Dropped requests.
+
+
+@pytest.mark.parametrize("why", ["unaccounted", "invalid"])
+def test_what_was_dropped_before_it_was_sent_is_held_when_its_row_changes(desk, why):
+    there(desk)
+    desk.ask(row("r") if why == "unaccounted" else row("r") | {"contact_id": "zz"})
+    assert waits(desk) == {"r": why}
+    desk.decide("drop", "r")
+    assert waits(desk, exit_code=0) == {}
+    for new in ("yy", contact(1), contact(2)):  # a mistake, then what could be sent
+        says(desk, "r", contact_id=new)
+        assert waits(desk) == {"r": "changed"}
+    assert desk.world.posts == []
+    desk.decide("drop", "r")
+    assert waits(desk, exit_code=0) == {}
+    says(desk, "r", contact_id=contact(3))
+    assert waits(desk) == {"r": "changed"}
+    desk.decide("release", "r")
+    desk.push()
+    assert [pair[1] for pair, _ in desk.world.posts] == [contact(3)], "a person said so"
+
+
+# Enrollments that are accounted for.
+
+
+@pytest.mark.parametrize("to", [0, 1])
+@pytest.mark.parametrize("action", ["remove", "enroll"])
+def test_a_request_whose_row_changed_after_it_was_sent_stays_held_whoever_is_enrolled(desk, action, to):
+    """`to`: whom the row then asks to enroll: the same contact, or another one who was in the sequence once."""
+    there(desk, 1)
+    if action == "remove":
+        there(desk, 0, "active")
+    desk.ask(row("r", action=action))
+    desk.push()
+    says(desk, "r", action="enroll" if action == "remove" else "remove", contact_id=contact(to))
+    assert waits(desk) == {"r": "changed"}
+    says(desk, "r", action="enroll")
+    for _ in range(2):
+        assert waits(desk) == {"r": "changed"}
+
+
+def test_what_another_request_enrolled_is_not_found_late_though_that_ones_row_changed_since(tmp_path):
+    office = Office(tmp_path, max_attempts=1, reenroll_after="0")
+    office.ask(row("lost"))
+    office.push("is lost")
+    office.pass_time(2000)
+    assert waits(office) == {"lost": "attempts"}
+    office.ask(row("made"))
+    office.push()
+    says(office, "made", contact_id=contact(1))
+    for _ in range(2):
+        assert waits(office) == {"lost": "attempts", "made": "changed"}
+    office.close()
+
+
+@pytest.mark.parametrize("column", ["content_key", "known_enrollment_ids"])
+def test_a_ledger_that_lost_a_column_takes_no_enrollment_for_one_that_came_late(desk, column):
+    there(desk, 2)
+    desk.ask(row("1 made"), row("2 lost", 1), row("3 held", 2))
+    desk.push("acts", "is lost")
+    desk.sql(f"alter table boast_data.push_ledger drop column {column}")
+    there(desk, 1)
+    desk.pass_time(2000)
+    for _ in range(2):
+        assert desk.push().exit_code == 3
+    made, lost = ("held", "held") if column == "content_key" else ("enrolled", "unknown")
+    assert desk.states() == {"1 made": made, "2 lost": lost, "3 held": "held"}
+    assert len(desk.world.posts) == 1
