@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from boast_source.errors import PendingError
 from boast_source.push import requests
-from boast_source.push.decide import Facts
+from boast_source.push.decide import Facts, is_after, is_moment
 from boast_source.push.lanes import is_listed, lanes_of
 from boast_source.push.model import State
 from boast_source.push.requests import Accounts
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from boast_source.push.context import Context
     from boast_source.push.controls import Controls
+    from boast_source.push.decide import Origin
     from boast_source.push.lanes import Lane
     from boast_source.push.requests import Request
     from boast_source.push.snapshot import Known
@@ -99,8 +100,33 @@ def facts_of(context: Context, asked: Sequence[Request], known: Known, now: date
         max_attempts=most,
         history=ledger.attempts(most) if often else {},
         paused=controls.paused,
+        opted_out=_opted_out(context, asked, known) if there else {},
         only=context.options.only and requests.named(context.scratch, context.options.only),
     )
+
+
+def _opted_out(context: Context, asked: Sequence[Request], known: Known) -> dict[str, Origin]:
+    """Return by key of an enrollment the removal of the same contact that is the later word, as the ledger has it.
+
+    Where their rows give no moments to compare, the one that was asked for later.
+    """
+    enrollments = [request for request in asked if request.asked and request.action == "enroll"]
+    if not enrollments:
+        return {}
+    removals = requests.removals(context.scratch, context.ledger.removals())
+    both = [(request, removals[pair]) for request in enrollments if (pair := known.pair(request)) in removals]
+    seen = context.ledger.first_seen(request.request_key for request, _ in both)
+    found: dict[str, Origin] = {}
+    for request, those in both:
+        since = seen.get(request.request_key)
+        for removal, first_at in those:
+            if is_moment(removal.requested_at) and is_moment(request.requested_at):
+                later = is_after(removal.requested_at, request.requested_at)
+            else:
+                later = since is not None and first_at > since
+            if later and removal.request_key != request.request_key:
+                found[request.request_key] = removal
+    return found
 
 
 def lanes(

@@ -36,6 +36,7 @@ class Facts:
     for it. `recent`: what was created later than this is too young to be repeated, by the API's clock; `doubtful`: so
     is what was created before this, since the ledger lost events. `history`: of requests that were sent
     `max_attempts` times, what each attempt came to. `paused`: the accounts and sequences that an operator paused.
+    `opted_out`: by key of an enrollment, the removal of the same contact that the ledger has as the later word.
     `only`: the one request that may be sent. `approved`: short hashes of the keys that may be sent, each with that of
     its content.
     """
@@ -48,6 +49,7 @@ class Facts:
     max_attempts: int = DEFAULT_ATTEMPTS
     history: Mapping[str, Collection[str]] = field(default_factory=dict)
     paused: AbstractSet[str] = frozenset()
+    opted_out: Mapping[str, Origin] = field(default_factory=dict)
     only: str | None = None
     approved: Mapping[str, str] | None = None
 
@@ -133,6 +135,12 @@ def _enrollment(request: Request, facts: Facts, *, allowed: bool) -> Verdict:
     there = facts.known.of(request)
     if active := [e for e in there if e.active]:
         return Verdict(State.SKIPPED_ACTIVE, "active", "the contact is active in this sequence", active[0].id)
+    if out := facts.opted_out.get(request.request_key):
+        if out.state == State.HELD:
+            return Verdict(State.DEFERRED, "doubted", "a removal that waits for an operator comes after it")
+        return Verdict(
+            State.WITHDRAWN, "superseded", f"a later request asks for the contact's removal: {out.request_key}"
+        )
     if allowed:
         return Verdict(State.CLAIMED, send=True)
     if unclear := [e for e in there if not e.over]:
@@ -140,8 +148,6 @@ def _enrollment(request: Request, facts: Facts, *, allowed: bool) -> Verdict:
         return Verdict(State.HELD, "unclear_status", detail, unclear[0].id)
     if request.request_key in facts.repeated:
         return Verdict(State.HELD, "repeat", "another request enrolled this contact in this sequence a short time ago")
-    if later := [e for e in there if _is_later(facts.origins.get(e.id), State.REMOVED, request)]:
-        return Verdict(State.WITHDRAWN, "superseded", "a later request removed the contact", later[0].id)
     if stranger := facts.stranger(there):
         when = f" of {stranger.created_at:%Y-%m-%d}" if stranger.created_at else ""
         detail = f"there is an enrollment{when} that no request accounts for"
@@ -205,6 +211,10 @@ def _is_later(origin: Origin | None, state: State, request: Request) -> bool:
     return is_after(origin.requested_at, request.requested_at)
 
 
+def is_moment(requested_at: str | None) -> bool:
+    return bool(requested_at) and str(requested_at)[10:11] == "T"
+
+
 def is_after(one: str | None, other: str | None) -> bool:
     """Return whether one `requested_at` is later than another, where both are moments."""
-    return bool(one and other and one[10:11] == other[10:11] == "T" and one > other)
+    return bool(one and other and is_moment(one) and is_moment(other) and one > other)

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 _FOLLOWS = Verdict(State.DEFERRED, "blocked", "an open request of the same contact comes first")
 _SUPERSEDED = Verdict(State.WITHDRAWN, "superseded", "a later row asks for its removal")
-_DOUBTED = Verdict(State.DEFERRED, "blocked", "a removal that waits for an operator comes after it")
+_DOUBTED = Verdict(State.DEFERRED, "doubted", "a removal that waits for an operator comes after it")
 _SAID_ANYWAY = {State.HELD, State.INVALID}  # an open request before it changes nothing about it
+_FOR_A_PERSON = {"paused", "doubted"}  # deferred so, it holds back nothing that comes after it
 _CARRIED_OUT = {State.ENROLLED, State.REMOVED, State.REFUSED}
 
 
@@ -60,7 +61,7 @@ class Lane:
             verdict = _SUPERSEDED
             self.said[pair] = None
             self.prevented.add(pair)
-        self.blocked = self.blocked or (verdict.state == State.DEFERRED and verdict.code != "paused")
+        self.blocked = self.blocked or (verdict.state == State.DEFERRED and verdict.code not in _FOR_A_PERSON)
         return request, verdict
 
     def ended(self, request: Request, state: State, known: Known) -> None:

@@ -66,6 +66,16 @@ class Event:
 
 
 COLUMNS = tuple(field.name for field in fields(Event))
+REMOVALS = (
+    "request_key",
+    "state",
+    "account_id",
+    "contact_id",
+    "sequence_id",
+    "enrollment_id",
+    "requested_at",
+    "first_at",
+)
 TYPES = dict.fromkeys(COLUMNS, "text") | dict.fromkeys(("event", "attempt", "http_status"), "bigint")
 TYPES["recorded_at"] = "timestamptz"
 # what a query reads of a table that is not there
@@ -171,16 +181,16 @@ class Ledger:
 
     def attributed(self, enrollment_ids: Iterable[str]) -> dict[str, str]:
         """Return of these enrollments those that a request has made, with its key, whatever became of it since."""
-        ids, found = sorted(set(enrollment_ids)), dict[str, str]()
-        for start in range(0, len(ids), BATCH):
-            part = ids[start : start + BATCH]
-            sql = (
-                f"select enrollment_id, min(request_key) from {self.name} where state = 'enrolled' and attempt > 0"
-                f" and enrollment_id in ({', '.join(['%s'] * len(part))}) group by enrollment_id"
-            )
-            with explained():
-                found |= {str(made): str(key) for made, key in self.client.execute_sql(sql, *part) or ()}
-        return found
+        made = "state = 'enrolled' and attempt > 0"
+        return {one: str(key) for one, key in self._of("enrollment_id", "min(request_key)", enrollment_ids, made)}
+
+    def removals(self) -> Iterator[pa.Table]:
+        """Return the requests that ask for a removal (REMOVALS), each with when it was asked for first, in batches."""
+        yield from self.warehouse.batches(self._sql("removals"), REMOVALS)
+
+    def first_seen(self, keys: Iterable[str]) -> dict[str, datetime]:
+        """Return of these requests when each had its first event."""
+        return {str(key): _moment(at) for key, at in self._of("request_key", "min(recorded_at)", keys)}
 
     def accounts(self) -> list[str]:
         """Return the accounts that it knows, and those with enrollments."""
@@ -202,6 +212,17 @@ class Ledger:
         """Return the newest moment of the API's own clock that is known."""
         moment = self._value("newest_enrollment")
         return _moment(moment) if moment else None
+
+    def _of(self, column: str, what: str, values: Iterable[str], where: str = "1 = 1") -> Iterator[Sequence[Any]]:
+        """Yield each of these values of a column with something of its events that are like this."""
+        every = sorted(set(values))
+        for start in range(0, len(every), BATCH):
+            part = every[start : start + BATCH]
+            sql = f"select {column}, {what} from {self.name} where {where} and {column} in"
+            with explained():
+                yield from (
+                    self.client.execute_sql(f"{sql} ({', '.join(['%s'] * len(part))}) group by {column}", *part) or ()
+                )
 
     def _value(self, name: str, **values: str) -> Any:
         ((value,),) = self._rows(self._sql(name, **values))

@@ -114,6 +114,29 @@ inner join {sequence_enrollments} as e
 where e.status = 'active' and e.missing_since is null
 group by {events}
 
+-- removals --
+-- The requests that ask for a removal and are not withdrawn, each with when it was asked for first.
+with last_events as (
+    select request_key as of_key, max(event) as newest
+    from {push_ledger}
+    where state not in ({controls})
+    group by request_key
+),
+
+first_events as (
+    select request_key as of_key, min(recorded_at) as first_at
+    from {push_ledger}
+    where action = 'remove'
+    group by request_key
+)
+
+select
+    l.request_key, l.state, l.account_id, l.contact_id, l.sequence_id, l.enrollment_id, l.requested_at, f.first_at
+from {push_ledger} as l
+inner join last_events as n on l.request_key = n.of_key and l.event = n.newest
+inner join first_events as f on l.request_key = f.of_key
+where l.action = 'remove' and l.state not in ('withdrawn', 'invalid')
+
 -- attempts --
 -- What became of each attempt without a clear answer, of requests that were sent at least so often.
 select request_key, attempt, http_status, error_code

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from boast_source.listing.scratch import Scratch
     from boast_source.push.model import Verdict
 
+    Pair = tuple[str | None, ...]
+
 _SQL = queries(__package__, "requests.sql")
 _UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _VALUES = {
@@ -263,6 +265,19 @@ def named(scratch: Scratch, key: str) -> str:
 def origins(scratch: Scratch, enrollment_ids: Sequence[str]) -> dict[str, Origin]:
     """Return of these enrollments those that a request made or removed, with that request."""
     return {key: Origin(*row) for key, *row in scratch.rows(_sql("origins"), {"ids": list(enrollment_ids)})}
+
+
+def removals(scratch: Scratch, asked: Iterable[pa.Table]) -> dict[Pair, list[tuple[Origin, datetime]]]:
+    """Return by account, contact and sequence the removals that were asked for, and when first.
+
+    `asked`: batches of ledger.REMOVALS. Call `snapshot.known` first.
+    """
+    scratch.execute(_sql("removals_table"))
+    scratch.stream("removals", asked, _sql("removal_rows"))
+    found: dict[Pair, list[tuple[Origin, datetime]]] = {}
+    for key, state, requested_at, first_at, *pair in scratch.rows("select * from removals order by request_key"):
+        found.setdefault(tuple(pair), []).append((Origin(key, state, requested_at), first_at))
+    return found
 
 
 def repeats(scratch: Scratch, sent: Iterable[pa.Table]) -> set[str]:

@@ -329,6 +329,26 @@ where
     and list_contains($ids::varchar[], enrollment_id)
 group by enrollment_id
 
+-- removals_table --
+create or replace table removals (
+    request_key varchar, state varchar, requested_at varchar, first_at timestamptz, account_id varchar,
+    contact_id varchar, sequence_id varchar
+)
+
+-- removal_rows --
+-- Those of contacts that this run is about; one that names its enrollment is of that one's contact.
+select
+    i.request_key,
+    i.state,
+    i.requested_at,
+    cast(i.first_at as timestamptz) as first_at,
+    coalesce(k.account_id, i.account_id) as account_id,
+    coalesce(k.contact_id, i.contact_id) as contact_id,
+    coalesce(k.sequence_id, i.sequence_id) as sequence_id
+from incoming as i
+left join known as k on k.id = i.enrollment_id
+where coalesce(k.contact_id, i.contact_id) in (select id from wanted)
+
 -- with_states --
 select {events}
 from newest

@@ -72,7 +72,9 @@ def outcome(event: Event, decision: str) -> str:
         return f"the next push sends it {once}; until then it stands as before"
     if event.state in {State.UNKNOWN, State.CLAIMED}:
         return "the next push looks once more, and sends it again unless it is there"
-    return "the next push sends it"
+    if event.action == "remove":
+        return "the next push sends it"
+    return "the next push sends it, unless a later request asks for the contact's removal"
 
 
 def sequence_names(ledger: Ledger) -> Mapping[str, str]:

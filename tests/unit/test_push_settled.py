@@ -118,3 +118,77 @@ def test_a_ledger_that_lost_a_column_takes_no_enrollment_for_one_that_came_late(
     made, lost = ("held", "held") if column == "content_key" else ("enrolled", "unknown")
     assert desk.states() == {"1 made": made, "2 lost": lost, "3 held": "held"}
     assert len(desk.world.posts) == 1
+
+
+# Who opted out.
+
+
+def let_go(desk, decision, how, folder):
+    """An operator lets request r be sent, and a push follows."""
+    desk.decide(decision, "r")
+    if how == "plan":
+        plan = desk.push(dry_run=True, plan=str(folder / "plan.json")).plan
+        assert plan.members == {}, "the plan knows of the opt-out too"
+        desk.push(approve=plan.hash)
+    else:
+        desk.push(only="r" if how == "only" else None)
+
+
+@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize(
+    ("why", "decision", "how", "gone"),
+    [
+        ("held", "release", "push", ()),
+        ("held", "retry", "plan", ("out",)),
+        ("skipped_active", "release", "push", ("out",)),
+        ("skipped_active", "release", "only", ()),
+        ("refused", "retry", "push", ()),
+    ],
+)
+def test_an_opt_out_outlasts_the_release_of_a_request_that_was_asked_for_before_it(
+    desk, tmp_path, why, decision, how, gone, timed
+):
+    if why != "refused":
+        there(desk, status="active" if why == "skipped_active" else "completed")
+    desk.ask(row("r", at=timed and 1))
+    desk.push("refuses")
+    assert desk.states() == {"r": why}
+    desk.ask(row("out", action="remove", at=timed and 5))
+    desk.push()
+    assert desk.states()["out"] == ("removed" if why == "skipped_active" else "refused")
+    for key in gone:
+        desk.sql("delete from boast_data.asked where request_id = ?", [key])
+    let_go(desk, decision, how, tmp_path)
+    newest = desk.newest()["r"]
+    assert (newest["state"], newest["error_code"]) == ("withdrawn", "superseded")
+    assert "out" in newest["error_detail"]
+    desk.push()
+    assert desk.world.posts == []
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_who_opted_out_before_a_request_is_enrolled_by_its_release(desk, timed):
+    there(desk)
+    desk.ask(row("out", action="remove", at=timed and 1))
+    desk.push()
+    desk.ask(row("r", at=timed and 5))
+    desk.push()
+    assert desk.states() == {"out": "refused", "r": "held"}
+    desk.decide("release", "r")
+    desk.push()
+    assert desk.states()["r"] == "enrolled"
+
+
+def test_an_opt_out_that_waits_for_a_person_holds_back_what_is_released(desk):
+    there(desk)
+    desk.ask(row("r", at=1), row("out", 1, at=5))
+    assert waits(desk) == {"r": "unaccounted"}
+    says(desk, "out", action="remove", contact_id=contact(0))
+    assert waits(desk) == {"r": "unaccounted", "out": "changed"}
+    desk.sql("delete from boast_data.asked where request_id = 'out'")
+    desk.decide("release", "r")
+    desk.push()
+    assert desk.states() == {"r": "released", "out": "held"}
+    desk.decide("drop", "out")
+    desk.push()
+    assert desk.states() == {"r": "withdrawn", "out": "dropped"}
