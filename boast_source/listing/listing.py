@@ -102,11 +102,12 @@ class Listing:
         compared = compared_now()
         repeated = self._take_repeated(compared, shape, warehouse)
         gone: list[str] = []
+        passes = sum(report.passes for report in reports)
         if self._reader.asks and keeps_history(shape):
             if self.options.account_ids is None:
                 reports += [self._left(shape, account) for account in compared.other_accounts(self.accounts())]
             gone = ask_for_undelivered(listed, compared, self._reader, self.options, reports)
-        if any(report.hidden for report in reports):
+        if any(report.hidden for report in reports) or passes < sum(report.passes for report in reports):
             compared = compared_now()
             self._take_repeated(compared, shape, warehouse)
         note_silent(compared, readable, self.options.states, reports)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from boast_source.api import Page, path_of
@@ -12,7 +13,7 @@ from boast_source.listing.index import ListIndex
 from boast_source.listing.order import moment_of
 from boast_source.listing.recent import UnfitError, read_recent
 from boast_source.listing.report import ListReport
-from boast_source.listing.sweep import sweep
+from boast_source.listing.sweep import agrees, sweep
 from boast_source.shapes import ACCOUNTS
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class Reader(Protocol):
         """One record, or None when the API has no such record. Raises ApiError when it does not say."""
         ...
 
+    def agrees(self, shape: Shape, report: ListReport) -> bool:
+        """Whether one more pass proves that what the first did not deliver is not there; the index takes it, too."""
+        ...
+
 
 class Swept:
     """Reads every page of the API's lists."""
@@ -54,6 +59,7 @@ class Swept:
     ) -> None:
         self._client, self._options, self._on_page = client, options, on_page
         self._seen: list[str] | None = None
+        self._still: dict[tuple[str, str | None], tuple[ListIndex, Callable[[], bool]]] = {}  # a second pass
 
     def read(self, listed: Listed, account: str | None, stored: Stored | None = None) -> ListReport:
         """An account that fails is in its report where the options say so."""
@@ -83,6 +89,9 @@ class Swept:
                 on_page=note,
             )
             report.passes, report.steadiness, report.short = result.passes, result.steadiness, result.short
+            if result.steadiness == "covered" and result.passes == 1:
+                workers = self._options.workers
+                self._still[shape.name, account] = index, partial(agrees, fetch, index, result, workers, note)
             report.order = index.observed.order
             report.newest = moment_of(index.observed.newest) if index.observed.newest is not None else None
         except AuthenticationError:
@@ -148,6 +157,17 @@ class Swept:
         report.newest = found.newest
         return {}
 
+    def agrees(self, shape: Shape, report: ListReport) -> bool:
+        index, once_more = self._still.pop((shape.name, report.account_id), (None, None))
+        if index is None or once_more is None:
+            return report.steadiness == "exact"
+        report.passes += 1
+        try:
+            report.steadiness = "exact" if once_more() else report.steadiness
+        finally:
+            index.flush()
+        return report.steadiness == "exact"
+
     def ask(self, shape: Shape, account: str, key: str, report: ListReport) -> Record | None:
         try:
             return self._client.record(path_of("accounts", account, shape.name, key), report.tally)
@@ -169,6 +189,10 @@ class Given:
         index.add(list(self._answers.get(account or "", ())), 1)
         index.flush()
         return ListReport(account, listed.shape.name)
+
+    def agrees(self, shape: Shape, report: ListReport) -> bool:
+        del shape, report
+        return False
 
     def ask(self, shape: Shape, account: str, key: str, report: ListReport) -> Record | None:
         del shape, report  # no list is read, and no request is made

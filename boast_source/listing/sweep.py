@@ -115,6 +115,29 @@ def sweep(
         pool.shutdown(wait=False, cancel_futures=True)  # whoever stops does not wait for what is in flight
 
 
+def agrees(
+    fetch: Callable[[int], Page],
+    index: Index,
+    before: Sweep,
+    workers: int,
+    on_page: Callable[[Page], None],
+) -> bool:
+    """Make one more pass after one in which nothing moved, and return whether the two prove what is absent.
+
+    Raises what `fetch` raises for the first page, and PagingError when the list does not end.
+    """
+    number, facts = before.passes + 1, _Pass()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="boast-sweep")
+    try:
+        for page in _pages(fetch, pool, facts, window=workers * 4):
+            index.add(page.records, number, page.size)
+            on_page(page)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    same = index.same_as_before(number)
+    return same and not facts.moved and facts.count in {None, index.distinct(number)}
+
+
 def _pages(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: _Pass, *, window: int) -> Iterator[Page]:
     first = fetch(1)
     seen: set[int] = set()

@@ -148,6 +148,18 @@ def test_a_field_that_the_api_dropped_is_null_also_when_another_pipeline_sees_it
     assert ask(mine, f"select campaign, score from sequence_enrollments where id = '{key}'") == [(None, None)]
 
 
+def test_many_vanished_rows_take_a_second_pass_not_a_question_each(sandbox, pipeline, source_for):
+    server = sandbox(enrollments=600, page_size=10)
+    mine = pipeline()
+    mine.run(source_for(server).with_resources("sequence_enrollments"))
+    gone = server.control("POST", "mutate", {"delete": 115})["deleted"]
+    server.control("DELETE", "counters")
+    mine.run(source_for(server).with_resources("sequence_enrollments"))
+    assert sum(server.control("GET", "counters")["requests"].values()) <= 2 * 50 + 1  # 165 where each is asked for
+    missing = ask(mine, "select id from sequence_enrollments where missing_since is not null")
+    assert {key for (key,) in missing} == set(gone)
+
+
 @pytest.mark.parametrize("refresh", ["drop_sources", "drop_resources", "drop_data"])
 @pytest.mark.parametrize("chosen", [None, "forms", "sequence_enrollments"])
 def test_dlts_refresh_modes_load_again_and_never_touch_the_history(sandbox, pipeline, source_for, refresh, chosen):
