@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from boast_source.api.credentials import BoastCredentials
+    from boast_source.errors import ApiError
 
 T = TypeVar("T")
 
@@ -138,8 +139,10 @@ class Exchange:
         call = Call(method, path)
         until = time.monotonic() + within if within is not None else None
         body = orjson.dumps(payload) if payload is not None else None
+        limited: ApiError | None = None
 
         def attempt() -> Response:
+            nonlocal limited
             try:
                 response, began = self._exchange(call, body=body, until=until)
             except TransportFailure as failure:
@@ -149,7 +152,8 @@ class Exchange:
                 raise AgainError(error) from None
             if response.status == 429:
                 paused = self._paused(response, began, call)
-                raise AgainError(failures.of_status(response, call), pause=paused)
+                limited = failures.of_status(response, call)
+                raise AgainError(limited, pause=paused)
             if response.status == 503:  # the server may have acted, but everybody else is to wait
                 self.pace.slow_down(began, min(retry_after(response.headers) or 0.0, LONGEST_PAUSE))
             return response
@@ -159,7 +163,7 @@ class Exchange:
         except ClosedError:
             raise failures.not_sent("the client was closed", call) from None
         except LateError:
-            raise failures.not_sent("too late to send it, the API asked to wait", call) from None
+            raise limited or failures.not_sent("too late to send it, the API asked to wait", call) from None
         if not 200 <= response.status < 300:
             raise failures.of_status(response, call)
         try:

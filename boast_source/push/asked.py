@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from boast_source.errors import PendingError
 from boast_source.push import requests
-from boast_source.push.decide import Facts, is_after, is_moment
+from boast_source.push.decide import Facts, is_after, is_moment, was_limited
 from boast_source.push.lanes import is_listed, lanes_of
 from boast_source.push.model import State
 from boast_source.push.requests import Accounts
@@ -99,6 +99,7 @@ def facts_of(context: Context, asked: Sequence[Request], known: Known, now: date
         doubtful=controls.accepted,
         max_attempts=most,
         history=ledger.attempts(most) if often else {},
+        limited=ledger.limited() if any(was_limited(r.latest) for r in asked) else {},
         paused=controls.paused,
         opted_out=_opted_out(context, asked, known) if there else {},
         only=context.options.only and requests.named(context.scratch, context.options.only),

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
+    from boast_source.push.ledger import Event
     from boast_source.push.requests import Request
     from boast_source.push.snapshot import Enrollment, Known
 
 DEFAULT_ATTEMPTS = 3
+LIMITED = 429
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Facts:
     `repeated`: keys that repeat what another request said lately. `origins`: by enrollment, the request that accounts
     for it. `recent`: what was created later than this is too young to be repeated, by the API's clock; `doubtful`: so
     is what was created before this, since the ledger lost events. `history`: of requests that were sent
-    `max_attempts` times, what each attempt came to. `paused`: the accounts and sequences that an operator paused.
+    `max_attempts` times, what each attempt came to. `limited`: of requests that were answered 429, in how many runs
+    they were while others were carried out. `paused`: the accounts and sequences that an operator paused.
     `opted_out`: by key of an enrollment, the removal of the same contact that the ledger has as the later word.
     `only`: the one request that may be sent. `approved`: short hashes of the keys that may be sent, each with that of
     its content.
@@ -48,6 +51,7 @@ class Facts:
     doubtful: datetime | None = None
     max_attempts: int = DEFAULT_ATTEMPTS
     history: Mapping[str, Collection[str]] = field(default_factory=dict)
+    limited: Mapping[str, int] = field(default_factory=dict)
     paused: AbstractSet[str] = frozenset()
     opted_out: Mapping[str, Origin] = field(default_factory=dict)
     only: str | None = None
@@ -81,9 +85,8 @@ def decide(request: Request, facts: Facts, *, before: str | None = None, prevent
         verdict = _removal(request, facts, released=released, prevented=prevented)
     else:
         verdict = _enrollment(request, facts, allowed=released or not never_sent)
-    if verdict.send and latest and latest.attempt >= facts.max_attempts and not released:
-        past = ", ".join(facts.history.get(request.request_key, ())) or "no clear answer"
-        return Verdict(State.HELD, "attempts", f"sent {latest.attempt} times and never there: {past}")
+    if verdict.send and not released and (given_up := _given_up(request, facts)):
+        return given_up
     if verdict.send and not facts.paused.isdisjoint(_scopes(request, facts)):
         return Verdict(State.DEFERRED, "paused", "an operator paused it")
     return _as_approved(request, facts) or verdict if verdict.send else verdict
@@ -104,6 +107,18 @@ def _unfit(request: Request, *, never_sent: bool) -> Verdict | None:
         return Verdict(State.INVALID, "invalid", request.fault)
     if request.changed and not never_sent:
         return Verdict(State.HELD, "changed", "it was sent already, and its row now says something else")
+    return None
+
+
+def _given_up(request: Request, facts: Facts) -> Verdict | None:
+    """Return why a request that was tried `max_attempts` times is not sent any more; None: it was not."""
+    key, attempts = request.request_key, request.latest.attempt if request.latest else 0
+    if attempts >= facts.max_attempts:
+        past = ", ".join(facts.history.get(key, ())) or "no clear answer"
+        return Verdict(State.HELD, "attempts", f"sent {attempts} times and never there: {past}")
+    if (runs := facts.limited.get(key, 0)) >= facts.max_attempts:
+        detail = f"answered with HTTP 429 in {runs} runs that carried out others"
+        return Verdict(State.HELD, "limited", detail, http_status=LIMITED)
     return None
 
 
@@ -213,6 +228,11 @@ def _is_later(origin: Origin | None, state: State, request: Request) -> bool:
 
 def is_moment(requested_at: str | None) -> bool:
     return bool(requested_at) and str(requested_at)[10:11] == "T"
+
+
+def was_limited(event: Event | None) -> bool:
+    """Return whether a request with this newest event was answered 429, which means that the server did not act."""
+    return event is not None and event.state == State.DEFERRED and event.http_status == LIMITED
 
 
 def is_after(one: str | None, other: str | None) -> bool:

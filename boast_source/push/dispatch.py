@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from boast_source import signals
 from boast_source.push import gate
-from boast_source.push.decide import Origin
+from boast_source.push.decide import LIMITED, Origin
 from boast_source.push.model import State, Verdict
 from boast_source.push.snapshot import enrollment_of
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 TICK = 0.03  # seconds between two writes to the ledger while requests are in flight
 BATCH = 1000  # events in memory before they are written
 AHEAD = 4  # requests claimed per worker
+MOST_LIMITED = 3  # requests in a row that are answered 429 are a rate limit; fewer are about themselves
 
 
 @dataclass
@@ -48,7 +49,9 @@ class Sent:
 
 @dataclass
 class _Flight:
-    """The lanes that wait, what is in flight, the events to be written, how many failed in a row."""
+    """The lanes that wait, what is in flight, the events to be written, how many failed in a row; `held_off`: how many
+    were answered 429 in all.
+    """
 
     waiting: deque[Lane]
     facts: Facts
@@ -57,6 +60,8 @@ class _Flight:
     flying: dict[Future[Outcome], tuple[Lane, Request]] = field(default_factory=dict)
     refusals: int = 0
     unknowns: int = 0
+    limited: int = 0
+    held_off: int = 0
     sent: Sent = field(default_factory=Sent)
 
 
@@ -78,6 +83,8 @@ def dispatch(context: Context, lanes: Sequence[Lane], facts: Facts) -> Sent:
                     sending = pool.submit(_send, context, flight, request, verdict, began)
                     flight.flying[sending] = (lane, request)
                 if not flight.flying and not flight.waiting:
+                    if flight.held_off and not context.result.stopped:
+                        context.result.stopped = f"answered with HTTP 429, to be tried again: {flight.held_off}"
                     return flight.sent
                 done, _ = wait(flight.flying, timeout=TICK, return_when=ALL_COMPLETED)
                 for future in done:
@@ -166,6 +173,11 @@ def _landed(context: Context, flight: _Flight, future: Future[Outcome]) -> None:
         facts.origins[enrollment.id] = Origin(request.request_key, state, request.requested_at)
     if state == State.UNKNOWN:
         flight.sent.unknown.append(request)
+    if outcome.verdict.http_status == LIMITED:
+        flight.limited += 1
+        flight.held_off += 1
+    elif state != State.DEFERRED:
+        flight.limited = 0
     flight.refusals = flight.refusals + 1 if state == State.REFUSED else 0
     if state != State.UNKNOWN:
         flight.unknowns = 0
@@ -176,7 +188,7 @@ def _landed(context: Context, flight: _Flight, future: Future[Outcome]) -> None:
 
 
 def _look_for_stop(context: Context, flight: _Flight) -> None:
-    """Stop on a signal, and as a circuit breaker on a run of refusals or unknowns."""
+    """Stop on a signal, at a rate limit, and as a circuit breaker on a run of refusals or unknowns."""
     result, settings = context.result, context.settings
     if flight.asked_to_stop.is_set():
         result.interrupted = True
@@ -185,3 +197,5 @@ def _look_for_stop(context: Context, flight: _Flight) -> None:
         result.stopped = result.stopped or f"{flight.refusals} requests in a row were refused"
     if flight.unknowns >= settings.max_unknowns_in_a_row:
         result.stopped = result.stopped or f"of {flight.unknowns} requests in a row the outcome is unknown"
+    if flight.limited >= MOST_LIMITED:
+        result.stopped = result.stopped or f"{flight.limited} requests in a row were answered with HTTP 429"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from boast_source.errors import ApiError, AuthenticationError, ConfigurationError, ForbiddenError, NotFoundError
+from boast_source.push.decide import LIMITED
 from boast_source.push.model import State, Verdict
 
 if TYPE_CHECKING:
@@ -103,9 +104,9 @@ def _failed(error: ApiError) -> Outcome:
         return outcome(State.UNKNOWN)
     if isinstance(error, AuthenticationError):
         return outcome(State.DEFERRED, str(error))
-    if isinstance(error, ForbiddenError):
+    if isinstance(error, ForbiddenError) or error.status == LIMITED:
         return outcome(State.DEFERRED)
-    if error.status is not None and 400 <= error.status < 500 and error.status != 429:
+    if error.status is not None and 400 <= error.status < 500:
         return outcome(State.REFUSED)
     return outcome(State.DEFERRED, str(error))
 

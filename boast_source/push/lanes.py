@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from boast_source.push.decide import Facts, Origin, decide
+from boast_source.push.decide import Facts, Origin, decide, was_limited
 from boast_source.push.model import State, Verdict
 from boast_source.push.snapshot import Enrollment
 
@@ -41,10 +41,14 @@ class Lane:
     prevented: set[Pair] = field(default_factory=set)
 
     @property
-    def again(self) -> bool:
-        """Whether its first request was tried before: new ones come first."""
+    def rank(self) -> tuple[int, float]:
+        """By its first request: what is new comes first, what was answered 429 last, of that the longest ago first."""
         latest = self.requests[0].latest if self.requests else None
-        return latest is not None and (latest.attempt > 0 or latest.state == State.DEFERRED)
+        if latest is None or (latest.attempt == 0 and latest.state != State.DEFERRED):
+            return 0, 0.0
+        if not was_limited(latest):
+            return 1, 0.0
+        return 2, latest.recorded_at.timestamp() if latest.recorded_at else 0.0
 
     def next(self, facts: Facts) -> tuple[Request, Verdict] | None:
         """Take the next request and decide on it; nothing is sent behind one without a clear end."""
@@ -87,7 +91,7 @@ def lanes_of(ready: Iterable[Request], open_: Iterable[Request], known: Known) -
     for request in open_:
         if lane := lanes.get(_lane(request.as_claimed(), known)):  # whatever its row says by now
             lane.blocked = True
-    return sorted(lanes.values(), key=lambda lane: lane.again)
+    return sorted(lanes.values(), key=lambda lane: lane.rank)
 
 
 def plan(lanes: Sequence[Lane], facts: Facts) -> list[tuple[Request, Verdict]]:

@@ -166,6 +166,10 @@ class Ledger:
             found[key].append(f"HTTP {status}" if status else code or "no answer")
         return found
 
+    def limited(self) -> dict[str, int]:
+        """Return of requests that were answered 429 in how many runs they were while others were carried out."""
+        return {str(key): int(runs) for key, runs in self._rows(self._sql("limited"))}
+
     def waiting(self) -> dict[State, int]:
         """Return how many requests stand in each state that waits for an operator."""
         return {State(standing): int(count) for standing, count in self._rows(self._sql("waiting"))}

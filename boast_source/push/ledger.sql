@@ -146,6 +146,15 @@ where
     and request_key in (select request_key from {push_ledger} where attempt >= {most})
 order by request_key, event
 
+-- limited --
+-- Of requests that were answered 429, in how many runs they were while others were carried out: no rate limit then.
+select request_key, count(distinct run_id)
+from {push_ledger}
+where
+    state = 'deferred' and http_status = 429
+    and run_id in (select run_id from {push_ledger} where state in ('enrolled', 'removed') and attempt > 0)
+group by request_key
+
 -- accounts --
 -- The accounts that it knows, and those with enrollments.
 select account_id

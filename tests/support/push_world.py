@@ -34,7 +34,8 @@ class ProcessDiedError(BaseException):
 class World:
     """Enrollments by id (`ours`: a POST of the push made it); what will still happen; the fates of the next writes.
 
-    `lag`: seconds after which a list shows what happened. `poisoned`: contacts whose enrollment always fails.
+    `lag`: seconds after which a list shows what happened. `poisoned`: contacts whose enrollment always fails;
+    `limited`: those for which it is always answered 429.
     """
 
     enrollments: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -44,7 +45,9 @@ class World:
     lateness: float = 500.0
     lag: float = 0.0
     poisoned: set[str] = field(default_factory=set)
+    limited: set[str] = field(default_factory=set)
     posts: list[tuple[Pair, float]] = field(default_factory=list)  # that acted, with the moment
+    asked: list[str] = field(default_factory=list)  # contacts of every POST, whatever became of it
     not_found: int = 0  # so many reads of one record lie that it is not there
     past: list[tuple[float, dict[str, dict[str, Any]]]] = field(default_factory=list)
 
@@ -98,6 +101,9 @@ class World:
     ) -> dict[str, Any]:
         pair = (account_id, contact_id, sequence_id)
         fate = "is lost" if contact_id in self.poisoned else self.fates.pop(0) if self.fates else "acts"
+        if contact_id in self.limited:
+            fate = "is limited"
+        self.asked.append(contact_id)
         if fate in {"doubles first", "doubles last"}:
             made = [self._post(pair), self.enroll(pair, ours=True)]
             return dict(made[fate == "doubles last"])
@@ -134,6 +140,8 @@ class World:
             raise RefusedError("no", hint="no", method=method, path="/", status=422, code="no")
         if fate == "is forbidden":
             raise ForbiddenError("no", hint="no", method=method, path="/", status=403, code="no")
+        if fate == "is limited":
+            raise UnavailableError("too many", hint="later", method=method, path="/", status=429, code="limit")
         if fate == "is not reached":
             raise UnavailableError("no connection", hint="later", method=method, path="/")
         if fate == "acts late":
