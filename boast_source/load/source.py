@@ -151,13 +151,7 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
             updated_at.start_value = updated_at.initial_value or EPOCH
         yield from rows()
 
-    columns = _described(shape.name)
-    for name, kind in shape.columns.items():
-        if kind == "json":
-            columns[name]["data_type"] = "json"
-    return _resource(
-        enrollments if keeps_history(shape) else rows, shape.name, key="id", strategy="upsert", columns=columns
-    )
+    return _resource(enrollments if keeps_history(shape) else rows, shape.name, key="id", strategy="upsert")
 
 
 def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
@@ -171,28 +165,23 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
         batches = listing.versions(shape, _warehouse(listing), altered=way is not None and way.alters)
         yield from _hinted(batches, listing, shape, "insert-only", way=way)
 
-    return _resource(versions, HISTORY, key="version_key", strategy="insert-only", columns=_described(HISTORY))
+    return _resource(versions, HISTORY, key="version_key", strategy="insert-only")
 
 
-def _resource(items: Any, name: str, *, key: str, strategy: str, columns: Any) -> DltResource:
+def _resource(items: Any, name: str, *, key: str, strategy: str) -> DltResource:
     """A resource with what models/schema.yml says of its table, so that dlt's own tools show meanings and relations."""
     described = relations()[name]
+    columns: Any = {
+        column: {"description": said.description} | ({"data_type": "json"} if said.data_type == "json" else {})
+        for column, said in described.columns.items()
+    }
     references: Any = described.references
     merging: Any = {"disposition": "merge", "strategy": strategy}
     resource: DltResource = dlt.resource(
-        items,
-        name=name,
-        primary_key=key,
-        write_disposition=merging,
-        columns=columns,
-        references=references,
+        items, name=name, primary_key=key, write_disposition=merging, columns=columns, references=references
     )
     resource.apply_hints(additional_table_hints={"description": described.description})
     return resource
-
-
-def _described(table: str) -> dict[str, Any]:
-    return {name: {"description": column.description} for name, column in relations()[table].columns.items()}
 
 
 def _begin(table: str, listing: Listing) -> altered.Way | None:
