@@ -161,7 +161,7 @@ with warehouse_for("duckdb", "boast_data").open(patience=5) as warehouse:
     began, scratch = time.perf_counter(), Scratch()
     requests.read_ledger(scratch, Ledger(warehouse).newest())
     mine = requests.Accounts(frozenset(["a" * 36]), frozenset(), False)
-    requests.make_asked(scratch, Pending(warehouse, "pending_enrollments").batches(), mine)
+    requests.make_asked(scratch, Pending(warehouse, "pending_enrollments").batches, mine)
     found = requests.select(scratch)
     print(len(found), time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, before)
 """

@@ -55,7 +55,7 @@ def _make_asked(context: Context, accounts: Accounts) -> None:
     if by_person:
         stored = (_stored(context, table, columns) for table, columns in CALLED.items())
         requests.know_people(context.scratch, *stored)
-    requests.make_asked(context.scratch, context.pending.batches(), accounts, by_person=by_person)
+    requests.make_asked(context.scratch, context.pending.batches, accounts, by_person=by_person)
 
 
 def _stored(context: Context, table: str, columns: Sequence[str]) -> Iterator[pa.Table]:

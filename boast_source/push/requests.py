@@ -19,7 +19,7 @@ from boast_source.push.ledger import COLUMNS, TYPES, Event
 from boast_source.warehouse.sql import filled, queries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from boast_source.listing.scratch import Scratch
@@ -181,10 +181,13 @@ def know_people(scratch: Scratch, contacts: Iterable[pa.Table], sequences: Itera
     scratch.execute(_sql("people"))
 
 
-def make_asked(scratch: Scratch, pending: Iterable[pa.Table], accounts: Accounts, *, by_person: bool = False) -> None:
-    """Keep the rows that are new, open, or say something else than the ledger. Call `read_ledger` first.
+def make_asked(
+    scratch: Scratch, pending: Callable[[], Iterable[pa.Table]], accounts: Accounts, *, by_person: bool = False
+) -> None:
+    """Keep the rows that are new, open, or say something else than the ledger, and with the last of these all that
+    have their key. Call `read_ledger` first.
 
-    `pending`: batches of pending.COLUMNS, as text; `by_person`: rows may name contacts and sequences by
+    `pending`: returns batches of pending.COLUMNS, as text; `by_person`: rows may name contacts and sequences by
     what they are called, after `know_people`. A row without an account means the only one there is.
     """
     known = sorted(accounts.mine | accounts.others)
@@ -195,8 +198,11 @@ def make_asked(scratch: Scratch, pending: Iterable[pa.Table], accounts: Accounts
     scratch.execute(_sql("asked_table"))
     scratch.execute(_sql("spellings"))
     resolved = _sql("by_person" if by_person else "by_id")
-    rows = _sql("asked_rows", only_mine=str(accounts.only_mine).lower(), resolved=resolved)
-    scratch.stream("asked", pending, rows)
+    given = {"only_mine": str(accounts.only_mine).lower(), "resolved": resolved}
+    scratch.stream("asked", pending(), _sql("asked_rows", which=_sql("not_done"), **given))
+    scratch.execute(_sql("changed"))
+    if scratch.value("select count(*) from changed"):
+        scratch.stream("asked", pending(), _sql("asked_rows", which=_sql("twins", not_done=_sql("not_done")), **given))
 
 
 def look_again(scratch: Scratch, events: Sequence[Event]) -> None:

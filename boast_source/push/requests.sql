@@ -190,13 +190,29 @@ select
     end as is_mine,
     several
 from keyed
-where fingerprint(coalesce(given, content_key), content_key) not in (select over from newest where over is not null)
+where {which}
+    and (given is null or given not in (select canonical_key from newest where error_code = 'all_dropped'))
+
+-- not_done --
+fingerprint(coalesce(given, content_key), content_key) not in (select over from newest where over is not null)
     -- what was carried out or dropped is done, whatever the contact's address is now
     and not (
         by_person and given is not null
         and given in (select canonical_key from newest where over is not null and (attempt > 0 or state = 'dropped'))
     )
-    and (given is null or given not in (select canonical_key from newest where error_code = 'all_dropped'))
+
+-- twins --
+-- Of what is done and is asked for with another content too: its rows contradict each other, or it changed.
+given in (select request_key from changed) and not (
+    {not_done}
+)
+
+-- changed --
+-- The keys of what is done and of which a row says something else.
+create or replace temp table changed as
+select distinct request_key
+from asked
+where request_key in (select canonical_key from newest where over is not null)
 
 -- select --
 -- One row per key, in the order to be sent: a key that is asked for more than once has the place of its last row. What

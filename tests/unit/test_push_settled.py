@@ -192,3 +192,35 @@ def test_an_opt_out_that_waits_for_a_person_holds_back_what_is_released(desk):
     desk.decide("drop", "out")
     desk.push()
     assert desk.states() == {"r": "withdrawn", "out": "dropped"}
+
+
+def dropped(desk):
+    desk.decide("drop", "k")
+
+
+ENDS = {  # how a request ends, what comes before its row, and after its push
+    "enrolled": (None, None),
+    "skipped_active": (lambda desk: there(desk, status="active"), None),
+    "removed": (lambda desk: there(desk, status="active"), None),
+    "refused": (None, None),
+    "dropped": (None, dropped),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("later", [True, False])
+def test_a_second_row_that_says_something_else_makes_any_request_ambiguous_in_every_run(desk, end, later):
+    before, after = ENDS[end]
+    if before:
+        before(desk)
+    first = row("k", action="remove" if end == "removed" else "enroll", at=2)
+    desk.ask(first)
+    desk.push(*(["refuses"] if end in {"refused", "dropped"} else []))
+    if after:
+        after(desk)
+    assert desk.states()["k"] == end
+    posts = len(desk.world.asked)
+    desk.ask(row("k", 1, at=3 if later else 1))
+    for _ in range(3):
+        assert waits(desk) == {"k": "ambiguous"}
+    assert len(desk.world.asked) == posts
