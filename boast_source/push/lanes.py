@@ -60,7 +60,7 @@ class Lane:
         if self.blocked and verdict.state not in _SAID_ANYWAY:
             return request, _FOLLOWS
         if verdict.send and request.action == "enroll" and (later := self._removals(pair, facts)):
-            if any(one.conflict or (one.latest and one.latest.state == State.HELD) for one in later):
+            if any(one.conflict or one.fault or (one.latest and one.latest.state == State.HELD) for one in later):
                 return request, _DOUBTED
             verdict = _SUPERSEDED
             self.said[pair] = None
@@ -76,8 +76,8 @@ class Lane:
             self.blocked = True
 
     def _removals(self, pair: Pair, facts: Facts) -> list[Request]:
-        """Return the later requests that remove the same contact from the same sequence."""
-        later = (one for one in self.requests if one.action == "remove" and not one.fault)
+        """Return the later requests that remove the same contact from the same sequence, be they faulty."""
+        later = (one for one in self.requests if one.action == "remove")
         return [one for one in later if facts.known.pair(one) == pair]
 
 

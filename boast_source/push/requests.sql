@@ -68,8 +68,8 @@ select *, null::varchar as unknown, null::varchar as several, false as by_person
 from completed
 
 -- by_person --
--- Rows that name contacts by an address and sequences by a name, within the account. `unknown`: what there is none of;
--- `several`: those that fit. An id in the row comes first.
+-- Rows that name contacts by an address and sequences by a name, within the account. `unknown`: what there is none of,
+-- or what contradicts itself; `several`: those that fit. An id in the row comes first.
 select
     c.* replace (
         coalesce(c.contact_id, case when len(coalesce(e.ids, p.ids)) = 1 then coalesce(e.ids, p.ids)[1] end)
@@ -77,6 +77,9 @@ select
         coalesce(c.sequence_id, case when len(s.ids) = 1 then s.ids[1] end) as sequence_id
     ),
     case
+        when not list_contains(e.ids, c.contact_id) or not list_contains(p.ids, c.contact_id)
+            or not list_has_any(e.ids, p.ids) then 'contact_id, email and mobile_phone are not of one contact'
+        when not list_contains(s.ids, c.sequence_id) then 'sequence_id and sequence_name are not of one sequence'
         when c.contact_id is null and coalesce(c.email, c.mobile_phone) is not null and e.ids is null and p.ids is null
             then 'no such contact yet'
         when c.sequence_id is null and c.sequence_name is not null and s.ids is null then 'no such sequence yet'
@@ -129,7 +132,7 @@ with cleaned as (
         nullif(lower(trim(email, blanks())), '') as email,
         phone(mobile_phone) as mobile_phone,
         nullif(lower(trim(sequence_name, blanks())), '') as sequence_name,
-        trim(requested_at, blanks()) as requested_at
+        nullif(trim(requested_at, blanks()), '') as requested_at
     -- trimmed once: a macro's argument is worked out at each place where it stands
     from (select trim(request_id, blanks()) as request_id, * exclude (request_id) from incoming) as trimmed
 ),
@@ -182,6 +185,8 @@ select
             then 'account_id is missing, and there are several accounts'
         when account_id not in (select id from accounts where is_mine)
             then 'account_id is none of the accounts that the token sees'
+        when requested_at is not null and moment(requested_at) is null and try_cast(requested_at as double) is null
+            then 'requested_at is neither a moment nor a number'
     end as fault,
     case
         when account_id is null then true
@@ -281,7 +286,8 @@ select exists (
     left join newest as n on n.canonical_key = a.request_key
     where
         a.is_mine
-        and (a.fault is null or starts_with(a.fault, 'account_id') or starts_with(a.fault, 'no such'))
+        and (a.fault is null or starts_with(a.fault, 'account_id') or starts_with(a.fault, 'no such')
+            or contains(a.fault, ' not of one '))
         and n.state is distinct from 'held'
 )
 

@@ -100,6 +100,25 @@ def test_the_request_stays_what_it_was_when_the_address_changes(desk, key):
     assert len(desk.world.posts) == 1
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"email": "jo@example.com", "mobile_phone": "+15550002"},
+        {"email": "jo@example.com", "contact_id": TWO},
+        {"mobile_phone": "+15550001", "contact_id": TWO},
+        {"email": "jo@example.com", "sequence_id": TWO},
+    ],
+)
+def test_a_row_whose_ids_addresses_and_names_contradict_each_other_is_not_sent(desk, names):
+    contact(desk, TWO, "al@example.com", "+15550002")
+    desk.ask(ROW | names)
+    assert counts(desk) == {"invalid": 1}
+    assert " are not of one " in desk.newest()["r"]["error_detail"]
+    desk.sql("update boast_data.asked set email = 'jo@example.com', mobile_phone = null, contact_id = null")
+    desk.sql("update boast_data.asked set sequence_id = null")
+    assert counts(desk) == {"enrolled": 1}
+
+
 def test_what_was_dropped_stays_so_when_its_address_becomes_clear(desk):
     contact(desk, TWO, "jo@example.com")
     desk.ask(ROW | {"email": "jo@example.com"}, ROW | {"request_id": "s", "email": "new@example.com"})

@@ -224,3 +224,16 @@ def test_a_second_row_that_says_something_else_makes_any_request_ambiguous_in_ev
     for _ in range(3):
         assert waits(desk) == {"k": "ambiguous"}
     assert len(desk.world.asked) == posts
+
+
+@pytest.mark.parametrize("text", ["31.01.2026", "10:00 AM", "tomorrow"])
+def test_an_order_that_nobody_can_read_is_invalid_and_no_opt_out_is_overruled_by_it(desk, text):
+    desk.ask(
+        row("in", at=1), row("out", action="remove") | {"requested_at": text}, row("else", 1) | {"requested_at": " "}
+    )
+    assert waits(desk) == {"out": "invalid"}
+    assert desk.newest()["out"]["error_detail"] == "requested_at is neither a moment nor a number"
+    assert desk.states() == {"out": "invalid", "else": "enrolled"}
+    says(desk, "out", requested_at="2026-02-01")
+    assert waits(desk, 0) == {}
+    assert desk.states() == {"in": "withdrawn", "out": "removed", "else": "enrolled"}
