@@ -46,14 +46,18 @@ def enroll(client: BoastClient, account_id: str, contact_id: str, sequence_id: s
         return _unaskable(error)
     except Exception as error:  # noqa: BLE001 -- whatever it was, the request may be out
         return _broken(error)
-    return Outcome(Verdict(State.ENROLLED, enrollment_id=str(record["id"]).lower()), dict(record))
+    made = str(record["id"]).lower()
+    if record.get("status") == "removed":
+        detail = "the API answered with an enrollment that is removed"
+        return Outcome(Verdict(State.REFUSED, "not_enrolled", detail, made), dict(record))
+    return Outcome(Verdict(State.ENROLLED, enrollment_id=made), dict(record))
 
 
 def remove(
     client: BoastClient, account_id: str, enrollment_id: str, *, listed: bool, ours: bool, within: float
 ) -> Outcome:
-    """DELETE. A refusal is checked by reading back: an earlier attempt may have worked, and one that was `listed`
-    may be gone. That one of `ours` is gone, one answer does not prove.
+    """DELETE. A refusal, and an answer with the enrollment as it was, are checked by reading back: an earlier attempt
+    may have worked, and one that was `listed` may be gone. That one of `ours` is gone, one answer does not prove.
     """
     try:
         record = client.remove_sequence_enrollment(account_id, enrollment_id, within=within)
@@ -66,7 +70,10 @@ def remove(
         return _unaskable(error)
     except Exception as error:  # noqa: BLE001 -- whatever it was, the request may be out
         return _broken(error)
-    return _removed(dict(record))
+    answered = _removed(dict(record))
+    if answered.verdict.state != State.UNKNOWN:
+        return answered
+    return _removed_already(client, account_id, enrollment_id, listed=listed, ours=ours) or answered
 
 
 def _removed_already(
@@ -92,7 +99,8 @@ def _removed(record: dict[str, Any]) -> Outcome:
     if record.get("status") == "removed":
         return Outcome(Verdict(State.REMOVED, enrollment_id=enrollment_id), record)
     detail = f"the API left it {record.get('status')}"
-    return Outcome(Verdict(State.REFUSED, "not_removed", detail, enrollment_id), record)
+    state = State.UNKNOWN if record.get("status") == "active" else State.REFUSED  # the answer may be a stale one
+    return Outcome(Verdict(state, "not_removed", detail, enrollment_id), record)
 
 
 def _failed(error: ApiError) -> Outcome:

@@ -107,6 +107,8 @@ class World:
         if fate in {"doubles first", "doubles last"}:
             made = [self._post(pair), self.enroll(pair, ours=True)]
             return dict(made[fate == "doubles last"])
+        if fate == "is removed at once":
+            return self.change(self._post(pair)["id"], "removed")
         return self._write("POST", fate, lambda: self._post(pair), pair)
 
     def remove_sequence_enrollment(
@@ -118,6 +120,10 @@ class World:
         fate = self.fates.pop(0) if self.fates else "acts"
         if fate == "lies":
             return there | {"status": "removed"}
+        if fate == "is stale":
+            self.change(enrollment_id, "removed")
+        if fate in {"is stale", "does nothing"}:
+            return dict(there)
         return self._write("DELETE", fate, lambda: self.change(enrollment_id, "removed"), enrollment_id)
 
     def sequence_enrollment(self, account_id: str, enrollment_id: str) -> dict[str, Any]:

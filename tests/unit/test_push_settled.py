@@ -237,3 +237,33 @@ def test_an_order_that_nobody_can_read_is_invalid_and_no_opt_out_is_overruled_by
     says(desk, "out", requested_at="2026-02-01")
     assert waits(desk, 0) == {}
     assert desk.states() == {"in": "withdrawn", "out": "removed", "else": "enrolled"}
+
+
+def test_an_enrollment_that_is_removed_at_once_is_not_called_enrolled(desk):
+    desk.ask(row("k"))
+    assert desk.push("is removed at once").exit_code == 3
+    for _ in range(2):
+        event = desk.newest()["k"]
+        assert (event["state"], event["error_code"]) == ("refused", "not_enrolled")
+        assert desk.push().exit_code == 3, "until a person decides"
+    desk.decide("drop", "k")
+    assert desk.push().exit_code == 0
+    assert len(desk.world.posts) == 1
+
+
+def test_a_removal_that_was_answered_with_a_stale_record_is_settled_by_reading_back(desk):
+    there(desk, status="active")
+    desk.ask(row("k", action="remove"))
+    assert desk.push("is stale").exit_code == 0
+    assert desk.states() == {"k": "removed"}
+
+
+def test_a_removal_that_the_api_never_carries_out_is_tried_again_and_then_held(desk):
+    there(desk, status="active")
+    desk.ask(row("k", action="remove"))
+    for _ in range(3):
+        assert desk.push("does nothing").exit_code == 3
+        assert desk.states() == {"k": "unknown"}
+        desk.pass_time(DAY)
+    assert waits(desk) == {"k": "attempts"}
+    assert desk.newest()["k"]["error_detail"] == "sent 3 times and never there: not_removed, not_removed, not_removed"
