@@ -1,7 +1,7 @@
-"""A driver's text without row values: no DETAIL, CONTEXT, HINT, statement, parameter or quoted value.
+"""A driver's text without row values: only what is known to hold none is kept, and of all else the error's class.
 
-Databases quote names and values alike, and some quote whole rows. A quoted name is kept where the word before it says
-what it names ("column", "constraint"); all else in quotes goes.
+Known are the shapes in _SAFE, with names of tables, columns and constraints in their places. Databases quote names and
+values alike: a quoted name is kept where the word before it says what it names ("column", "constraint").
 """
 
 from __future__ import annotations
@@ -29,12 +29,126 @@ _APOSTROPHE = re.compile(r"^\w'(?:t|s|re|ve)\b")
 _NUMBER = re.compile(r"\b(value:?) [-+.\w]*\d[-+.\w]*")
 _ACCOUNT = re.compile(r"[^\s\"'@/]*(?::[^\s\"'@/]*)?@(?=[\w\[.-])")
 _LONGEST = 300
+# DuckDB begins each message with its class; those of the first classes come from before a row is read
+_ROWLESS = "Binder|Catalog|Connection|Dependency|HTTP|IO|Parser|Permission|TransactionContext"
+_OTHERS = (
+    "Constraint|Conversion|Decimal|Divide by Zero|Executor|Expression|FATAL|Index|INTERNAL|INTERRUPT|Invalid"
+    "|Invalid Configuration|Invalid Input|Invalid type|Mismatch Type|Missing Extension|Not implemented|NullPointer"
+    "|Object Size|Out of Memory|Out of Range|Optimizer|Planner|Scheduler|Sequence|Serialization|Settings|Stat|Syntax"
+)
+_DUCKDB = re.compile(rf"(?:(?P<rowless>{_ROWLESS})|{_OTHERS}) Error(?=:|$)")
+_TYPES = "U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?\\d*|UUID|BOOL|BOOLEAN|DATE|TIME|TIMESTAMP|DOUBLE|FLOAT|JSON|ENUM"
+_TYPE = re.compile(rf"(?:to|to type|destination type) ({_TYPES})\b")
+_COLUMN = re.compile(r"\bfrom (?:source )?column (\w+)$")
+_DRIVERS = "duckdb|mysql|MySQLdb|oracledb|psycopg2?|pymysql|pyodbc|snowflake|sqlite3"
+_SQLALCHEMY = re.compile(rf"\((?:{_DRIVERS})(?:\.\w+)*\.(\w+)\) (.*)", re.DOTALL)
+_MYSQL = re.compile(r"\((\d+), ([\"'])(.*)\2\)", re.DOTALL)  # number and text
+_OBJECT = r"(?:column|constraint|database|function|materialized view|relation|role|schema|sequence|table|type|view)"
+_NAME = r"[\w.\"]+"
+# before there are any rows: only where there is no code of the server's
+_REACHING = re.compile(
+    r"(?:FATAL|connection to server|could not (?:connect|translate)|Connection refused|timeout expired).*"
+)
+_SAFE = [
+    re.compile(shape)
+    for shape in (
+        # Postgres
+        r"null value in column \S+(?: of relation \S+)? violates not-null constraint",
+        r"duplicate key value violates unique constraint \S+",
+        r"(?:insert or update|update or delete) on table \S+ violates foreign key constraint \S+(?: on table \S+)?",
+        r"new row for relation \S+ violates (?:check constraint \S+|partition constraint|row-level security policy)",
+        rf"value for domain {_NAME} violates check constraint \S+|domain {_NAME} does not allow null values",
+        rf"{_OBJECT} {_NAME}(?: of relation \S+|\([\w ,.\[\]]*\))? (?:does not exist|already exists)",
+        r"invalid input (?:syntax for type|value for enum) [\w. ]+|value too long for type [\w. ]+(?:\(\d+\))?",
+        r"(?:smallint|integer|bigint|numeric field|real|double precision|timestamp|date) (?:out of range|overflow)",
+        r"division by zero|out of (?:shared )?memory|deadlock detected|could not serialize access|syntax error",
+        r"value … is out of range for type (?:smallint|integer|bigint|numeric|real|double precision)",
+        rf"permission denied (?:for {_OBJECT} {_NAME}|to (?:alter|create|drop|set) \w+)",
+        rf"must be (?:owner of {_OBJECT} {_NAME}|superuser)|cannot execute [A-Z ]+ in a read-only transaction",
+        r"canceling statement due to (?:user request|statement timeout|lock timeout|conflict with recovery)",
+        rf"cannot (?:alter|drop) {_OBJECT} {_NAME}(?: of table {_NAME})? because other objects depend on it",
+        r"cannot alter type of a column used by a view or rule|cannot drop columns from view",
+        r"cannot change (?:name|data type) of view column \S+",
+        r"column \S+ (?:is of|cannot be cast automatically to) type \w+",
+        r"terminating connection due to (?:administrator command|[a-z-]+ timeout|conflict with recovery)",
+        r"server closed the connection unexpectedly|SSL connection has been closed|connection already closed",
+        r"(?:sorry, )?too many (?:clients already|connections)|remaining connection slots are reserved",
+        r"the database system is (?:in recovery mode|not (?:yet )?accepting connections|shutting down|starting up)",
+        r"could not (?:create|extend|open|read|write)(?: to)? file|No space left on device",
+        # MySQL, MariaDB
+        r"Access denied for user \S+(?: to database \S+)?|Can.t connect to \w+ server|Lost connection to \w+ server",
+        r"Table [^ ]+ (?:doesn't exist|already exists)|Unknown column(?: … in)?|Column [^ ]+ cannot be null",
+        r"(?:Data too long|Out of range value|Data truncated) for column \S+|Incorrect \w+ value",
+        r"Duplicate entry|Cannot (?:add or update|delete or update) a (?:child|parent) row",
+        r"Lock wait timeout exceeded|Deadlock found|CONSTRAINT \S+ failed|[A-Z ]+ command denied to user",
+        # SQLite
+        r"no such (?:table|column|function): [\w.]+|table \w+ has no column named \w+|datatype mismatch",
+        r"(?:UNIQUE|NOT NULL|CHECK|FOREIGN KEY) constraint failed(?:: [\w., ]+)?",
+        r"database (?:is locked|or disk is full|schema has changed)|attempt to write a readonly database",
+        r"unable to open database file|disk I/O error|integer overflow|malformed JSON",
+        r"\w+ \((?:SQLSTATE|error) \w+\)$",  # as `said` puts what is in no known shape
+        # DuckDB, after its class
+        r"PRIMARY KEY or UNIQUE constraint violation|Violates foreign key constraint",
+        r"Duplicate key … violates (?:primary key|unique) constraint|CHECK constraint failed on table \S+",
+    )
+]
+
+
+def said(error: BaseException) -> str:
+    """Return what an error says: a driver's words where they are known to hold no value, else its class and code."""
+    if not _is_drivers(error):
+        return bare(str(error))
+    error = getattr(error, "orig", None) or error  # SQLAlchemy's
+    kind = type(error).__name__
+    code = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
+    if code is None and _REACHING.match(reached := bare(str(error))):
+        return reached
+    return _known(str(error)) or (f"{kind} (SQLSTATE {code})" if code else kind)
+
+
+def _is_drivers(error: BaseException) -> bool:
+    return any(base.__name__ == "DatabaseError" for base in type(error).__mro__)  # PEP 249; they share no class
 
 
 def bare(text: str) -> str:
-    """Return what a driver's message says, without what it quotes of rows, statements and connection strings."""
-    text = text.rpartition("The actual reason given is:")[2].strip()
-    text = _REST.sub("", text)
+    """Return what a message says, without what it quotes of rows, statements and connection strings."""
+    text = _REST.sub("", text.rpartition("The actual reason given is:")[2].strip())
+    if _DUCKDB.match(text) or _MYSQL.match(text):
+        return _known(text)
+    if found := _SQLALCHEMY.search(text):
+        return _unquoted(text[: found.start()]) + (_known(found[2]) or found[1])
+    return _unquoted(text)
+
+
+def _known(text: str) -> str:
+    """Return what of a driver's text is known to hold no value; empty if nothing is."""
+    text = _REST.sub("", text.strip())
+    if duckdb := _DUCKDB.match(text):
+        kind, rest = duckdb[0], text[duckdb.end() + 1 :].strip()
+        if duckdb["rowless"]:
+            rest = _unquoted(rest.partition("\n")[0])
+        elif kind == "Conversion Error":
+            rest = _conversion(_unquoted(rest))
+        else:
+            rest = _safe(rest) if kind == "Constraint Error" else ""
+        return f"{kind}: {rest}" if rest else kind
+    mysql = _MYSQL.match(text)
+    return _safe(mysql[3] if mysql else text) or (f"DatabaseError (error {mysql[1]})" if mysql else "")
+
+
+def _safe(text: str) -> str:
+    plain = _unquoted(text)
+    return next((found[0] for shape in _SAFE if (found := shape.match(plain))), "")
+
+
+def _conversion(text: str) -> str:
+    """Return the type and the column for which a value did not fit, of DuckDB's text without what it quotes."""
+    kind, column = _TYPE.search(text), _COLUMN.search(text)
+    parts = (f"to {kind[1]}" if kind else "", f"from column {column[1]}" if column else "")
+    return " ".join(filter(None, parts))
+
+
+def _unquoted(text: str) -> str:
     kept, rest = "", text
     while found := _QUOTED.search(rest):
         before, quote = rest[: found.start()], found[0]
@@ -49,22 +163,28 @@ def bare(text: str) -> str:
     return _ACCOUNT.sub("***@", _NUMBER.sub(r"\1 …", kept + rest))
 
 
-def one_line(text: str) -> str:
-    """Return `bare` text in one line of bounded length."""
-    return " ".join(bare(text).split())[:_LONGEST].rstrip(" .:")
+def one_line(what: str | BaseException) -> str:
+    """Return `bare` text, or what an error `said`, in one line of bounded length."""
+    text = bare(what) if isinstance(what, str) else said(what)
+    return " ".join(text.split())[:_LONGEST].rstrip(" .:")
 
 
 def traceback_of(error: BaseException) -> str:
     """Return the traceback as Python prints it, with bare text for what each error says."""
-    parts: list[str] = []
     seen: list[BaseException] = []  # a chain may run in a circle
     link: BaseException | None = error
     while link is not None and link not in seen:
         seen.append(link)
-        frames = "".join(traceback.format_tb(link.__traceback__))
-        parts.append(f"Traceback (most recent call last):\n{frames}{type(link).__name__}: {bare(str(link))}\n")
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    return "\nThis led to:\n\n".join(reversed(parts))
+    drivers = {str(link): said(link) for link in seen if _is_drivers(link)}
+    parts = []
+    for link in reversed(seen):
+        text = str(link)
+        for raw, safe in drivers.items():  # dlt repeats what its drivers say
+            text = text.replace(raw, safe)
+        frames = "".join(traceback.format_tb(link.__traceback__))
+        parts.append(f"Traceback (most recent call last):\n{frames}{type(link).__name__}: {bare(text)}\n")
+    return "\nThis led to:\n\n".join(parts)
 
 
 def strip(record: logging.LogRecord) -> None:
@@ -81,7 +201,7 @@ def stripped(sql_client: Any) -> Any:
 
     def bared(error: Exception) -> Any:
         made = make(error)
-        error.args = (bare(str(error)), *error.args[1:])
+        error.args = (said(error), *error.args[1:])
         return made
 
     sql_client._make_database_exception = bared  # noqa: SLF001

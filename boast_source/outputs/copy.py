@@ -158,4 +158,4 @@ def _text(path: Path) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else one_line(str(error))
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else one_line(error)

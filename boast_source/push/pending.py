@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from boast_source.errors import ConfigurationError, PendingError
-from boast_source.warehouse import columns_in, explain, explained, is_lost, is_of_destination
+from boast_source.warehouse import columns_in, explained, is_lost, is_of_destination, words_of
 from boast_source.warehouse.dialect import text_type
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _told_as_the_users(name: str) -> Iterator[None]:
         if not is_of_destination(error) or is_lost(error):
             with explained():
                 raise
-        raise _unreadable(name, explain(error).message) from None
+        raise _unreadable(name, words_of(error)) from None
 
 
 def _unreadable(name: str, why: str) -> PendingError:

@@ -2,7 +2,7 @@
 
 from boast_source.warehouse.base import Warehouse, kinds_of
 from boast_source.warehouse.connection import SqlClient, columns_in
-from boast_source.warehouse.errors import explain, explained, is_lost, is_of_destination
+from boast_source.warehouse.errors import explain, explained, is_lost, is_of_destination, words_of
 from boast_source.warehouse.kinds import warehouse_of
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "is_of_destination",
     "kinds_of",
     "warehouse_of",
+    "words_of",
 ]

@@ -11,11 +11,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Cause:
-    """`what` starts the message; the driver's own words follow, unless they may hold row values (`quotes` False)."""
+    """`what` starts the message; of the driver's own words those follow that hold no row's values."""
 
     what: str
     hint: str
-    quotes: bool = True
 
 
 UNREACHABLE = Cause(
@@ -38,9 +37,7 @@ TYPE = Cause(
     "A column in the warehouse cannot hold a value",
     "Give the column back the type that docs/model.md names, and cast in a view of your own; then run again.",
 )
-TRIGGER = Cause(
-    "A trigger or function in the warehouse raised an error", "Correct or drop it, then run again.", quotes=False
-)
+TRIGGER = Cause("A trigger or function in the warehouse raised an error", "Correct or drop it, then run again.")
 SCHEMA = Cause(
     "The warehouse lacks a table or column, or has another one under its name",
     "Run `boast load`, which makes again what is missing; rename what is yours.",
@@ -91,10 +88,13 @@ _CLASSES = {  # of DuckDB, then of any driver (PEP 249)
     "ConversionException": TYPE,
     "DependencyException": DEPENDS,
     "HTTPException": UNREACHABLE,
+    "InvalidInputException": OTHER,  # an expression fails on a value
     "IOException": FILE,
     "OutOfMemoryException": FULL,
     "OutOfRangeException": TYPE,
+    "ParserException": OTHER,
     "PermissionException": RIGHTS,
+    "SyntaxException": OTHER,
     "TransactionException": BUSY,
     "TypeMismatchException": TYPE,
     "IntegrityError": CONSTRAINT,

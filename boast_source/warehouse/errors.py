@@ -51,6 +51,11 @@ def _driver(error: BaseException) -> BaseException:
     return drivers[-1] if drivers else links[-1]
 
 
+def words_of(error: BaseException) -> str:
+    """Return what the driver said, or the error's class where its words may hold somebody's data."""
+    return one_line(_driver(error))
+
+
 def explain(error: BaseException) -> DestinationError:
     """A destination's error in one line, with the next step; `error` may be dlt's, with the driver's behind it."""
     links = signals.chain(error)
@@ -69,8 +74,7 @@ def explain(error: BaseException) -> DestinationError:
     cause = cause_of(driver)
     jobs = [str(getattr(link, "job_id", "")) for link in links]  # <table>.<hash>.<retries>.<format>
     where = place_of(driver, max(jobs).partition(".")[0])
-    said = f": {one_line(str(driver))}" if cause.quotes else ""
-    return DestinationError(f"{cause.what}{where}{said}", hint=cause.hint)
+    return DestinationError(f"{cause.what}{where}: {one_line(driver)}", hint=cause.hint)
 
 
 def is_lock(error: BaseException) -> bool:

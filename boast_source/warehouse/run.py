@@ -121,6 +121,6 @@ def _cause(error: PipelineStepFailed) -> BoastError:
             hint="Free space and permissions in the working folder and in DLT_DATA_DIR; the next run does the rest.",
         )
     return BoastError(
-        f"The step {error.step} failed: {type(last).__name__}: {one_line(str(last))}",
+        f"The step {error.step} failed: {type(last).__name__}: {one_line(last)}",
         hint="Run again with --debug to see where.",
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import duckdb
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from boast_source.driver_text import bare, one_line
+from boast_source.driver_text import bare, one_line, said, traceback_of
 from boast_source.warehouse.causes import BUSY, CONSTRAINT, CREDENTIALS, SCHEMA, TYPE, UNREACHABLE, cause_of
 
 CANARY = "kan@rie.example 'x' \"y\""
@@ -49,9 +51,11 @@ def test_no_value_of_a_row_is_in_the_text(message, noise):
         (MESSAGES[-1], 'connection to server at "db" failed: FATAL: password authentication failed for user "u"'),
         ("postgresql://me:secret@host/db is wrong", "postgresql://***@host/db is wrong"),
         (
-            "Type INT64 with value 4155551234 can't be cast because the value is out of range for INT32",
-            "Type INT64 with value … can't be cast because the value is out of range for INT32",
+            "Conversion Error: Type INT64 with value 4155 can't be cast to INT32 when casting from source column phone",
+            "Conversion Error: to INT32 from column phone",
         ),
+        (MESSAGES[7], "Data too long for column 'status'"),
+        (MESSAGES[8], "Duplicate entry"),
     ],
 )
 def test_names_of_columns_tables_and_constraints_stay(text, kept):
@@ -61,8 +65,101 @@ def test_names_of_columns_tables_and_constraints_stay(text, kept):
 def failing(*statements):
     with duckdb.connect() as connection:
         with pytest.raises(duckdb.Error) as raised:
-            connection.execute(";".join(statements))
+            connection.execute(";".join(statements)).fetchall()
         return raised.value
+
+
+# what a view of the user's may do with a row, and what is left of the message
+CRM = "create table crm as select 4917000000007::bigint as phone, 'Canary, ''Ann''\nof 4917000000007' as name"
+OF_DUCKDB = {
+    "phone * phone": "Out of Range Error",
+    "repeat(name, phone)": "Out of Range Error",
+    "strptime(name, '%Y')": "Invalid Input Error",
+    "error('no consent: ' || name)": "Invalid Input Error",
+    "error('Catalog Error: ' || name)": "Invalid Input Error",
+    "regexp_matches('x', '[' || name)": "Invalid Input Error",
+    "make_date(2020, 1, phone)": "Invalid Input Error",
+    "json_extract(name, '$')": "Invalid Input Error",
+    "(select name from crm union all select name from crm)": "Invalid Input Error",
+    "name::int": "Conversion Error: to INT32 from column name",
+    "phone::int": "Conversion Error: to INT32 from column phone",
+    "phone::decimal(4, 2)": "Conversion Error: from column phone",
+    "name::uuid": "Conversion Error: to UUID from column name",
+    "name::date": "Conversion Error: from column name",
+    "name::json": "Conversion Error: from column name",
+    "(name || ' when casting from source column canary')::date": "Conversion Error",
+    "from_base64(name)": "Conversion Error",
+    "date_trunc(name, now())": "Conversion Error",
+    "nobody": 'Binder Error: Referenced column "nobody" not found in FROM clause!',
+    "nothing(name)": "Catalog Error: Scalar Function with name nothing does not exist!",
+}
+
+
+@pytest.mark.parametrize("expression", OF_DUCKDB)
+def test_of_what_duckdb_says_of_a_row_only_the_class_the_type_and_the_column_are_left(expression):
+    error = failing(CRM, f"select {expression} from crm")
+    assert said(error) == OF_DUCKDB[expression]
+    assert bare(str(error)) == OF_DUCKDB[expression]
+    assert "canary" not in traceback_of(error).lower()
+
+
+# the same on Postgres: as it says it, and its error code
+OF_POSTGRES = {
+    ("no consent: canary", "P0001"): "RaiseException (SQLSTATE P0001)",
+    ("FATAL: no consent of canary", "P0001"): "RaiseException (SQLSTATE P0001)",
+    ("permission denied for canary", "42501"): "RaiseException (SQLSTATE 42501)",
+    ("canary may not be written to", "23514"): "RaiseException (SQLSTATE 23514)",
+    ('relation "canary of canary" is gone', "42P01"): "RaiseException (SQLSTATE 42P01)",
+    ('invalid input syntax for type integer: "canary"', "22P02"): "invalid input syntax for type integer: …",
+    ('value "canary" is out of range for type integer', "22003"): "value … is out of range for type integer",
+    ("integer out of range", "22003"): "integer out of range",
+    ('date/time field value out of range: "canary"', "22008"): "RaiseException (SQLSTATE 22008)",
+    ("invalid regular expression: canary", "2201B"): "RaiseException (SQLSTATE 2201B)",
+    ('invalid value "canary" for "YYYY"', "22007"): "RaiseException (SQLSTATE 22007)",
+    ('relation "boast_data.crm" does not exist\nLINE 1: canary', "42P01"): 'relation "boast_data.crm" does not exist',
+    ("permission denied for table crm", "42501"): "permission denied for table crm",
+}
+
+
+class RaiseException(sqlite3.DatabaseError):
+    """A driver's error with Postgres' code, as psycopg2 raises it."""
+
+    pgcode: str
+
+
+@pytest.mark.parametrize(("text", "code"), OF_POSTGRES)
+def test_of_what_postgres_says_of_a_row_only_known_words_or_the_code_are_left(text, code):
+    error = RaiseException(text)
+    error.pgcode = code
+    assert said(error) == OF_POSTGRES[text, code].removesuffix(": …")
+    again = RaiseException(said(error))
+    again.pgcode = code
+    assert said(again) == said(error)
+    wrapped = RuntimeError(f"The step load failed with exception: {text}")
+    wrapped.__cause__ = error
+    assert "canary" not in traceback_of(wrapped)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("(pymysql.err.OperationalError) (1644, 'no consent: canary')\n[SQL: canary]", "DatabaseError (error 1644)"),
+        (
+            "(pymysql.err.DataError) (1264, \"Out of range value for column 'n' at row 1\")",
+            "Out of range value for column 'n'",
+        ),
+        (
+            "(pymysql.err.DataError) (1366, \"Incorrect integer value: 'canary' for column 'n'\")",
+            "Incorrect integer value",
+        ),
+        ("(sqlite3.IntegrityError) no consent: canary", "IntegrityError"),
+        ("(sqlite3.IntegrityError) UNIQUE constraint failed: t.id\n[SQL: canary]", "UNIQUE constraint failed: t.id"),
+        ("(sqlite3.OperationalError) no such table: crm", "no such table: crm"),
+    ],
+)
+def test_of_what_mysql_and_sqlite_say_through_sqlalchemy_only_known_words_or_the_code_are_left(text, kept):
+    assert one_line(text).startswith(kept)
+    assert "canary" not in one_line(f"The job failed: {text}")
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,41 @@ def test_an_error_of_the_view_is_not_that_there_is_none(place):
             Pending(place, "wanted")
 
 
+FAILING = {
+    "duckdb": {
+        "phone * phone": "Out of Range Error",
+        "error('no consent: ' || name)": "Invalid Input Error",
+        "strptime(name, '%Y')": "Invalid Input Error",
+        "regexp_matches('x', '[' || name)": "Invalid Input Error",
+        "name::int": "Conversion Error: to INT32 from column name",
+    },
+    "postgres": {
+        "phone * phone": "bigint out of range",
+        "boast_data.refuse(name)": "RaiseException (SQLSTATE P0001)",
+        "to_date(name, 'YYYY')": "InvalidDatetimeFormat (SQLSTATE 22007)",
+        "'x' ~ ('[' || name)": "InvalidRegularExpression (SQLSTATE 2201B)",
+        "name::int": "invalid input syntax for type integer",
+    },
+}
+
+
+def test_a_view_that_fails_on_a_row_is_told_by_the_kind_of_error_and_without_the_row(place):
+    run = place.client.execute_sql
+    run("create table boast_data.crm as select cast(4917000000007 as bigint) as phone, 'Canary, Ann' as name")
+    if place.name == "postgres":
+        run(
+            "create function boast_data.refuse(name text) returns text language plpgsql as"
+            " $$ begin raise exception 'no consent: %', name; end $$"
+        )
+    for expression, said in FAILING[place.name].items():
+        run("drop view if exists boast_data.wanted")
+        columns = f"{expression} as request_id, 'c' as contact_id, 's' as sequence_id"
+        run(f"create view boast_data.wanted as select {columns} from boast_data.crm")
+        with pytest.raises(PendingError) as raised:
+            list(Pending(place, "wanted").batches())
+        assert raised.value.message == f'Your table or view "boast_data"."wanted" cannot be read: {said}'
+
+
 def test_a_view_is_read_after_tonights_load_though_an_earlier_push_has_read_it(pushing):
     desk = pushing()
     one, two = desk.free_pairs(2)
