@@ -32,7 +32,7 @@ def test_a_rule_of_the_users_on_postgres_is_named_and_no_row_is_shown(sandbox, w
     workplace.use(server).env |= postgres.env | QUIET
     load = ("load", "--destination", "postgres", "--resources", "sequence_enrollments")
     assert workplace.boast(*load).code == 0
-    postgres.sql(f"drop view boast_data.{VIEWS.replace(', ', ', boast_data.')}")
+    postgres.sql(f"drop view boast_data.{VIEWS.replace(', ', ', boast_data.')} cascade")
     postgres.sql("create domain short as text check (length(value) < 9)")
     postgres.sql(f"alter table boast_data.sequence_enrollments {ddl}")
     server.control("POST", "mutate", {"edits": [{"id": min(server.truth()), "set": edit}]})
