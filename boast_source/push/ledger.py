@@ -16,10 +16,11 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from boast_source.errors import ConfigurationError
 from boast_source.push import model
 from boast_source.push.model import Control, State
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
-from boast_source.warehouse import columns_in, explained
+from boast_source.warehouse import columns_in, explained, is_lost, is_of_destination
 from boast_source.warehouse.arrow import quote
 from boast_source.warehouse.dialect import translated
 from boast_source.warehouse.sql import filled, queries
@@ -103,7 +104,22 @@ class Ledger:
         self.name = self.client.make_qualified_table_name(TABLE)
 
     def exists(self) -> bool:
-        return bool(self._columns(TABLE))
+        """Whether it is there. Raises ConfigurationError when its numbers and times are texts, as after a CSV."""
+        if not self._columns(TABLE):
+            return False
+        self._rows(f"select event from {self.name} where 1 = 0")
+        try:
+            typed = f"select event + 0, attempt + 0 from {self.name} where 1 = 0 and recorded_at < {self._clock()}"
+            self.client.execute_sql(typed)
+        except Exception as error:
+            if not is_of_destination(error) or is_lost(error):
+                raise
+            raise ConfigurationError(
+                f"The ledger {self.name} was restored with texts in place of its numbers and times: nothing was sent",
+                hint="Restore it from a file that keeps types, such as Parquet (docs/push.md), or cast event, attempt"
+                " and http_status to bigint and recorded_at to timestamptz.",
+            ) from None
+        return True
 
     def create(self) -> None:
         """Make the table, or the columns that an older version did not have."""

@@ -262,3 +262,19 @@ def test_a_key_is_one_request_however_its_column_spells_it(open_, first, later):
         desk.sql("update boast_data.asked set request_id = ?", [spelling])
         assert counts(desk.push()) == {}, spelling
     assert len(desk.world.posts) == 1
+
+
+@pytest.mark.parametrize("columns", ["*", "event", "attempt", "recorded_at"])
+def test_a_ledger_restored_as_text_is_said_to_be_so(open_, columns):
+    desk = open_()
+    desk.ask(row(0))
+    desk.push()
+    restored = (
+        f"select columns({columns})::text" if columns == "*" else f"select * replace ({columns}::text as {columns})"
+    )
+    desk.sql(f"create or replace table boast_data.push_ledger as {restored} from boast_data.push_ledger")
+    desk.ask(row(1))
+    for options in ({}, {"dry_run": True}, {"accept_ledger": True}):
+        with pytest.raises(ConfigurationError, match="texts in place of its numbers and times"):
+            desk.push(**options)
+    assert len(desk.world.posts) == 1
