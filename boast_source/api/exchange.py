@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from boast_source.api.credentials import BoastCredentials
-    from boast_source.errors import ApiError
 
 T = TypeVar("T")
 
@@ -139,7 +138,7 @@ class Exchange:
         call = Call(method, path)
         until = time.monotonic() + within if within is not None else None
         body = orjson.dumps(payload) if payload is not None else None
-        limited: ApiError | None = None
+        limited: int | None = None
 
         def attempt() -> Response:
             nonlocal limited
@@ -151,9 +150,8 @@ class Exchange:
                     raise error from None
                 raise AgainError(error) from None
             if response.status == 429:
-                paused = self._paused(response, began, call)
-                limited = failures.of_status(response, call)
-                raise AgainError(limited, pause=paused)
+                limited = response.status
+                raise self._limited(response, began, call)
             if response.status == 503:  # the server may have acted, but everybody else is to wait
                 self.pace.slow_down(began, min(retry_after(response.headers) or 0.0, LONGEST_PAUSE))
             return response
@@ -163,7 +161,7 @@ class Exchange:
         except ClosedError:
             raise failures.not_sent("the client was closed", call) from None
         except LateError:
-            raise limited or failures.not_sent("too late to send it, the API asked to wait", call) from None
+            raise failures.not_sent("too late to send it, the API asked to wait", call, status=limited) from None
         if not 200 <= response.status < 300:
             raise failures.of_status(response, call)
         try:
@@ -214,6 +212,13 @@ class Exchange:
                 break
             token, fresh = renewal.token, renewal.fresh
         raise failures.of_status(response, call)
+
+    def _limited(self, response: Response, began: float, call: Call) -> Exception:
+        """Return what ends a write's attempt that was answered 429: it is repeated, unless those before it were in vain
+        for as long as a request is tried.
+        """
+        paused, error = self._paused(response, began, call), failures.of_status(response, call)
+        return error if self.pace.streak > self._retries.attempts else AgainError(error, pause=paused)
 
     def _paused(self, response: Response, began: float, call: Call) -> bool:
         """Slow everybody down if the answer asks for it. Raises UnavailableError when it asks for too long."""

@@ -172,13 +172,14 @@ def waits_too_long(seconds: float, response: Response, call: Call) -> Unavailabl
     )
 
 
-def not_sent(why: str, call: Call) -> UnavailableError:
-    """The request was given up before it was sent (again)."""
+def not_sent(why: str, call: Call, *, status: int | None = None) -> UnavailableError:
+    """The request was given up before it was sent (again). `status`: of the answer before."""
     return UnavailableError(
         f"{call.name}: {why}",
         hint="Nothing was done; run it again",
         method=call.method,
         path=call.path,
+        status=status,
         attempts=call.attempts,
         may_have_acted=False,
     )

@@ -57,8 +57,8 @@ class Pace:
         self._resume_at = 0.0
         self._next_start = 0.0
         self._slowed_at = 0.0
-        self._streak = 0
         self._closed = False
+        self.streak = 0  # slowings in a row with nothing between them that passed
         self.passed = 0  # requests that were not told to slow down
 
     @property
@@ -103,7 +103,7 @@ class Pace:
         """A request got through: one more at once after some forty of them."""
         with self._change:
             self.passed += 1
-            self._streak = 0
+            self.streak = 0
             if self._limit < self._most:
                 self._limit = min(self._most, self._limit + 0.1 / self._limit)
                 self._change.notify_all()
@@ -118,9 +118,9 @@ class Pace:
             if began >= self._slowed_at:
                 self._slowed_at = time.monotonic()
                 self._limit = max(1.0, self._limit / 2)
-                self._streak += 1
+                self.streak += 1
             if not wait:
-                longest = min(self._longest_wait, self._first_wait * 2.0 ** min(self._streak - 1, 30))
+                longest = min(self._longest_wait, self._first_wait * 2.0 ** min(self.streak - 1, 30))
                 wait = longest * random.uniform(0.5, 1.0)
             self._resume_at = max(self._resume_at, time.monotonic() + wait)
 

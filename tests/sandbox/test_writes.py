@@ -162,7 +162,18 @@ def test_a_write_that_would_come_too_late_is_not_sent():
     with serving(errors(429, headers={"Retry-After": "100"}), DONE) as server, client(server) as boast:
         with pytest.raises(UnavailableError, match="too late") as caught:
             post(boast, within=50)
-        assert (len(server.requests), caught.value.may_have_acted) == (1, False)
+        assert (len(server.requests), caught.value.may_have_acted, caught.value.status) == (1, False, 429)
+
+
+def test_after_a_429_that_outlasted_all_attempts_the_next_write_is_sent_once_until_one_passes():
+    with serving(*[errors(429)] * 6, DONE, errors(429), DONE) as server, client(server) as boast:
+        for sent in (4, 5, 6):
+            with pytest.raises(UnavailableError):
+                post(boast)
+            assert len(server.requests) == sent
+        assert post(boast) == RECORD
+        assert post(boast) == RECORD
+        assert len(server.requests) == 9
 
 
 def test_a_closed_client_sends_nothing():
