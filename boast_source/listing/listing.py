@@ -19,7 +19,7 @@ from boast_source.listing.report import ListReport
 from boast_source.listing.scratch import Scratch
 from boast_source.listing.stored import StoredList, ids_of_recent, note_silent, stored_rows
 from boast_source.listing.vanished import ask_for_undelivered
-from boast_source.shapes import ACCOUNTS, SEQUENCE_ENROLLMENTS, SHAPES
+from boast_source.shapes import ACCOUNTS, SHAPES
 from boast_source.warehouse.capabilities import keeps_json
 
 if TYPE_CHECKING:
@@ -146,9 +146,9 @@ class Listing:
         changed = sum(loaded + missing for loaded, missing in self._lists[shape.name].counts.values())
         return changed if warehouse and changed and warehouse.may_replace(shape.name) else 0
 
-    def enrollments(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """What was listed of the enrollments, for those who store nothing; call `prepare` first."""
-        scratch = self._lists[SEQUENCE_ENROLLMENTS.name].listed.scratch
+    def listed(self, shape: Shape, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """What was listed, for those who store nothing; call `prepare` first."""
+        scratch = self._lists[shape.name].listed.scratch
         yield from scratch.batches(f"select {', '.join(columns)} from typed semi join latest using (_seq)")
 
     def fields(self, shape: Shape) -> dict[str, str]:

@@ -44,17 +44,20 @@ def accounts_of(context: Context, listed: Iterable[str] | None = None) -> Accoun
     return Accounts(mine, known - mine, given is not None)
 
 
-def asked(context: Context, accounts: Accounts) -> list[Request]:
-    """Read the pending table and return its requests that are not final, and the open ones that no row asks for."""
-    _make_asked(context, accounts)
+def asked(context: Context, accounts: Accounts, called: Sequence[Iterable[pa.Table]] = ()) -> list[Request]:
+    """Read the pending table and return its requests that are not final, and the open ones that no row asks for.
+
+    `called`: what was listed of contacts and sequences (CALLED) and not stored.
+    """
+    _make_asked(context, accounts, called)
     return requests.select(context.scratch)
 
 
-def _make_asked(context: Context, accounts: Accounts) -> None:
+def _make_asked(context: Context, accounts: Accounts, called: Sequence[Iterable[pa.Table]] = ()) -> None:
     by_person = context.pending.by_person
     if by_person:
-        stored = (_stored(context, table, columns) for table, columns in CALLED.items())
-        requests.know_people(context.scratch, *stored)
+        stored = [_stored(context, table, columns) for table, columns in CALLED.items()]
+        requests.know_people(context.scratch, called, stored)
     requests.make_asked(context.scratch, context.pending.batches, accounts, by_person=by_person)
 
 
@@ -114,8 +117,10 @@ def _opted_out(context: Context, asked: Sequence[Request], known: Known) -> dict
     enrollments = [request for request in asked if request.asked and request.action == "enroll"]
     if not enrollments:
         return {}
-    removals = requests.removals(context.scratch, context.ledger.removals())
-    both = [(request, removals[pair]) for request in enrollments if (pair := known.pair(request)) in removals]
+    removals: dict[tuple[str | None, ...], list[tuple[Origin, datetime]]] = {}
+    for pair, removal, first_at in requests.removals(context.scratch, context.ledger.removals()):
+        removals.setdefault(pair, []).append((removal, first_at))
+    both = [(request, removals[one]) for request in enrollments if (one := known.pair(request)) in removals]
     seen = context.ledger.first_seen(request.request_key for request, _ in both)
     found: dict[str, Origin] = {}
     for request, those in both:

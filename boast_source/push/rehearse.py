@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from boast_source.listing.listing import listing_of
 from boast_source.listing.report import Options
 from boast_source.push import controls, requests
-from boast_source.push.asked import accounts_of, asked, facts_of, lanes
+from boast_source.push.asked import CALLED, accounts_of, asked, facts_of, lanes
 from boast_source.push.lanes import plan
 from boast_source.push.model import State, Verdict
 from boast_source.push.plan import plan_of, write
 from boast_source.push.shown import sequence_names
 from boast_source.push.snapshot import COLUMNS, known
-from boast_source.shapes import SEQUENCE_ENROLLMENTS
+from boast_source.shapes import SEQUENCE_ENROLLMENTS, SHAPES
 
 if TYPE_CHECKING:
     from boast_source.push.context import Context
@@ -28,10 +28,13 @@ def rehearse(context: Context) -> None:
     requests.read_ledger(scratch, ledger.newest() if there else ())
     listing = listing_of(context.client, Options(account_ids=options.accounts, workers=options.workers))
     try:
-        listing.prepare(SEQUENCE_ENROLLMENTS, None, None)
+        # a push lists the contacts and sequences, too, before it looks for those that rows name
+        called = [SHAPES[name] for name in CALLED] if context.pending.by_person else []
+        for shape in (SEQUENCE_ENROLLMENTS, *called):
+            listing.prepare(shape, None, None)
         accounts = accounts_of(context, listing.accounts())
-        found = asked(context, accounts)
-        exists = known(scratch, found, listing.enrollments(COLUMNS), accounts.mine)
+        found = asked(context, accounts, [listing.listed(shape, CALLED[shape.name]) for shape in called])
+        exists = known(scratch, found, listing.listed(SEQUENCE_ENROLLMENTS, COLUMNS), accounts.mine)
     finally:
         listing.close()
     open_ = [request for request in found if request.open]

@@ -19,13 +19,11 @@ from boast_source.push.ledger import COLUMNS, TYPES, Event
 from boast_source.warehouse.sql import filled, queries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from boast_source.listing.scratch import Scratch
     from boast_source.push.model import Verdict
-
-    Pair = tuple[str | None, ...]
 
 _SQL = queries(__package__, "requests.sql")
 _UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
@@ -170,14 +168,17 @@ class Accounts:
     only_mine: bool
 
 
-def know_people(scratch: Scratch, contacts: Iterable[pa.Table], sequences: Iterable[pa.Table]) -> None:
+def know_people(scratch: Scratch, *sources: Sequence[Iterable[pa.Table]]) -> None:
     """Keep what contacts and sequences are called, for rows that name them so. Call it before `make_asked`.
 
-    `contacts`: batches of id, account_id, email, mobile_phone; `sequences`: of id, account_id, name.
+    Of each source, the surest first: contacts (batches of id, account_id, email, mobile_phone), then sequences (of id,
+    account_id, name).
     """
     scratch.execute(_sql("names_table"))
-    scratch.stream("names", contacts, _sql("contact_names"))
-    scratch.stream("names", sequences, _sql("sequence_names"))
+    for source in sources:
+        scratch.execute(_sql("named_already"))
+        for kind, batches in zip(("contact_names", "sequence_names"), source, strict=False):
+            scratch.stream("names", batches, _sql(kind))
     scratch.execute(_sql("people"))
 
 
@@ -273,17 +274,14 @@ def origins(scratch: Scratch, enrollment_ids: Sequence[str]) -> dict[str, Origin
     return {key: Origin(*row) for key, *row in scratch.rows(_sql("origins"), {"ids": list(enrollment_ids)})}
 
 
-def removals(scratch: Scratch, asked: Iterable[pa.Table]) -> dict[Pair, list[tuple[Origin, datetime]]]:
-    """Return by account, contact and sequence the removals that were asked for, and when first.
-
-    `asked`: batches of ledger.REMOVALS. Call `snapshot.known` first.
+def removals(scratch: Scratch, asked: Iterable[pa.Table]) -> Iterator[tuple[tuple[str, ...], Origin, datetime]]:
+    """Yield account, contact and sequence of each removal that was asked for (batches of ledger.REMOVALS), the request,
+    and when it was first asked for. Call `snapshot.known` first.
     """
     scratch.execute(_sql("removals_table"))
     scratch.stream("removals", asked, _sql("removal_rows"))
-    found: dict[Pair, list[tuple[Origin, datetime]]] = {}
     for key, state, requested_at, first_at, *pair in scratch.rows("select * from removals order by request_key"):
-        found.setdefault(tuple(pair), []).append((Origin(key, state, requested_at), first_at))
-    return found
+        yield tuple(pair), Origin(key, state, requested_at), first_at
 
 
 def repeats(scratch: Scratch, sent: Iterable[pa.Table]) -> set[str]:

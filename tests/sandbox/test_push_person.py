@@ -10,7 +10,9 @@ pytest_plugins = ["tests.support.postgres", "tests.support.push_fixtures"]
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
-def test_a_first_push_lists_contacts_and_sequences_to_resolve_its_rows(pushing, request, workplace, kind):
+def test_a_first_push_and_its_preview_list_contacts_and_sequences_to_resolve_the_rows(
+    pushing, request, workplace, kind
+):
     database = request.getfixturevalue("postgres") if kind == "postgres" else None
     desk = pushing(database)
     (pair,) = desk.free_pairs(1)
@@ -20,6 +22,12 @@ def test_a_first_push_lists_contacts_and_sequences_to_resolve_its_rows(pushing, 
     desk.table("request_id text, email text, sequence_name text")
     desk.ask({"request_id": "r", "email": email.upper(), "sequence_name": f" {name} "})
     desk.ask({"request_id": "s", "email": "secret.person@example.com", "sequence_name": name})
+    looked = workplace.boast("push", "--dry-run", "--destination", kind, "--json")
+    plan = workplace.boast("push", "--plan", "plan.json", "--destination", kind, "--json")
+    for seen in (looked, plan):  # by what the API has now: no contact is loaded yet
+        assert (seen.json["deferred"], seen.json["invalid"]) == (1, 1), seen.err
+    tables = desk.execute("select table_name from information_schema.tables where table_schema = 'boast_data'")
+    assert [name for (name,) in tables] == ["pending_enrollments"]
     done = workplace.boast("push", "--new-ledger", "--destination", kind, "--json")
     assert (done.json["enrolled"], done.json["invalid"]) == (1, 1), done.err
     (truth,) = [

@@ -151,13 +151,16 @@ class Office:
     def _looked_at(self) -> Any:
         """What a dry run lists."""
 
-        def enrollments(columns: tuple[str, ...]) -> list[pa.Table]:
-            shown = self.world.listed()
+        def listed(shape: Any, columns: tuple[str, ...]) -> list[pa.Table]:
+            if shape.name in PEOPLE:
+                there = self.sql("select 1 from information_schema.tables where table_name = ?", [shape.name])
+                rows = self.sql(f"select {', '.join(columns)} from {self.schema}.{shape.name}") if there else []
+                shown = [dict(zip(columns, row, strict=True)) for row in rows]
+            else:
+                shown = self.world.listed()
             return [pa.table({c: pa.array([e.get(c) for e in shown], pa.string()) for c in columns})]
 
-        return SimpleNamespace(
-            prepare=_nothing, accounts=lambda: list(self.accounts), enrollments=enrollments, close=_nothing
-        )
+        return SimpleNamespace(prepare=_nothing, accounts=lambda: list(self.accounts), listed=listed, close=_nothing)
 
     def list(self, *, exact: bool = True, rng: random.Random | None = None) -> None:
         """Store what the API lists."""
