@@ -275,9 +275,7 @@ def origins(scratch: Scratch, enrollment_ids: Sequence[str]) -> dict[str, Origin
 
 
 def removals(scratch: Scratch, asked: Iterable[pa.Table]) -> Iterator[tuple[tuple[str, ...], Origin, datetime]]:
-    """Yield account, contact and sequence of each removal that was asked for (batches of ledger.REMOVALS), the request,
-    and when it was first asked for. Call `snapshot.known` first.
-    """
+    """Yield the pair of each removal (of ledger.REMOVALS), its request, its first moment, after `snapshot.known`."""
     scratch.execute(_sql("removals_table"))
     scratch.stream("removals", asked, _sql("removal_rows"))
     for key, state, requested_at, first_at, *pair in scratch.rows("select * from removals order by request_key"):

@@ -19,7 +19,7 @@ def contact(number):
 
 def row(key, number=0, action="enroll", at=None):
     ids = {"account_id": ACCOUNT, "contact_id": contact(number), "sequence_id": SEQUENCE}
-    return {"request_id": key, "action": action, "requested_at": at and f"2026-01-{at:02}"} | ids
+    return {"request_id": key, "action": action, "requested_at": f"2026-01-{at:02}" if at else None} | ids
 
 
 def there(office, number=0, status="completed"):
