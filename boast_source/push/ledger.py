@@ -85,7 +85,8 @@ _EMPTY = {
         **dict.fromkeys(("id", "account_id", "contact_id", "sequence_id", "status"), "text"),
         **dict.fromkeys(("created_at", "missing_since"), "timestamptz"),
     },
-    "runs": {"run_id": "text", "sent": "bigint"},
+    "runs": {"run_id": "text", "sent": "bigint", "verified": "text"}
+    | dict.fromkeys(("started_at", "finished_at"), "timestamptz"),
 }
 _VALUES = {
     "columns": ", ".join(f"{column} {kind}" for column, kind in TYPES.items()),
@@ -174,6 +175,10 @@ class Ledger:
     def removed_and_active(self) -> list[tuple[Event, bool]]:
         """Return the removals whose contact is active in that sequence, and whether it is the same enrollment."""
         return [(Event(*row[:-1]), bool(row[-1])) for row in self._rows(self._sql("removed_and_active"))]
+
+    def enrolled_and_unlisted(self) -> list[Event]:
+        """Return the requests whose enrollment the API answered with, and no listing has ever shown."""
+        return [Event(*row) for row in self._rows(self._sql("enrolled_and_unlisted"))]
 
     def attempts(self, most: int) -> dict[str, list[str]]:
         """Return what each attempt without a clear answer came to, of requests that were sent at least so often."""

@@ -137,6 +137,27 @@ inner join last_events as n on l.request_key = n.of_key and l.event = n.newest
 inner join first_events as f on l.request_key = f.of_key
 where l.action = 'remove' and l.state not in ('withdrawn', 'invalid')
 
+-- enrolled_and_unlisted --
+-- Enrollments that the API answered with, and that no listing has shown: the first after them had them missing.
+with last_events as (
+    select request_key as of_key, max(event) as newest
+    from {push_ledger}
+    where state not in ({controls})
+    group by request_key
+)
+
+select {events}
+from {push_ledger} as l
+inner join last_events as n on l.request_key = n.of_key and l.event = n.newest
+inner join {sequence_enrollments} as e on lower(e.id) = l.enrollment_id
+where
+    l.state = 'enrolled' and l.error_code is null and l.attempt > 0 and e.missing_since is not null
+    and not exists (
+        select 1
+        from {runs} as r
+        where r.verified <> 'failed' and r.started_at > l.recorded_at and r.finished_at < e.missing_since
+    )
+
 -- attempts --
 -- What became of each attempt without a clear answer, of requests that were sent at least so often.
 select request_key, attempt, http_status, error_code

@@ -111,7 +111,7 @@ def _carry_out(context: Context, warehouse: Warehouse, load: Load, resources: Se
     result.loaded = loaded
     warehouse.awake()
     accounts = accounts_of(context, [str(r.account_id) for r in loaded.enrollments])
-    watch.review_removals(context, began, accounts.mine)
+    watch.review_sent(context, began, accounts.mine)
     try:
         found = asked(context, accounts)
     except PendingError as error:

@@ -21,26 +21,34 @@ if TYPE_CHECKING:
     from boast_source.push.snapshot import Known
 
 _CONTRADICTED = Verdict(State.HELD, "contradicted", "Boast said that it is removed, and lists it as active")
+_UNLISTED = Verdict(State.HELD, "unlisted", "Boast said that it enrolled the contact, and its list never showed it")
 _SETTLED = Verdict(State.ENROLLED, "settled", "only one of the enrollments is active now")
 _UNASKED = Verdict(State.WITHDRAWN, "unasked", "it was not sent, and no row asks for it any more")
 
 
-def review_removals(context: Context, began: datetime, mine: frozenset[str]) -> None:
-    """Hold the removals that the listing contradicts; look again at those whose contact is active with another one.
+def review_sent(context: Context, began: datetime, mine: frozenset[str]) -> None:
+    """Hold what the listing contradicts: removals that it shows active, enrollments that it never showed. Look again at
+    the removals whose contact is active with another one.
 
     Call it before the pending table is read.
     """
     again: list[Event] = []
+    held = [(event, _UNLISTED) for event in context.ledger.enrolled_and_unlisted()]
     for event, is_same in context.ledger.removed_and_active():
-        if event.account_id is not None and event.account_id not in mine:
-            continue
-        if is_same and event.recorded_at and began >= event.recorded_at + timedelta(seconds=context.acts_within):
-            held = requests.orphan(event).followed(_CONTRADICTED, context.run_id).event
-            context.record([held])
-            again.append(held)
-        elif not is_same:
+        if is_same:
+            held.append((event, _CONTRADICTED))
+        elif event.account_id is None or event.account_id in mine:
             again.append(event)
-    requests.look_again(context.scratch, again)
+    long_ago = began - timedelta(seconds=context.acts_within)
+    news = [
+        requests.orphan(event).followed(verdict, context.run_id).event
+        for event, verdict in held
+        if (event.account_id is None or event.account_id in mine)
+        and event.recorded_at
+        and event.recorded_at <= long_ago
+    ]
+    context.record(news)
+    requests.look_again(context.scratch, [*again, *news])
 
 
 def is_over(request: Request, known: Known, origins: Mapping[str, Origin]) -> bool:

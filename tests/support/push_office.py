@@ -168,12 +168,22 @@ class Office:
         if not exact and rng:
             shown = [e for e in shown if e["id"] in self.seen or rng.random() < 0.7]
         self.seen |= {e["id"] for e in shown}
-        self.sql(f"delete from {self.schema}.sequence_enrollments")
+        self.sql(f"delete from {self.schema}.sequence_enrollments where missing_since is null")
         names = ("id", "account_id", "contact_id", "sequence_id", "status", "created_at", "created_at")
         if shown:
             marks = ", ".join(["(?, ?, ?, ?, ?, ?, ?, null)"] * len(shown))
             values = [e[name] for e in shown for name in names]
             self.sql(f"insert into {self.schema}.sequence_enrollments values {marks}", values)
+
+    def vanish(self, key: str) -> None:
+        """The API has an enrollment no more, and a listing has seen that."""
+        gone = self.world.enrollments.pop(key)
+        names = ("id", "account_id", "contact_id", "sequence_id", "status")
+        self.sql(
+            f"insert into {self.schema}.sequence_enrollments ({', '.join(names)}, missing_since)"
+            " values (?, ?, ?, ?, ?, current_timestamp)",
+            [gone[name] for name in names],
+        )
 
     def pass_time(self, seconds: float) -> None:
         self.world.pass_time(seconds)

@@ -267,3 +267,18 @@ def test_a_removal_that_the_api_never_carries_out_is_tried_again_and_then_held(d
         desk.pass_time(DAY)
     assert waits(desk) == {"k": "attempts"}
     assert desk.newest()["k"]["error_detail"] == "sent 3 times and never there: not_removed, not_removed, not_removed"
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_enrollment_that_the_api_said_it_made_and_never_listed_is_held(desk, listed):
+    desk.ask(row("k"))
+    assert desk.push().exit_code == 0
+    desk.pass_time(DAY)
+    if listed:  # then it was deleted in Boast since
+        columns = "run_id, verified, started_at, finished_at"
+        moment = "current_timestamp - interval '1' hour"
+        desk.sql(f"insert into boast_data.runs ({columns}) select 'seen', 'covered', {moment}, {moment}")
+    desk.vanish(*desk.world.enrollments)
+    for _ in range(2):
+        assert waits(desk, 0 if listed else 3) == ({} if listed else {"k": "unlisted"})
+    assert len(desk.world.posts) == 1
