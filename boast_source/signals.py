@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -16,14 +18,28 @@ if TYPE_CHECKING:
 _STOPS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 _requested = threading.Event()
 _to_wake: list[Callable[[], None]] = []
-_finishing: list[tuple[threading.Event, Callable[[], None]]] = []
+_finishing: list[_Finishing] = []
+
+
+@dataclass
+class _Finishing:
+    """A block in which the first signal interrupts nothing."""
+
+    wake: Callable[[], None]
+    asked: threading.Event = field(default_factory=threading.Event)
+    signals: int = 0
 
 
 def install() -> None:
     """They raise KeyboardInterrupt in the main thread and wake what waits (see `waking`).
 
-    A SIGHUP that is ignored stays so: that is what `nohup` asks for.
+    A SIGHUP that is ignored stays so: that is what `nohup` asks for. What wakes runs in a thread of its own: the main
+    thread may hold what it locks, or be deaf in a driver's call, which only ends when its statement is cancelled.
     """
+    heard, bell = socket.socketpair()
+    bell.setblocking(False)  # a signal's handler writes to it
+    signal.set_wakeup_fd(bell.detach(), warn_on_full_buffer=False)
+    threading.Thread(target=_hear, args=(heard,), daemon=True).start()
     for number in _STOPS:
         if number in {signal.SIGTERM, signal.SIGINT} or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
@@ -40,24 +56,39 @@ def finishing(wake: Callable[[], None]) -> Iterator[threading.Event]:
     """Inside the block the first signal interrupts nothing: it sets the event and calls `wake`, so that what is in
     flight can end and be recorded. A second one stops at once.
     """
-    asked = threading.Event()
-    _finishing.append((asked, wake))
+    block = _Finishing(wake)
+    _finishing.append(block)
     try:
-        yield asked
+        yield block.asked
     finally:
         _finishing.pop()
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    if _finishing and not _finishing[-1][0].is_set():
-        asked, wake = _finishing[-1]
-        asked.set()
-        threading.Thread(target=wake, daemon=True).start()
+    if _finishing and not _finishing[-1].asked.is_set():
+        _finishing[-1].asked.set()
+        threading.Thread(target=_finishing[-1].wake, daemon=True).start()
         return
     _requested.set()
-    for wake in _to_wake:  # in a thread of its own: what it locks may be held by the code that was interrupted
-        threading.Thread(target=wake, daemon=True).start()
     raise KeyboardInterrupt
+
+
+def _hear(heard: socket.socket) -> None:
+    """Wake what waits at each signal, as long as the process lives; where one may finish, from the second one on."""
+    while number := heard.recv(1):
+        if number[0] not in _STOPS:
+            continue
+        if _finishing:
+            _finishing[-1].signals += 1
+            if _finishing[-1].signals == 1:
+                continue
+        for wake in tuple(_to_wake):
+            threading.Thread(target=_call, args=(wake,), daemon=True).start()
+
+
+def _call(wake: Callable[[], None]) -> None:
+    with contextlib.suppress(Exception):  # what is closed already needs no waking
+        wake()
 
 
 def chain(error: BaseException) -> list[BaseException]:

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from boast_source.private import scratch_folder
-from boast_source.warehouse.arrow import CHUNK, quote, reader_of
+from boast_source.warehouse.arrow import CHUNK, quote, reader_of, streamed
 from boast_source.warehouse.memory import LEAST
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Scratch:
         """The rows of a query, at most `size` at a time."""
         with self.connection.cursor() as cursor:  # an open result occupies its connection
             cursor.execute(f"use {quote(self.schema)}")  # which a cursor does not inherit
-            for batch in reader_of(cursor.sql(sql), size):
+            for batch in streamed(cursor, sql, size):
                 if batch.num_rows:
                     yield pa.Table.from_batches([batch])
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from boast_source import signals
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -38,6 +40,12 @@ def in_bulk(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
             waiting = []
     if waiting:
         yield pa.concat_tables(waiting)
+
+
+def streamed(connection: duckdb.DuckDBPyConnection, sql: str, size: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a query as batches of `size`. A stop interrupts the query, which Arrow reads deaf to signals."""
+    with signals.waking(connection.interrupt):
+        yield from reader_of(connection.sql(sql), size)
 
 
 def reader_of(relation: duckdb.DuckDBPyRelation, size: int) -> pa.RecordBatchReader:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
+from boast_source import signals
 from boast_source.errors import ConfigurationError
 from boast_source.warehouse import dropped, memory
 from boast_source.warehouse.arrow import CHUNK
@@ -86,7 +87,9 @@ class Warehouse(Connected):
 
     def _rows(self, client: SqlClient, sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
         """The fastest road that the destination has."""
-        with client.execute_query(sql) as cursor:
+        driver = getattr(getattr(client.native_connection, "connection", None), "driver_connection", None)
+        interrupt = getattr(driver, "interrupt", lambda: None)  # SQLite's, which hears no signal
+        with signals.waking(interrupt), client.execute_query(sql) as cursor:
             yield from cursor.iter_arrow(CHUNK)
 
     def count_present(self, table: str, account: str) -> int:

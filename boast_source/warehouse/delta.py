@@ -21,7 +21,7 @@ from dlt.pipeline.exceptions import PipelineConfigMissing
 
 from boast_source.errors import ConfigurationError
 from boast_source.shapes import HISTORY, SHAPES
-from boast_source.warehouse.arrow import CHUNK, quote, reader_of
+from boast_source.warehouse.arrow import CHUNK, quote, streamed
 from boast_source.warehouse.base import Warehouse
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Lake(Warehouse):
             connection.register("lake", rows)
             listed = ", ".join(quote(name) for name in names)
             sql = f"select {listed} from lake qualify row_number() over (partition by {key} order by {order} desc) = 1"
-            for batch in reader_of(connection.sql(sql), CHUNK):
+            for batch in streamed(connection, sql, CHUNK):
                 yield pa.Table.from_batches([batch])
 
     def count_present(self, table: str, account: str) -> int:

@@ -28,7 +28,7 @@ from boast_source.driver_text import stripped
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.shapes import HISTORY, SHAPES
 from boast_source.warehouse import memory
-from boast_source.warehouse.arrow import CHUNK, literal, quote, reader_of
+from boast_source.warehouse.arrow import CHUNK, literal, quote, streamed
 from boast_source.warehouse.base import Warehouse
 from boast_source.warehouse.capabilities import Remembering
 
@@ -130,7 +130,7 @@ class DuckDB(Warehouse):
         ((catalog, schema),) = connection.execute("select current_database(), current_schema()").fetchall()
         with connection.cursor() as cursor:  # an open result occupies its connection, and a cursor inherits no `use`
             cursor.execute(f"use {quote(catalog)}.{quote(schema)}")
-            for batch in reader_of(cursor.sql(sql), CHUNK):
+            for batch in streamed(cursor, sql, CHUNK):
                 yield pa.Table.from_batches([batch])
 
     @contextlib.contextmanager

@@ -24,6 +24,7 @@ from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.destinations.sql_jobs import SqlMergeFollowupJob
 
+from boast_source import signals
 from boast_source.driver_text import stripped
 from boast_source.errors import ConfigurationError, DestinationError, LockedError
 from boast_source.warehouse import rights
@@ -118,6 +119,14 @@ class _SqlClient(Psycopg2SqlClient):
 
     def is_pooled(self) -> bool:
         return is_pooled(self.credentials.to_native_representation())
+
+    @contextlib.contextmanager
+    def execute_query(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """As dlt's; a stop cancels the statement, which libpq waits for deaf to signals."""
+        with contextlib.ExitStack() as stack:
+            with signals.waking(self._conn.cancel):
+                cursor = stack.enter_context(super().execute_query(query, *args, **kwargs))
+            yield cursor
 
     def advisory(self, function: str, key: int) -> bool:
         """Take a lock for as long as the client is open. False: it was tried, and another session holds it.

@@ -1,0 +1,85 @@
+"""A stop ends a statement of the warehouse that would go on for hours, here one of the user's own view."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.support.waiting import until
+from tests.support.workplace import finish
+
+BOUND = 20.0  # seconds; alone on a machine it is less than one
+VIEW = (
+    "create view {name} as select cast(a.i as text) as contact_id, 's' as sequence_id"
+    " from {numbers} where a.i + b.i = -1"
+)
+ENDLESS = {
+    "duckdb": "(select range as i from range(10000000)) a, (select range as i from range(10000000)) b",
+    "postgres": "(select count(*) as i from pg_sleep(3600)) a, (select 1 as i) b",
+    "sqlalchemy": (
+        "(with recursive n(i) as (select 1 union all select i + 1 from n where i < 10000000) select i from n) a,"
+        " (with recursive n(i) as (select 1 union all select i + 1 from n where i < 10000000) select i from n) b"
+    ),
+}
+
+BUSY = 5.0  # seconds of a processor; the whole push takes half
+
+
+def seconds_at_work(process):
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.fixture
+def view(workplace, postgres, request):
+    """Make the pending view of a warehouse where nothing else was made yet."""
+
+    def made(destination):
+        name = "v" if destination == "sqlalchemy" else "boast_data.v"
+        sql = VIEW.format(name=name, numbers=ENDLESS[destination])
+        if destination == "duckdb":
+            with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
+                connection.execute("create schema if not exists boast_data")
+                connection.execute(sql)
+        elif destination == "postgres":
+            postgres.sql("create schema if not exists boast_data")
+            postgres.sql(sql)
+        else:
+            with sqlite3.connect(workplace.folder / "shop__boast_data.db") as connection:
+                connection.execute(sql)
+            connection.close()
+
+    return made
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("destination", list(ENDLESS))
+def test_a_stop_interrupts_a_statement_of_the_warehouse(sandbox, workplace, postgres, view, destination, number):
+    server = sandbox(enrollments=5)
+    single = {"SOURCES__BOAST__PUSH__SINGLE_SENDER": "true"}
+    workplace.use(
+        server, **single, **postgres.env, DESTINATION__SQLALCHEMY__CREDENTIALS="sqlite:///shop.db", PYTHONPATH=""
+    )
+    to = ("--destination", destination)
+    assert workplace.boast("load", *to).code == 0
+    view(destination)
+    process = workplace.start("push", *to, "--pending", "v", "--new-ledger")
+    asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
+    if destination == "postgres":
+        until(lambda: postgres.sql(asleep) == [(1,)], process=process)
+    else:
+        until(lambda: seconds_at_work(process) > BUSY, process=process)
+    began = time.monotonic()
+    process.send_signal(number)
+    done = finish(process)
+    assert time.monotonic() - began < BOUND
+    assert done.code == 3, done.err
+    assert "Stopped before it was done" in done.err
+    if destination == "postgres":
+        until(lambda: postgres.sql(asleep) == [(0,)])
