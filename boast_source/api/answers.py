@@ -48,8 +48,8 @@ class Page:
     """One page of a list: `number` (from 1) as asked for; `count` records in all, `items` a page, `pages` in all.
 
     The last three are None where the answer does not tell. Without `paginated` the answer is the whole list.
-    `compared`: the answer told its number, and it is the one that was asked for. `size`: of the
-    answer's body in bytes.
+    `nameless`: how many more records it has, without an id. `compared`: the answer told its number, and it is the one
+    that was asked for. `size`: of the answer's body in bytes.
     """
 
     number: int
@@ -58,6 +58,7 @@ class Page:
     items: int | None = None
     pages: int | None = None
     paginated: bool = False
+    nameless: int = 0
     compared: bool = field(default=False, compare=False)
     size: int = field(default=0, compare=False)
 
@@ -83,21 +84,20 @@ def page_of(body: bytes, number: int, *, fresh: bool = True) -> Page:
     records = envelope.get("data")
     if not isinstance(records, list):
         raise BadAnswerError("`data` is not a list")
-    for record in records:
-        if not isinstance(record, dict):
-            raise BadAnswerError("`data` holds something that is not an object")
-        if not record.get("id"):
-            raise BadAnswerError("`data` holds a record without an id")
-    records = _exact(records, body)
+    named = [record for record in records if isinstance(record, dict) and record.get("id")]
+    nameless = len(records) - len(named)
+    if nameless and not named:
+        raise BadAnswerError("`data` holds no record with an id")
+    records = _exact(named, body)
     pagination = _section(_section(envelope, "meta"), "pagination")
     if pagination is None:
-        return Page(number, records, size=len(body))
+        return Page(number, records, nameless=nameless, size=len(body))
     count, items, pages, told = (_number(pagination, name) for name in ("count", "items", "pages", "page"))
     last_again = fresh and told == pages and told is not None and told < number
     if told not in {None, number} and not last_again:
         raise BadAnswerError(f"it is page {told}, not page {number} that was asked for")
     same = told == number
-    return Page(number, records, count, items, pages, paginated=True, compared=same, size=len(body))
+    return Page(number, records, count, items, pages, paginated=True, nameless=nameless, compared=same, size=len(body))
 
 
 def record_of(body: bytes, expected: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -210,7 +210,8 @@ def _exact(records: list[dict[str, Any]], body: bytes) -> list[dict[str, Any]]:
     if not _has_float(records) or not _MANY_DIGITS.search(body):
         return records
     data = json.loads(body, parse_int=_integer, parse_float=_float, parse_constant=str)["data"]
-    return _mended(data if isinstance(data, list) else [data])  # type: ignore[no-any-return]
+    every = data if isinstance(data, list) else [data]
+    return _mended([record for record in every if isinstance(record, dict) and record.get("id")])  # type: ignore[no-any-return]
 
 
 def _has_float(value: Any, level: int = 0) -> bool:

@@ -114,6 +114,11 @@ def _digest(columns: list[Column], there: Collection[str], table: str) -> str:
 class Compared(_Step):
     """The listing and the warehouse side by side."""
 
+    def shared_ids(self) -> list[tuple[str, str, str]]:
+        """(id, account, another account) of ids that may be two records."""
+        twice = "true" if self.listed.may_repeat() else "false"
+        return self.scratch.rows(queries.of("shared_ids", twice=twice))
+
     def repeated_ids(self) -> int:
         """How many rows the warehouse holds beyond one per id."""
         return int(self.scratch.value(queries.of("repeated_ids")))

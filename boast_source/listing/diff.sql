@@ -63,6 +63,16 @@ select l._seq, case when l.id is null then s.id end as id
 from latest l full join stored s on s.id = l.id
 where l.id is null or s.id is null or l._hash <> s._hash
 
+-- shared_ids --
+-- (id, account, another account) of ids that two accounts listed, or that the warehouse holds as another's. The first
+-- are known only where an id came twice.
+select id, min(_account), max(_account) from listed where {twice} group by id having min(_account) <> max(_account)
+union
+select l.id, l.account_id, s.account_id
+from differing d join latest l on l._seq = d._seq join stored s on s.id = l.id
+where s.missing_since is null and s.account_id <> l.account_id
+order by all
+
 -- repeated_ids --
 -- How many rows the warehouse holds beyond one per id.
 select count(*) - count(distinct id) from stored

@@ -15,10 +15,10 @@ from boast_source.listing.columns import HASH, HISTORY_KEYS, MISSING, as_stored,
 from boast_source.listing.handing import SEEN, ComparedList, handed_on
 from boast_source.listing.index import Listed
 from boast_source.listing.reader import Swept
-from boast_source.listing.report import ListReport
 from boast_source.listing.scratch import Scratch
+from boast_source.listing.shared import note_shared
 from boast_source.listing.stored import StoredList, ids_of_recent, note_silent, stored_rows
-from boast_source.listing.vanished import ask_for_undelivered
+from boast_source.listing.vanished import ask_for_undelivered, left
 from boast_source.shapes import ACCOUNTS, SHAPES
 from boast_source.warehouse.capabilities import keeps_json
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from boast_source.api import BoastClient, Page
     from boast_source.listing.column import Column
     from boast_source.listing.reader import Reader
-    from boast_source.listing.report import Options
+    from boast_source.listing.report import ListReport, Options
     from boast_source.shapes import Kind, Shape
     from boast_source.warehouse import Warehouse
 
@@ -100,12 +100,15 @@ class Listing:
             return diff.compared(listed, columns, stored, self.options.within(), kept)
 
         compared = compared_now()
+        note_shared(compared, shape, self._reader, reports)
         repeated = self._take_repeated(compared, shape, warehouse)
         gone: list[str] = []
         passes = sum(report.passes for report in reports)
         if self._reader.asks and keeps_history(shape):
             if self.options.account_ids is None:
-                reports += [self._left(shape, account) for account in compared.other_accounts(self.accounts())]
+                lost = [left(shape, account) for account in compared.other_accounts(self.accounts())]
+                self.reports += lost
+                reports += lost
             gone = ask_for_undelivered(listed, compared, self._reader, self.options, reports)
         if any(report.hidden for report in reports) or passes < sum(report.passes for report in reports):
             compared = compared_now()
@@ -236,15 +239,6 @@ class Listing:
                 )
             compared.take_repeated()
         return repeated
-
-    def _left(self, shape: Shape, account: str) -> ListReport:
-        report = ListReport(account, shape.name, verified="failed")
-        report.error = (
-            "the token no longer sees this account; its rows stay as they were. Give the token access again,"
-            " or set sources.boast.account_ids to the accounts that are left."
-        )
-        self.reports.append(report)
-        return report
 
     def _stored(
         self, shape: Shape, account: str, warehouse: Warehouse | None, columns_for: Callable[[Listed], list[Column]]

@@ -92,6 +92,7 @@ class Swept:
             if result.steadiness == "covered" and result.passes == 1:
                 workers = self._options.workers
                 self._still[shape.name, account] = index, partial(agrees, fetch, index, result, workers, note)
+            report.nameless = result.nameless
             report.order = index.observed.order
             report.newest = moment_of(index.observed.newest) if index.observed.newest is not None else None
         except AuthenticationError:

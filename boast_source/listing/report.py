@@ -42,6 +42,8 @@ class ListReport:
     suspicious: int = 0  # stored, not delivered, too many to believe
     gone: list[str] = field(default_factory=list)  # stored ids that an incremental pass found to be gone
     short: int = 0  # counted by the API, and delivered by no pass, although the passes agree
+    nameless: int = 0  # records without an id, which nothing can hold
+    shared: list[str] = field(default_factory=list)  # ids that another account lists, too
     verified: Verified | None = None
     error: str | None = None
     tally: Tally = field(default_factory=Tally)
@@ -56,7 +58,7 @@ class ListReport:
 
     def verify(self, repeated: int, unequal: int) -> None:
         """Say how sure it is, after the load. `repeated`: rows beyond one per id; `unequal`: records not as listed."""
-        if repeated or unequal or self.suspicious:
+        if repeated or unequal or self.suspicious or self.nameless or self.shared:
             self.verified = "failed"
             self.error = self._failure(repeated, unequal)
         elif self.unanswered:
@@ -77,6 +79,14 @@ class ListReport:
                 f"{repeated} rows of {self.resource} share their id with another. Remove the extra rows, then load"
                 " again."
             )
+        if self.shared:
+            return (
+                f"another account lists {len(self.shared)} of these ids, too (one is {self.shared[0]}), and the"
+                " warehouse holds one row per id. Give each account a dataset of its own: `boast load --account ID"
+                " --dataset NAME`."
+            )
+        if self.nameless:
+            return f"records without an id, which were left out: {self.nameless}. Ask Boast."
         return f"{unequal} records of {self.resource} differ from what was listed. Run `boast load --full-refresh`."
 
 

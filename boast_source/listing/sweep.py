@@ -43,13 +43,15 @@ class Sweep:
 
     `exact`: two passes in a row delivered the same records, as many as the list counted all the while; `covered`: one
     pass in which nothing moved, or passes that agree and found more than was counted; `moving`: the list did not hold
-    still within the bound, or it counts more than it delivers: `short` records more.
+    still within the bound, or it counts more than it delivers: `short` records more. `nameless`: records without an id,
+    which can be compared with nothing and are left out.
     """
 
     passes: int
     pages: int
     steadiness: Steadiness
     short: int = 0
+    nameless: int = 0
 
 
 @dataclass
@@ -58,14 +60,20 @@ class _Pass:
 
     pages: int = 0
     rows: int = 0
+    nameless: int = 0
     repeats: int = 0
     barren: int = 0
     count: int | None = None
     moved: bool = False
 
+    @property
+    def named(self) -> int | None:
+        """How many records with an id the list counts."""
+        return None if self.count is None else self.count - self.nameless
+
     def circles(self, distinct: int) -> bool:
         """Whether pages repeat that should not: with as many records as counted, `pages` only said too much."""
-        repeats = self.repeats > 0 and self.repeats * 2 >= self.pages and distinct != self.count
+        repeats = self.repeats > 0 and self.repeats * 2 >= self.pages and distinct != self.named
         return self.barren >= BARREN_PAGES or repeats
 
 
@@ -97,16 +105,16 @@ def sweep(
             circled_before, circled = circled, facts.circles(distinct)
             if circled and circled_before:
                 raise _endless(facts)
-            result = replace(result, passes=number, pages=result.pages + facts.pages)
+            result = replace(result, passes=number, pages=result.pages + facts.pages, nameless=facts.nameless)
             # one row that leaves and comes back can hide another from two passes alike: the count tells
             moved_before, moved = moved, facts.moved or circled
-            counted_before, counted = counted, not moved and facts.count in {None, distinct}
+            counted_before, counted = counted, not moved and facts.named in {None, distinct}
             still = not moved and not moved_before and number > 1
             agreed_before, agreed = agreed, still and index.same_as_before(number)
             if agreed and counted and counted_before:
                 return replace(result, steadiness="exact")
             if agreed and (agreed_before or not prove):
-                short = max((facts.count or 0) - distinct, 0)
+                short = max((facts.named or 0) - distinct, 0)
                 return replace(result, steadiness="moving" if short else "covered", short=short)
             if not prove and counted and distinct == facts.rows:
                 return replace(result, steadiness="covered")
@@ -181,6 +189,7 @@ def _note(page: Page, facts: _Pass, seen: set[int], *, asked_beyond: bool = Fals
     digest = hash(tuple(str(record.get("id")) for record in page.records))
     facts.pages += 1
     facts.rows += len(page.records)
+    facts.nameless += page.nameless
     if page.records and digest not in seen:
         facts.barren = 0
     else:
@@ -193,7 +202,7 @@ def _more_expected(first: Page, facts: _Pass) -> bool:
     """The last page read was neither empty nor a repetition, and nobody said how many there are, or fewer came."""
     if facts.barren or not (first.paginated or first.pages):
         return False
-    return first.pages is None or facts.rows < (facts.count or 0)
+    return first.pages is None or facts.rows < (facts.named or 0)
 
 
 def _most(first: Page) -> tuple[float, float]:

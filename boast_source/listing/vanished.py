@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from boast_source.errors import ApiError, AuthenticationError, ConfigurationError
 from boast_source.listing.index import ASKED, ListIndex
+from boast_source.listing.report import ListReport
 
 if TYPE_CHECKING:
     from boast_source.listing.diff import Compared
     from boast_source.listing.index import Listed
     from boast_source.listing.reader import Reader
-    from boast_source.listing.report import ListReport, Options
+    from boast_source.listing.report import Options
+    from boast_source.shapes import Shape
 
 log = logging.getLogger("boast_source")
 
@@ -72,6 +74,16 @@ def _proved(listed: Listed, reader: Reader, report: ListReport, absent: int) -> 
     except ApiError as error:
         log.warning("a second pass over %s failed, so each row that is gone is asked for: %s", listed.shape.name, error)
         return False
+
+
+def left(shape: Shape, account: str) -> ListReport:
+    """Report on an account that the token no longer sees."""
+    report = ListReport(account, shape.name, verified="failed")
+    report.error = (
+        "the token no longer sees this account; its rows stay as they were. Give the token access again,"
+        " or set sources.boast.account_ids to the accounts that are left."
+    )
+    return report
 
 
 def _ask(

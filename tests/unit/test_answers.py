@@ -89,7 +89,8 @@ def test_malformed_pagination_is_a_bad_answer(meta):
         (b"{", "not JSON"),
         (b"[]", "object"),
         (b'{"data": {}}', "list"),
-        (b'{"data": [1]}', "not an object"),
+        (b'{"data": [1]}', "no record with an id"),
+        (b'{"data": [{"id": null}, {"id": ""}, {}]}', "no record with an id"),
         (b'{"data": null}', "list"),
         (b'{"data": [{"id": "1", "odd": ' + b"[" * 300 + b"]" * 300 + b"}]}", "nested"),
     ],
@@ -97,6 +98,12 @@ def test_malformed_pagination_is_a_bad_answer(meta):
 def test_a_bad_page_says_what_is_wrong(body, says):
     with pytest.raises(BadAnswerError, match=says):
         page_of(body, 1)
+
+
+@pytest.mark.parametrize("bad", [{}, {"id": None}, {"id": ""}, 1, None, []])
+def test_a_record_without_an_id_is_counted_and_costs_no_other(bad):
+    page = page_of(orjson.dumps({"data": [{"id": "a"}, bad, {"id": "b", "n": 1e300}]}), 1)
+    assert ([record["id"] for record in page.records], page.nameless) == (["a", "b"], 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""An id that two accounts list: the warehouse holds one row per id, so one of the two records is not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from boast_source.errors import ApiError, ConfigurationError
+from boast_source.listing.columns import keeps_history
+
+if TYPE_CHECKING:
+    from boast_source.listing.diff import Compared
+    from boast_source.listing.reader import Reader
+    from boast_source.listing.report import ListReport
+    from boast_source.shapes import Shape
+
+SAMPLE = 3  # ids that are asked for: as many may have moved from one account to the other
+
+
+def note_shared(compared: Compared, shape: Shape, reader: Reader, reports: list[ListReport]) -> None:
+    """Tell the reports of such ids. What moved, so that its old account does not show it any more, is none."""
+    by_account = {report.account_id: report for report in reports}
+    found = compared.shared_ids()
+    if reader.asks and keeps_history(shape):
+        sample = found[:SAMPLE]
+        if not any(all(_shows(reader, shape, key, a, by_account) for a in accounts) for key, *accounts in sample):
+            return
+    else:
+        found = [row for row in found if by_account.keys() >= set(row[1:])]
+    for key, *accounts in found:
+        for report in [by_account[account] for account in accounts if account in by_account]:
+            report.shared.append(key)
+
+
+def _shows(reader: Reader, shape: Shape, key: str, account: str, reports: dict[str | None, ListReport]) -> bool:
+    report = reports.get(account) or next(iter(reports.values()))  # which counts the request
+    try:
+        return reader.ask(shape, account, key, report) is not None
+    except (ApiError, ConfigurationError):  # it does not say: the next run asks again
+        return False
