@@ -20,7 +20,7 @@ from boast_source.commands.init import init
 from boast_source.commands.load import load, prepare
 from boast_source.commands.login import login
 from boast_source.commands.nightly import nightly
-from boast_source.commands.options import print_json
+from boast_source.commands.options import print_json, refusing_blanks
 from boast_source.commands.push import push
 from boast_source.commands.report import report
 from boast_source.commands.requests import requests
@@ -69,7 +69,7 @@ def boast() -> None:
 
 
 for _command in (init, check, load, prepare, push, nightly, status, sql, report, requests, login, sandbox, demo):
-    boast.add_command(_command)
+    boast.add_command(refusing_blanks(_command))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

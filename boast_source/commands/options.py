@@ -96,6 +96,24 @@ def telling(command: Callable[..., Any]) -> Callable[..., Any]:
     )(run)
 
 
+def refusing_blanks(command: click.Command) -> click.Command:
+    """Refuse an empty value of any option: most often a variable of a script that was never set, and no default."""
+    for one in command.commands.values() if isinstance(command, click.Group) else ():
+        refusing_blanks(one)
+    for option in command.params:
+        if isinstance(option, click.Option) and not option.is_flag and option.callback is None:
+            option.callback = _no_blank
+    return command
+
+
+def _no_blank(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    given = context.get_parameter_source(str(option.name)) is click.core.ParameterSource.COMMANDLINE
+    for one in value if isinstance(value, tuple) else (value,):
+        if given and isinstance(one, str) and not one.strip():
+            raise click.BadParameter("it is empty; leave the option out, or give a value", param=option)
+    return value
+
+
 def print_json(document: dict[str, Any]) -> None:
     """The one JSON document of a command, on stdout."""
-    click.echo(json.dumps(document, default=str))
+    click.echo(json.dumps(document, default=str, allow_nan=False))

@@ -115,7 +115,7 @@ def drop(given: Common, **choice: Any) -> None:
 def _pausing(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--note", metavar="TEXT", help="Your words, kept in the ledger."),
-        click.option("--account", "accounts", multiple=True, metavar="ID", help="Of this account; repeatable."),
+        click.option("--account", "accounts", multiple=True, metavar="ID", help="An id or a name; repeatable."),
         click.option("--sequence", "sequences", multiple=True, metavar="ID", help="An id or a name; repeatable."),
     ):
         command = option(command)

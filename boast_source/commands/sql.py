@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,9 @@ def sql(given: Common, query: str | None, *, as_csv: bool, write: bool) -> None:
             with asked(client, text, write=write) as (names, batches):
                 rows = itertools.chain.from_iterable(batches)
                 if given.as_json:
-                    print_json({"columns": names, "rows": [dict(zip(names, row, strict=True)) for row in rows]})
+                    keys = _unlike(names)
+                    found = [dict(zip(keys, map(_plain, row), strict=True)) for row in rows]
+                    print_json({"columns": keys, "rows": found})
                 elif as_csv:
                     csv.writer(sys.stdout, lineterminator="\n").writerows(itertools.chain([names], rows))
                 else:
@@ -93,6 +96,26 @@ def _show(names: list[str], rows: Iterator[tuple[Any, ...]], *, write: bool) -> 
     stdout().print(table)
     if next(rows, None) is not None:
         note(f"The first {SHOWN} rows; --csv prints all.")
+
+
+def _unlike(names: list[str]) -> list[str]:
+    """The names of the columns; the second `a` is `a_2`, since an object holds a name once."""
+    keys: list[str] = []
+    for name in names:
+        number = 1
+        while (key := name if number == 1 else f"{name}_{number}") in keys:
+            number += 1
+        keys.append(key)
+    return keys
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: it has neither infinity nor NaN, which become text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _cell(value: object) -> str:

@@ -54,6 +54,9 @@ def push_job(
 
     Raises BoastError when the push failed as a whole, with a `summary` of what was left; the run is recorded then, too.
     """
+    for name, given in (("pending", pending), ("plan", plan), ("approve", approve), ("only", only)):
+        if given is not None and not given.strip():
+            raise ConfigurationError(f"{name} is empty", hint="Leave it out, or give a value. Nothing was sent.")
     dry_run = dry_run or plan is not None
     at_end = None if dry_run else tell
     job = Job(runs.Run("push"), Pushed(dry_run=dry_run), progress, recorded=not dry_run, at_end=at_end)

@@ -17,10 +17,12 @@ from boast_source.runs.lock import lock
 from boast_source.warehouse.pipeline import warehouse_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from boast_source.push.ledger import Event
     from boast_source.push.shown import Shown
+
+_SHOWN = 5  # sequences or accounts in a message
 
 
 def requests_job(
@@ -48,7 +50,7 @@ def requests_job(
     """
     choice = choice or Choice()
     with _ledger(destination, dataset, alone=action != "list") as ledger:
-        choice = replace(choice, sequences=_ids(choice.sequences, ledger))
+        choice = replace(choice, sequences=_ids(choice.sequences, shown.names_of(ledger, "sequences"), "sequences"))
         if action == "list":
             return shown.shown(listed(ledger, choice), ledger, _timing(ledger))
         events = chosen(ledger, action, choice)
@@ -73,10 +75,17 @@ def pause_job(
 ) -> list[str]:
     """Pause or resume the sending of requests, of all without a sequence or account; kept in the ledger.
 
-    A sequence may be given by its name. Returns what is paused now. Raises ConfigurationError.
+    Either may be given by its name. Returns what is paused now. Raises ConfigurationError, also when a sequence or
+    an account to be paused is none that was loaded.
     """
     with _ledger(destination, dataset, alone=True) as ledger:
-        what = controls.scopes(_ids(tuple(sequences), ledger), accounts)
+        if not resume:
+            _check_known("sequence", sequences, shown.names_of(ledger, "sequences"))
+            _check_known("account", accounts, shown.names_of(ledger, "accounts"))
+        what = controls.scopes(
+            _ids(tuple(sequences), shown.names_of(ledger, "sequences"), "sequences"),
+            _ids(tuple(accounts), shown.names_of(ledger, "accounts"), "accounts"),
+        )
         control = Control.RESUMED if resume else Control.PAUSED
         controls.pause(ledger, control, what, uuid.uuid4().hex, note=note)
         return sorted(controls.read(ledger).paused)
@@ -102,18 +111,28 @@ def _ledger(destination: str | None, dataset: str | None, *, alone: bool) -> Ite
         yield ledger
 
 
-def _ids(sequences: tuple[str, ...], ledger: Ledger) -> tuple[str, ...]:
-    """Return the ids of sequences that may be given by name. Raises ConfigurationError for a name of several."""
-    if not sequences:
-        return ()
+def _ids(given: tuple[str, ...], known: Mapping[str, str], what: str) -> tuple[str, ...]:
+    """Return the ids of what may be given by name. Raises ConfigurationError for a name of several."""
     by_name: dict[str, list[str]] = {}
-    for key, name in shown.sequence_names(ledger).items():
+    for key, name in known.items():
         by_name.setdefault(name.strip().lower(), []).append(key)
-    found = {one: by_name.get(one.strip().lower(), [one.strip().lower()]) for one in sequences}
+    found = {one: by_name.get(one.strip().lower(), [one.strip().lower()]) for one in given}
     for one, ids in found.items():
         if len(ids) > 1:
-            raise ConfigurationError(f"Several sequences are called {one}", hint=f"Give an id: {', '.join(ids)}.")
+            raise ConfigurationError(f"Several {what} are called {one}", hint=f"Give an id: {', '.join(ids)}.")
     return tuple(ids[0] for ids in found.values())
+
+
+def _check_known(kind: str, given: Iterable[str], known: Mapping[str, str]) -> None:
+    """Raise ConfigurationError for what is neither an id nor a name, where any are loaded."""
+    names = {*known, *(name.strip().lower() for name in known.values())}
+    for one in given:
+        if not one.strip() or (known and one.strip().lower() not in names):
+            there = ", ".join(f"{name} ({key})" for key, name in list(known.items())[:_SHOWN])
+            raise ConfigurationError(
+                f"No {kind} {one!r} was loaded, so nothing was paused",
+                hint=f"There {'are' if len(known) > 1 else 'is'} {there}{', ...' if len(known) > _SHOWN else ''}.",
+            )
 
 
 def _timing(ledger: Ledger) -> shown.Timing:

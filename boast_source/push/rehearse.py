@@ -11,7 +11,7 @@ from boast_source.push.asked import CALLED, accounts_of, asked, facts_of, lanes
 from boast_source.push.lanes import plan
 from boast_source.push.model import State, Verdict
 from boast_source.push.plan import plan_of, write
-from boast_source.push.shown import sequence_names
+from boast_source.push.shown import names_of
 from boast_source.push.snapshot import COLUMNS, known
 from boast_source.shapes import SEQUENCE_ENROLLMENTS, SHAPES
 
@@ -49,7 +49,7 @@ def rehearse(context: Context) -> None:
         result.count(request, State.DEFERRED if verdict.send else verdict.state)
     if options.plan is None:
         return
-    result.plan = plan_of(result.planned, sequence_names(ledger))
+    result.plan = plan_of(result.planned, names_of(ledger, "sequences"))
     result.plan_file = write(result.plan, options.plan, ledger.client)
     if there:
         controls.keep_plan(ledger, result.plan, context.run_id)

@@ -20,7 +20,7 @@ from boast_source.push.pending import Pending
 from boast_source.push.plan import plan_of
 from boast_source.push.rehearse import rehearse
 from boast_source.push.result import Pushed, PushOptions
-from boast_source.push.shown import sequence_names
+from boast_source.push.shown import names_of
 from boast_source.push.snapshot import COLUMNS, Known, known
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
 
@@ -201,7 +201,7 @@ def _is_approved(context: Context, waiting: Sequence[Lane], facts: Facts) -> boo
     """Return whether there is not more to send than max_sends; else all of it is deferred, the rest said as always."""
     planned = plan(waiting, facts)
     if context.options.new_ledger:
-        counts = plan_of(planned, sequence_names(context.ledger)).said()
+        counts = plan_of(planned, names_of(context.ledger, "sequences")).said()
         context.on_note(f"the first push: {counts}. From now on, every push sends what is left, every night")
     ready, limit = sum(verdict.send for _, verdict in planned), context.options.limit
     to_send = ready if limit is None else min(ready, limit)

@@ -56,7 +56,7 @@ class Timing:
 
 def shown(events: Sequence[Event], ledger: Ledger, timing: Timing) -> list[Shown]:
     """Return these as an operator sees them."""
-    names = sequence_names(ledger)
+    names = names_of(ledger, "sequences")
     return [
         Shown(event, model.standing(event), names.get(event.sequence_id or ""), _next(event, timing))
         for event in events
@@ -77,10 +77,10 @@ def outcome(event: Event, decision: str) -> str:
     return "the next push sends it, unless a later request asks for the contact's removal"
 
 
-def sequence_names(ledger: Ledger) -> Mapping[str, str]:
-    """Return the names of the sequences that were loaded, by id."""
+def names_of(ledger: Ledger, table: str) -> Mapping[str, str]:
+    """Return the names of the sequences or accounts that were loaded, by id."""
     client = ledger.client
-    name = client.make_qualified_table_name("sequences")
+    name = client.make_qualified_table_name(table)
     with explained():
         if not {"id", "name"} <= {column.lower() for column in columns_in(client, name)}:
             return {}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from boast_source.warehouse.connection import SqlClient
 
 ROWS = 5_000  # per batch
+_READING = {"select", "with", "from", "values", "table", "show", "describe", "desc", "summarize", "pivot", "unpivot"}
 # what makes a session read only, by sqlglot's dialect, and what ends that
 _READ_ONLY = {
     "duckdb": ("begin transaction read only", "rollback"),
@@ -49,6 +50,8 @@ def _permission(client: SqlClient, statement: str, *, write: bool) -> Iterator[N
     if write:
         yield
         return
+    if not _reads(statement, client.capabilities.sqlglot_dialect):
+        raise ConfigurationError("This is no query, or one that may write files", hint="Add --write to run it.")
     if not begin:
         if not isinstance(sqlglot.parse_one(statement, read=client.capabilities.sqlglot_dialect), exp.Query):
             raise ConfigurationError("This is no query", hint="Add --write to change the warehouse.")
@@ -62,12 +65,24 @@ def _permission(client: SqlClient, statement: str, *, write: bool) -> Iterator[N
             client.execute_sql(end)
 
 
+def _reads(statement: str, dialect: str | None) -> bool:
+    """Whether it begins as a query does. A read-only transaction lets COPY, EXPORT and ATTACH write files."""
+    words = [token.text.lower() for token in _tokens(statement, dialect)]
+    while words and words[0] in {"explain", "analyze", "verbose", "("}:
+        del words[0]
+    return not words or words[0] in _READING
+
+
+def _tokens(sql: str, dialect: str | None) -> list[sqlglot.Token]:
+    try:
+        return sqlglot.tokenize(sql, read=dialect)
+    except sqlglot.errors.TokenError:
+        return []  # the warehouse says what is wrong
+
+
 def _single(sql: str, dialect: str | None) -> str:
     """The statement without what ends it. Two at once could leave the read-only transaction."""
-    try:
-        tokens = sqlglot.tokenize(sql, read=dialect)
-    except sqlglot.errors.TokenError:
-        tokens = []  # the warehouse says what is wrong
+    tokens = _tokens(sql, dialect)
     ends = [token.start for token in tokens if token.token_type is sqlglot.TokenType.SEMICOLON]
     if ends and any(token.start > ends[0] for token in tokens if token.start not in ends):
         raise ConfigurationError("Only one statement at a time", hint="Run `boast sql` once for each.")

@@ -133,6 +133,19 @@ def test_a_pause_holds_back_one_sequence_or_all_until_it_is_resumed_and_the_stat
     assert desk.execute("select note from boast_data.push_ledger where note is not null") == [("a campaign",)]
 
 
+@pytest.mark.parametrize("kind", ["sequence", "account"])
+def test_what_nobody_has_is_not_paused(pushing, workplace, kind):
+    desk = pushing()
+    desk.push(limit=0)
+    there = desk.sequences[0] if kind == "sequence" else desk.account
+    for wrong in ("", " ", there[:-1], "Seqence 0"):
+        done = workplace.boast("requests", "pause", f"--{kind}", wrong)
+        assert done.code == 2
+        assert not wrong.strip() or there in done.err, done.err
+    assert workplace.boast("status", "--json").json["paused"] == []
+    assert workplace.boast("requests", "pause", f"--{kind}", there.upper()).code == 0
+
+
 def test_an_account_can_be_paused(pushing, workplace):
     desk = pushing()
     desk.push(limit=0)

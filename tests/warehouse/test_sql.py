@@ -110,3 +110,44 @@ def test_where_there_is_no_warehouse_none_is_made(workplace):
     assert "There is no warehouse at" in done.err
     assert not list(workplace.folder.glob("*.duckdb"))
     assert json.loads(workplace.boast("sql", "--json", "select 1").out)["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "copy (select 1) to 'boast.duckdb'",
+        "COPY sequence_enrollments TO '/tmp/x'",
+        "/* select */ attach 'x.db' as x",
+        "explain analyze copy (select 1) to 'boast.duckdb'",
+        "export database 'x'",
+        "install httpfs",
+        "set memory_limit = '1GB'",
+        "call pragma_version()",
+    ],
+)
+def test_what_may_write_files_needs_write(job, statement):
+    before = {path: path.stat().st_mtime_ns for path in job.folder.glob("*.d*b")}
+    done = job.boast("sql", *job.into, statement)
+    assert (done.code, "--write" in done.err) == (2, True), done.err
+    assert {path: path.stat().st_mtime_ns for path in job.folder.glob("*.d*b")} == before
+    assert not (job.folder / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "query", ["explain select 1 as n", "(select 1 as n)", "values (1)", "with a as (select 1) from a"]
+)
+def test_any_form_of_a_query_needs_no_write(job, query):
+    if query.endswith("from a") and "postgres" in job.into:
+        query = query.replace("from a", "select * from a")
+    assert job.boast("sql", *job.into, query).code == 0
+
+
+def test_the_json_is_strict_and_keeps_every_column(job):
+    sql = "select cast('nan' as double precision) as a, 1 as a, cast('-infinity' as double precision) as a"
+    done = job.boast("sql", *job.into, "--json", sql)
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    found = json.loads(done.out, parse_constant=refuse)
+    assert found == {"columns": ["a", "a_2", "a_3"], "rows": [{"a": "nan", "a_2": 1, "a_3": "-inf"}]}
