@@ -263,6 +263,8 @@ def _number(pagination: dict[str, Any], name: str) -> int | None:
         return None
     if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
         value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise BadAnswerError(f"`meta.pagination.{name}` is not a number")
+        raise BadAnswerError(f"`meta.pagination.{name}` is not a whole number")
     return value

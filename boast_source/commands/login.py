@@ -10,6 +10,7 @@ from boast_source.commands.options import print_json, telling
 @click.command()
 @click.option(
     "--port",
+    type=click.IntRange(0, 65535),
     default=8765,
     show_default=True,
     help="Port of the redirect URI; 0 takes a free one.",

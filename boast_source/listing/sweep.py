@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from boast_source.errors import NotFoundError, PagingError
@@ -65,6 +65,8 @@ class _Pass:
     barren: int = 0
     count: int | None = None
     moved: bool = False
+    gone: set[int] = field(default_factory=set)  # pages that are not found
+    holes: set[int] = field(default_factory=set)  # those of them that have a page with records behind them
 
     @property
     def named(self) -> int | None:
@@ -87,12 +89,14 @@ def sweep(
 ) -> Sweep:
     """Read the whole list into `index`; each page through `fetch(number)`, `workers` at a time.
 
-    Raises what `fetch` raises for the first page (NotFoundError: no such account), and PagingError when the list
-    goes in circles in two passes in a row, or has more than twice what its first page says.
+    Raises what `fetch` raises for the first page (NotFoundError: no such account), and PagingError when in two passes
+    in a row the list goes in circles or lacks a page before its last, or when it has more than twice what it says at
+    first.
     """
     bound = MAX_PASSES_TO_PROVE if prove else MAX_PASSES
     result = Sweep(0, 0, "moving")
     circled = agreed = counted = moved = False
+    holes: set[int] = set()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="boast-sweep")
     try:
         for number in range(1, bound + 1):
@@ -105,6 +109,9 @@ def sweep(
             circled_before, circled = circled, facts.circles(distinct)
             if circled and circled_before:
                 raise _endless(facts)
+            holes_before, holes = holes, facts.holes
+            if holes & holes_before:
+                raise _broken(min(holes & holes_before))
             result = replace(result, passes=number, pages=result.pages + facts.pages, nameless=facts.nameless)
             # one row that leaves and comes back can hide another from two passes alike: the count tells
             moved_before, moved = moved, facts.moved or circled
@@ -143,7 +150,7 @@ def agrees(
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     same = index.same_as_before(number)
-    return same and not facts.moved and facts.count in {None, index.distinct(number)}
+    return same and not facts.moved and facts.named in {None, index.distinct(number)}
 
 
 def _pages(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: _Pass, *, window: int) -> Iterator[Page]:
@@ -173,11 +180,15 @@ def _pages(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: _Pass,
         except NotFoundError:
             # past the end: the list became shorter (page 1 of the next pass tells if it is gone)
             facts.moved = facts.moved or at <= claimed
+            facts.gone.add(at)
             facts.barren += 1
             continue
         facts.moved = facts.moved or page.count != facts.count
         horizon = claimed = max(claimed, page.pages or 0)
         horizon = max(horizon, at)
+        if page.records:
+            facts.holes |= facts.gone
+            facts.gone.clear()
         _note(page, facts, seen, asked_beyond=at > claimed)
         yield page
     facts.moved = True
@@ -210,6 +221,15 @@ def _most(first: Page) -> tuple[float, float]:
     pages = float("inf") if first.pages is None else 2 * first.pages + BARREN_PAGES
     rows = float("inf") if first.count is None else 2 * first.count + BARREN_PAGES * max(len(first.records), 1)
     return pages, rows
+
+
+def _broken(number: int) -> PagingError:
+    return PagingError(
+        f"Page {number} of the list is not found, and there are pages after it",
+        hint="The API's paging is broken for this list; nothing was changed. Try again later or ask Boast.",
+        method="GET",
+        path="",
+    )
 
 
 def _unending(facts: _Pass) -> PagingError:

@@ -25,6 +25,14 @@ def check(table: str, pipeline: dlt.Pipeline, package_state: Any) -> None:
         )
     _refuse_other_names(table, pipeline)
     schema = resource.compute_table_schema()
+    key = "version_key" if table == HISTORY else "id"
+    if keys := {
+        name for name, hints in schema["columns"].items() if hints.get("primary_key") or hints.get("merge_key")
+    } - {key}:
+        raise ConfigurationError(
+            f"The key of {table} is {key}, and not {', '.join(sorted(keys))}.",
+            hint="Leave primary_key and merge_key out: rows are compared by id, and merged by it.",
+        )
     if schema.get("table_format") == "iceberg":
         raise ConfigurationError(
             "Iceberg tables are not written: on a filesystem the tables are Delta tables.",

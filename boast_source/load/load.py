@@ -102,8 +102,10 @@ def load_held(
     every = [r for r in reports if r.account_id]
     enrollments = [r for r in every if r.resource == SEQUENCE_ENROLLMENTS.name]
     if every and all(r.steadiness is None for r in enrollments or every):
-        return Loaded(reports, FAILED, time.monotonic() - began)  # nothing of what matters could be read
-    return Loaded(reports, ATTENTION if any(r.error for r in reports) else DONE, time.monotonic() - began)
+        code = FAILED  # nothing of what matters could be read
+    else:
+        code = ATTENTION if any(r.error for r in reports) else DONE
+    return Loaded(reports, code, time.monotonic() - began, bounded=options.bounded)
 
 
 def _known_lists(warehouse: Warehouse, on_note: Callable[[str], None]) -> dict[tuple[str, str], ListState]:

@@ -105,4 +105,5 @@ def verify(pipeline: dlt.Pipeline) -> Loaded:
         )
     with explained():
         listing.verify_all(warehouse_of(pipeline))
-    return Loaded(listing.reports, ATTENTION if any(r.error for r in listing.reports) else DONE)
+    code = ATTENTION if any(r.error for r in listing.reports) else DONE
+    return Loaded(listing.reports, code, bounded=listing.options.bounded)

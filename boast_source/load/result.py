@@ -21,6 +21,7 @@ class Loaded:
     """What a load did: a report per account and list, the exit code of the listing, and how long it took.
 
     `place`: into what it loaded, in words. `unmade`: outputs of the run that failed (the published copy).
+    `bounded`: only a range of the cursor was loaded.
     """
 
     reports: list[ListReport] = field(default_factory=list)
@@ -29,6 +30,7 @@ class Loaded:
     run_id: str = ""
     place: str = ""
     unmade: Sequence[BoastError] = ()
+    bounded: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -74,8 +76,11 @@ class Loaded:
         return sum(getattr(report, count) for report in self.enrollments)
 
     def tallies(self) -> dict[str, Any]:
-        """Return what `runs` keeps of it: column and value."""
-        return {"verified": self.verified, **{name: self.total(name) for name in ("listed", "loaded", "missing")}}
+        """Return what `runs` keeps of it: column and value. A range that was asked for verifies nothing beyond itself,
+        so such a run has neither `verified` nor `listed`, and is no good run.
+        """
+        counts = {name: self.total(name) for name in ("listed", "loaded", "missing")}
+        return counts | ({"verified": None, "listed": None} if self.bounded else {"verified": self.verified})
 
     def as_json(self) -> dict[str, Any]:
         """Return the summary of the contract (`load --json`)."""

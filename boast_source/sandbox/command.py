@@ -36,8 +36,8 @@ def _option(option: Field[Any], hint: Any) -> Callable[..., Callable[..., None]]
         how |= {"type": click.DateTime(), "default": f"{option.default:%Y-%m-%d}"}
     elif get_origin(hint) is Literal:
         how |= {"type": click.Choice([str(choice) for choice in get_args(hint)]), "default": str(option.default)}
-    elif name == "enrollments":
-        how |= {"type": click.IntRange(min=0)}
+    elif name in {"enrollments", "port"}:
+        how |= {"type": click.IntRange(0, 65535 if name == "port" else None)}
     return click.option(f"--{name}", help=option.metadata["help"], **how)
 
 

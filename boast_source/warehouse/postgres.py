@@ -10,7 +10,6 @@ Source: PostgreSQL documentation, COPY, Explicit Locking.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import io
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from boast_source.warehouse.base import Warehouse
 from boast_source.warehouse.capabilities import Remembering
 from boast_source.warehouse.copying import copied
 from boast_source.warehouse.errors import explained
+from boast_source.warehouse.pooler import is_pooled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,21 +65,6 @@ class postgres(Remembering, dlt_postgres):
     @property
     def client_class(self) -> type[PostgresClient]:
         return _Client
-
-
-@functools.lru_cache
-def is_pooled(dsn: str) -> bool:
-    """Whether a pooler in transaction mode stands between: a session has no backend of its own there, and no lock."""
-    connect: Any = Psycopg2SqlClient.dbapi.connect  # type: ignore[attr-defined]
-    with contextlib.closing(connect(dsn)) as one, contextlib.closing(connect(dsn)) as other:
-        backends = []
-        for session in (one, one, other):
-            session.autocommit = True
-            with session.cursor() as cursor:
-                cursor.execute("select pg_backend_pid()")
-                backends.append(cursor.fetchone())
-    first, again, others = backends
-    return bool(first != again or first == others)
 
 
 class _SqlClient(Psycopg2SqlClient):

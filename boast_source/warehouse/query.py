@@ -67,7 +67,7 @@ def _permission(client: SqlClient, statement: str, *, write: bool) -> Iterator[N
 
 def _reads(statement: str, dialect: str | None) -> bool:
     """Whether it begins as a query does. A read-only transaction lets COPY, EXPORT and ATTACH write files."""
-    words = [token.text.lower() for token in _tokens(statement, dialect)]
+    words = " ".join(token.text for token in _tokens(statement, dialect)).lower().split()  # of EXPLAIN it is all one
     while words and words[0] in {"explain", "analyze", "verbose", "("}:
         del words[0]
     return not words or words[0] in _READING

@@ -74,6 +74,14 @@ def test_a_renamed_resource_is_refused(server, mine, renamed):
         mine.run(resource)
 
 
+@pytest.mark.parametrize("hint", ["primary_key", "merge_key"])
+def test_another_key_is_refused_before_anything_is_written(server, mine, hint):
+    source = boast_source().with_resources(LIST)
+    source.sequence_enrollments.apply_hints(**{hint: "contact_id"})
+    with pytest.raises(PipelineStepFailed, match="The key of sequence_enrollments is id"):
+        mine.run(source)
+
+
 def test_a_filter_that_drops_a_whole_table_is_told_how(server, mine):
     source = boast_source().with_resources(*BOTH)
     source.sequence_enrollments.add_filter(lambda row: row["status"] == "active")

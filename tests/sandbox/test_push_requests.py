@@ -137,6 +137,7 @@ def test_a_pause_holds_back_one_sequence_or_all_until_it_is_resumed_and_the_stat
 def test_what_nobody_has_is_not_paused(pushing, workplace, kind):
     desk = pushing()
     desk.push(limit=0)
+    assert workplace.boast("load", "--resources", "sequences,accounts").code == 0
     there = desk.sequences[0] if kind == "sequence" else desk.account
     for wrong in ("", " ", there[:-1], "Seqence 0"):
         done = workplace.boast("requests", "pause", f"--{kind}", wrong)

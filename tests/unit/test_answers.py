@@ -57,7 +57,7 @@ def test_any_meta_is_read_or_a_bad_answer(envelope):
 
 
 def test_pagination_may_come_as_numbers_or_numeric_strings_or_not_at_all():
-    body = {"data": [{"id": "1"}], "meta": {"pagination": {"count": "103", "page": 1, "items": 3, "pages": " 35 "}}}
+    body = {"data": [{"id": "1"}], "meta": {"pagination": {"count": "103", "page": 1.0, "items": 3, "pages": " 35 "}}}
     assert page_of(orjson.dumps(body), 1) == Page(1, [{"id": "1"}], 103, 3, 35, paginated=True)
     assert page_of(b'{"data": []}', 1) == Page(1, [])
     assert page_of(b'{"data": [], "meta": {"pagination": null}}', 1) == Page(1, [])

@@ -140,18 +140,18 @@ def test_passes_that_agree_with_each_other_and_not_with_the_count_are_not_exact(
     assert (result.steadiness, result.passes, result.short) == (says, 3, short)
 
 
+@pytest.mark.parametrize("count", [6, 9])
 @pytest.mark.parametrize("prove", [False, True])
-def test_a_page_that_is_never_there_is_not_called_covered(prove):
+def test_a_page_that_is_never_there_before_others_that_are_is_an_error_and_no_short_list(prove, count):
     rows = [record(str(i)) for i in range(9)]
 
     def fetch(number):
         if number == 2:
             raise NotFoundError("gone", hint="-", method="GET", path="/x", status=404)
-        return paged(rows, number, count=6)
+        return paged(rows, number, count=count)
 
-    result, index = run(fetch, prove=prove)
-    assert len(index.everything()) == 6
-    assert result.steadiness == "moving"
+    with pytest.raises(PagingError, match="Page 2 of the list is not found"):
+        run(fetch, prove=prove)
 
 
 @pytest.mark.parametrize("beyond", ["empty", "404", "last again"])

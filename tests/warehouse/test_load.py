@@ -107,6 +107,8 @@ def test_a_range_loads_what_was_updated_in_it(sandbox, workplace):
     inside = {k: v for k, v in server.truth().items() if "2025-01-01" <= v["updated_at"] < "2026-01-01"}
     assert stored(workplace) == inside
     assert len(inside) > 20
+    assert workplace.sql("select verified, listed, loaded from boast_data.runs") == [(None, None, len(inside))]
+    assert workplace.sql("select * from boast_data.good_runs") == [], "all that lies beyond is not there"
 
 
 def test_a_range_does_not_call_exact_what_has_rows_that_vanished(sandbox, workplace):
