@@ -118,7 +118,8 @@ class Schedule(Steps):
             # only a row that says something else is looked at again, and not sent if its request was sent before
             again = was["error_code"] in {"unasked", "absent"}
             assert now["content_key"] != was["content_key"] or again, (was, now)
-            assert now["state"] == "held" or not was["attempt"] or again, (was, now)
+            new = was["state"] != "dropped" and (not was["attempt"] or again)
+            assert now["state"] == "held" or new, (was, now)
 
     def one_enrollment_one_request(self):
         newest = [e for e in self.newest().values() if e["state"] == "enrolled" and e["action"] == "enroll"]
@@ -139,6 +140,14 @@ class Schedule(Steps):
         for key, content, account, sequence in self.office.sql(sql, [f"run {self.office.runs}"]):
             assert paused.isdisjoint({"*", f"account {account}", f"sequence {sequence}"})
             assert not approve or self.plan[1].get(short(key)) == short(content)
+        sql = (
+            f"select e.request_key, o.request_key from {table} as e inner join {table} as o on o.account_id ="
+            " e.account_id and o.contact_id = e.contact_id and o.sequence_id = e.sequence_id and o.requested_at >"
+            " e.requested_at and o.recorded_at < e.recorded_at and o.run_id <> e.run_id where e.state = 'claimed' and"
+            " e.action = 'enroll' and e.run_id = ? and o.action = 'remove' and o.state in ('removed', 'refused') and"
+            f" o.event = (select max(event) from {table} as n where n.request_key = o.request_key)"
+        )
+        assert self.office.sql(sql, [f"run {self.office.runs}"]) == [], "a later request asked for the removal"
 
     def told(self, pushed):
         """What waits is the same in the summary, the exit code and the ledger."""
