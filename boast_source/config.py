@@ -152,6 +152,9 @@ def settings() -> Settings:
         raise ConfigurationError("sources.boast.log_format is no log format", hint="Set it to text or json.")
     if found.keep_packages < 1:
         raise ConfigurationError("sources.boast.keep_packages is too small", hint="Set it to 1 or more.")
+    for key in ("lock_timeout", "max_extra_columns"):
+        if getattr(found, key) < 0:
+            raise ConfigurationError(f"sources.boast.{key} is negative", hint="Set it to 0 or more.")
     for key in ("keep_runs_for", "full_every", "incremental_overlap"):
         seconds(f"sources.boast.{key}", getattr(found, key))
     return found

@@ -19,7 +19,7 @@ from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.warehouse.errors import explain, explained, is_lock, is_lost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     import dlt
@@ -33,6 +33,7 @@ class Connected:
     """What connects to the place that a pipeline loads into."""
 
     has_sql = True
+    own_schemas: Collection[str] = frozenset({"information_schema"})
     reads_on_the_same_connection = False  # elsewhere whoever streams rows would be in the way
     how_to_configure = (
         "Set destination.{name}.credentials in .dlt/secrets.toml or DESTINATION__{NAME}__CREDENTIALS,"
@@ -69,6 +70,11 @@ class Connected:
 
     def check(self) -> None:
         """Raise ConfigurationError when nothing can be loaded as it is configured."""
+        if self.dataset.lower() in self.own_schemas or self.dataset.lower().startswith("pg_"):
+            raise ConfigurationError(
+                f"The dataset cannot be called {self.dataset}: the warehouse has that name for itself",
+                hint="Choose another, for example --dataset boast_data.",
+            )
 
     def unconfigured(self, error: BaseException) -> ConfigurationError:
         """The destination's settings are missing or cannot be read; `error` is what dlt said, which may quote them."""

@@ -123,6 +123,7 @@ class DuckDB(Warehouse):
     """What DuckDB's client reaches in this process: a file, DuckLake, MotherDuck."""
 
     reads_on_the_same_connection = True
+    own_schemas = frozenset({"information_schema", "temp", "system"})
     _is_bounded = False
 
     def _rows(self, client: SqlClient, sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -172,9 +173,10 @@ class DuckDBFile(DuckDB):
         return None if self._database.startswith((":", "md:")) else Path(self._database).absolute()
 
     def check(self) -> None:
-        """Refuse a dataset that is called like its file, in whatever case: DuckDB names a catalog after the file, and
-        reads `name.table` as schema or catalog.
+        """Besides, refuse a dataset that is called like its file, in whatever case: DuckDB names a catalog after the
+        file, and reads `name.table` as schema or catalog.
         """
+        super().check()
         file = None
         with contextlib.suppress(ConfigurationException):  # said where the destination is used
             file = self.file

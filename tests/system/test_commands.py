@@ -88,12 +88,21 @@ def test_a_configuration_that_cannot_be_read(sandbox, workplace, text, word):
     one_line(workplace.use(sandbox()).boast("load"), 2, word, ".dlt/config.toml")
 
 
+@pytest.mark.parametrize("name", ["lock_timeout", "max_extra_columns"])
+def test_a_negative_setting(sandbox, workplace, name):
+    negative = {f"SOURCES__BOAST__{name.upper()}": "-1"}
+    one_line(workplace.use(sandbox()).boast("load", **negative), 2, name)
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
         (["--destination", "nosuch"], "nosuch"),
         (["--destination", "filesystem"], "bucket_url"),
         (["--dataset", "boast"], "boast_data"),
+        (["--dataset", "Information_Schema"], "boast_data"),
+        (["--dataset", "temp"], "boast_data"),
+        (["--dataset", "pg_catalog"], "boast_data"),
         (["--resources", "forms,fotos"], "fotos"),
         (["--since", "2026-02-01", "--until", "2026-01-01"], "--until"),
     ],
