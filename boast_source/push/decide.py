@@ -101,12 +101,12 @@ def _unfit(request: Request, *, never_sent: bool) -> Verdict | None:
         return Verdict(State.HELD, "ambiguous", "rows with the same request_id do not say the same")
     if latest and latest.state == State.DROPPED and request.changed:
         return Verdict(State.HELD, "changed", "it was dropped, and its row now says something else")
+    if request.changed and not never_sent:
+        return Verdict(State.HELD, "changed", "it was sent already, and its row now says something else")
     if request.several:
         return Verdict(State.HELD, "candidates", f"several fit: {request.several}")
     if request.fault:
         return Verdict(State.INVALID, "invalid", request.fault)
-    if request.changed and not never_sent:
-        return Verdict(State.HELD, "changed", "it was sent already, and its row now says something else")
     return None
 
 

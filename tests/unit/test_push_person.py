@@ -119,6 +119,17 @@ def test_a_row_whose_ids_addresses_and_names_contradict_each_other_is_not_sent(d
     assert counts(desk) == {"enrolled": 1}
 
 
+def test_what_was_sent_is_held_when_its_row_comes_to_contradict_itself(desk):
+    contact(desk, TWO, "al@example.com")
+    desk.ask(ROW | {"contact_id": ONE, "sequence_id": SEQUENCE})
+    assert counts(desk) == {"enrolled": 1}
+    desk.sql("update boast_data.asked set contact_id = ?, email = 'jo@example.com'", [TWO])
+    assert counts(desk) == {"held": 1}
+    desk.sql("update boast_data.asked set email = null")
+    assert counts(desk) == {"held": 1}
+    assert len(desk.world.posts) == 1
+
+
 def test_what_was_dropped_stays_so_when_its_address_becomes_clear(desk):
     contact(desk, TWO, "jo@example.com")
     desk.ask(ROW | {"email": "jo@example.com"}, ROW | {"request_id": "s", "email": "new@example.com"})
