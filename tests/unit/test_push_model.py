@@ -118,7 +118,7 @@ class Schedule(Steps):
             # only a row that says something else is looked at again, and not sent if its request was sent before
             again = was["error_code"] in {"unasked", "absent"}
             assert now["content_key"] != was["content_key"] or again, (was, now)
-            new = was["state"] != "dropped" and (not was["attempt"] or again or now["state"] == "invalid")
+            new = was["state"] != "dropped" and (not was["attempt"] or again)
             assert now["state"] == "held" or new, (was, now)
 
     def one_enrollment_one_request(self):
