@@ -64,7 +64,7 @@ class Place:
         return {key: (r["status"], r["response_id"], r["updated_at"]) for key, r in self.server.truth().items()}
 
     def state(self):
-        (state,) = [s for (_, name), s in listings.states(self.pipeline).items() if name == ONLY[0]]
+        (state,) = [s for (_, name), s in listings.states(warehouse_of(self.pipeline)).items() if name == ONLY[0]]
         return state
 
 
@@ -108,7 +108,7 @@ def test_the_mark_and_the_order_survive_a_full_refresh_and_are_kept_per_account_
     here = place(enrollments=600, accounts=2, order="updated_desc")
     here.run(resources=["sequence_enrollments", "contacts"])
     here.run(how=None, everything=True)
-    known = listings.states(here.pipeline)
+    known = listings.states(warehouse_of(here.pipeline))
     assert {name for _, name in known} == {"sequence_enrollments", "contacts"}
     assert len(known) == 4
     assert {state.order for (_, name), state in known.items() if name == "sequence_enrollments"} == {"newest_first"}
