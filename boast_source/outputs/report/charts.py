@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from importlib import resources
@@ -42,6 +43,9 @@ def can_draw() -> bool:
     return importlib.util.find_spec("vl_convert") is not None
 
 
+_EMPTY = re.compile(r'<g class="mark-[^>]*/>')  # a layer without rows, which a screen reader would call nameless
+
+
 def draw_all(figures: Figures) -> dict[str, dict[str, str]]:
     """Draw each chart that has data; returns name to SVG by width (`wide`, `narrow`), nothing without the extra.
 
@@ -53,7 +57,7 @@ def draw_all(figures: Figures) -> dict[str, dict[str, str]]:
     drawn: dict[str, dict[str, str]] = {}
     for key, svg in draw(specs).items():
         name, size = key.split()
-        drawn.setdefault(name, {})[size] = svg
+        drawn.setdefault(name, {})[size] = _EMPTY.sub("", svg)
     return drawn
 
 
