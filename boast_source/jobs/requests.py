@@ -124,14 +124,14 @@ def _ids(given: tuple[str, ...], known: Mapping[str, str], what: str) -> tuple[s
 
 
 def _check_known(kind: str, given: Iterable[str], known: Mapping[str, str]) -> None:
-    """Raise ConfigurationError for what is neither an id nor a name, where any are loaded."""
+    """Raise ConfigurationError for what is neither an id nor a name. Where none were loaded, any text may be an id."""
     names = {*known, *(name.strip().lower() for name in known.values())}
+    there = ", ".join(f"{name} ({key})" for key, name in list(known.items())[:_SHOWN])
     for one in given:
         if not one.strip() or (known and one.strip().lower() not in names):
-            there = ", ".join(f"{name} ({key})" for key, name in list(known.items())[:_SHOWN])
             raise ConfigurationError(
                 f"No {kind} {one!r} was loaded, so nothing was paused",
-                hint=f"There {'are' if len(known) > 1 else 'is'} {there}{', ...' if len(known) > _SHOWN else ''}.",
+                hint=f"Some that were: {there}." if there else "Give an id.",
             )
 
 

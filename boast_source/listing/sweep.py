@@ -108,10 +108,15 @@ def sweep(
             distinct = index.distinct(number)
             circled_before, circled = circled, facts.circles(distinct)
             if circled and circled_before:
-                raise _endless(facts)
+                raise _paging_error(
+                    f"The list goes in circles: {facts.repeats} of {facts.pages} pages repeat earlier ones"
+                    f" or {facts.barren} pages in a row brought nothing"
+                )
             holes_before, holes = holes, facts.holes
             if holes & holes_before:
-                raise _broken(min(holes & holes_before))
+                raise _paging_error(
+                    f"Page {min(holes & holes_before)} of the list is not found, and there are pages after it"
+                )
             result = replace(result, passes=number, pages=result.pages + facts.pages, nameless=facts.nameless)
             # one row that leaves and comes back can hide another from two passes alike: the count tells
             moved_before, moved = moved, facts.moved or circled
@@ -165,7 +170,10 @@ def _pages(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: _Pass,
     most = _most(first)
     while facts.barren < BARREN_PAGES:
         if facts.pages > most[0] or facts.rows > most[1]:
-            raise _unending(facts)
+            raise _paging_error(
+                f"The list does not end: {facts.rows:,} rows on {facts.pages:,} pages, and it counted"
+                f" {facts.count} at first"
+            )
         while number <= horizon and len(ahead) < window:
             ahead.append((number, pool.submit(fetch, number)))
             number += 1
@@ -223,28 +231,9 @@ def _most(first: Page) -> tuple[float, float]:
     return pages, rows
 
 
-def _broken(number: int) -> PagingError:
+def _paging_error(what: str) -> PagingError:
     return PagingError(
-        f"Page {number} of the list is not found, and there are pages after it",
-        hint="The API's paging is broken for this list; nothing was changed. Try again later or ask Boast.",
-        method="GET",
-        path="",
-    )
-
-
-def _unending(facts: _Pass) -> PagingError:
-    return PagingError(
-        f"The list does not end: {facts.rows:,} rows on {facts.pages:,} pages, and it counted {facts.count} at first",
-        hint="The API's paging is broken for this list; nothing was changed. Try again later or ask Boast.",
-        method="GET",
-        path="",
-    )
-
-
-def _endless(facts: _Pass) -> PagingError:
-    return PagingError(
-        f"The list goes in circles: {facts.repeats} of {facts.pages} pages repeat earlier ones"
-        f" or {facts.barren} pages in a row brought nothing",
+        what,
         hint="The API's paging is broken for this list; nothing was changed. Try again later or ask Boast.",
         method="GET",
         path="",
