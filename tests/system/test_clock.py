@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.nights import ask, pairs
 from tests.support.waiting import arrived
 from tests.support.workplace import NO_REPORT, finish, stored
-from tests.system.test_nightly_faults import ask, pairs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="needs a C compiler")
 DAY = 86_400
