@@ -8,6 +8,7 @@ from tests.support.sandbox_client import client_of
 from tests.support.workplace import NO_REPORT
 
 PENDING = "create table boast_data.pending_enrollments (contact_id text, sequence_id text)"
+OUTAGE = {"kind": "status", "status": 401, "body": "none"}
 
 
 def with_pairs(sandbox, workplace):
@@ -15,6 +16,25 @@ def with_pairs(sandbox, workplace):
     server = sandbox(enrollments=60)
     workplace.use(server, **NO_REPORT)
     return server, workplace, pairs(server)
+
+
+def with_webhook(sandbox, workplace, hook):
+    """A nightly pipeline with a webhook, and a ledger; `ask(n)` adds n requests that can be sent."""
+    server = sandbox(enrollments=40)
+    workplace.use(server, SOURCES__BOAST__WEBHOOK_URL=hook.url, SOURCES__BOAST__LOCK_TIMEOUT="0.2", **NO_REPORT)
+    free = iter(pairs(server))
+
+    def ask(count):
+        with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
+            for _ in range(count):
+                connection.execute("insert into boast_data.pending_enrollments values (?, ?)", next(free))
+
+    with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
+        connection.execute("create schema boast_data")
+        connection.execute(PENDING)
+    assert workplace.boast("nightly", "--new-ledger").code == 0
+    assert hook.news() == []
+    return server, workplace, ask
 
 
 def pairs(server):

@@ -1,23 +1,17 @@
-"""Telling people: JSON logs, a line per stage, and a webhook that tells each thing once."""
+"""Telling people: each thing is told to a webhook once, also by runs that could not be recorded."""
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import duckdb
 import pytest
 
-from boast_source import runs
-from boast_source.runs.health import Waiting
-from boast_source.runs.notify import Known, news
-from boast_source.sandbox.world import Refused
+from tests.support.nights import OUTAGE, with_webhook
 from tests.support.sandbox_client import client_of
 from tests.support.waiting import arrived
-from tests.support.webhook import SECRET, webhook
-from tests.support.workplace import NO_REPORT, finish
-
-OUTAGE = {"kind": "status", "status": 401, "body": "none"}
+from tests.support.webhook import webhook
+from tests.support.workplace import finish
 
 
 @pytest.fixture
@@ -28,26 +22,7 @@ def hook():
 
 @pytest.fixture
 def night(sandbox, workplace, hook):
-    """A nightly pipeline with a webhook, and a ledger; `ask(n)` adds n requests that can be sent."""
-    server = sandbox(enrollments=40)
-    workplace.use(server, SOURCES__BOAST__WEBHOOK_URL=hook.url, SOURCES__BOAST__LOCK_TIMEOUT="0.2", **NO_REPORT)
-    with client_of(server) as client:
-        contacts = [record["id"] for record in client.every("contacts")]
-        sequences = [record["id"] for record in client.every("sequences")]
-    there = {(e["contact_id"], e["sequence_id"]) for e in server.truth().values()}
-    free = iter([(c, s) for s in sequences for c in contacts if (c, s) not in there])
-
-    def ask(count):
-        with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
-            for _ in range(count):
-                connection.execute("insert into boast_data.pending_enrollments values (?, ?)", next(free))
-
-    with duckdb.connect(str(workplace.folder / "boast.duckdb")) as connection:
-        connection.execute("create schema boast_data")
-        connection.execute("create table boast_data.pending_enrollments (contact_id text, sequence_id text)")
-    assert workplace.boast("nightly", "--new-ledger").code == 0
-    assert hook.news() == []
-    return server, workplace, ask
+    return with_webhook(sandbox, workplace, hook)
 
 
 def test_a_failure_is_told_once_each_kind_and_the_recovery_once(night, hook):
@@ -159,33 +134,6 @@ def test_an_error_in_the_view_is_reported_as_the_views(night, hook):
     assert 'Your table or view "boast_data"."wanted" cannot be read' in done.json["error"], "not that there is none"
 
 
-def test_a_webhook_that_is_down_changes_no_exit_code_and_is_told_when_it_is_back(night, hook):
-    server, workplace, _ = night
-    server.control("POST", "faults", OUTAGE)
-    hook.status = 500
-    done = workplace.boast("nightly")
-    assert done.code == 1
-    assert "the webhook was not told: It answered with HTTP 500" in done.err
-    nobody = hook.url.replace(hook.url.split("/")[2], "127.0.0.1:1")
-    done = workplace.boast("nightly", SOURCES__BOAST__WEBHOOK_URL=nobody)
-    assert done.code == 1
-    assert "the webhook was not told: It did not answer (connect)" in done.err
-    done = workplace.boast("nightly", SOURCES__BOAST__WEBHOOK_URL="http://example.com/" + SECRET)
-    assert done.code == 1
-    assert "webhook_url is no https:// address" in done.err
-    hook.status = 200
-    assert workplace.boast("nightly").code == 1
-    (text,) = hook.news()
-    assert "failed: " in text
-    server.control("DELETE", "faults")
-    hook.status = 500
-    done = workplace.boast("nightly", "--debug")
-    assert done.code == 0
-    assert SECRET not in done.out + done.err
-    for path in workplace.folder.rglob("*"):
-        assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
-
-
 def test_a_machine_that_forgets_knows_from_the_warehouse_what_was_told(night, hook):
     server, workplace, _ = night
     server.control("POST", "faults", OUTAGE)
@@ -212,18 +160,6 @@ def test_with_delta_tables_too_each_thing_is_told_once(sandbox, workplace, hook)
     server.control("DELETE", "faults")
     assert workplace.boast("nightly", "--destination", "filesystem").code == 0
     assert "well again, 20 enrollments listed" in hook.news()[0]
-
-
-def test_check_says_whether_the_webhook_can_be_told_and_tells_it_nothing(night, hook):
-    _, workplace, _ = night
-    done = workplace.boast("check")
-    assert done.code == 0
-    assert "webhook: the address is usable" in done.out
-    assert hook.news() == []
-    done = workplace.boast("check", SOURCES__BOAST__WEBHOOK_URL=f"ftp://example.com/{SECRET}")
-    assert done.code == 2
-    assert "webhook_url is no https:// address" in done.out
-    assert SECRET not in done.out + done.err
 
 
 def test_a_warehouse_that_is_away_is_told_once_and_its_runs_are_recorded_later(night, hook):
@@ -274,56 +210,6 @@ def test_a_run_that_never_ends_is_told_at_the_second_night_that_finds_it(night, 
     assert statuses == [("ok",), ("failed",), ("locked",), ("locked",), ("locked",), ("ok",)]
 
 
-def test_each_stage_is_one_line_with_counts_and_seconds(night):
-    _, workplace, ask = night
-    del workplace.env["SOURCES__BOAST__REPORT_PATH"]
-    ask(2)
-    lines = [line for line in workplace.boast("nightly").err.splitlines() if line]
-    assert [line.split(":")[0] for line in lines] == ["load", "push", "report", "nightly"]
-    assert lines[0].startswith("load: 40 listed, 0 loaded, 0 missing, verified exact, ")
-    assert lines[1].startswith("push: 2 enrolled, ")
-    assert lines[3].startswith("nightly: ok (exit code 0), ")
-
-
-def test_with_json_logs_every_line_is_an_object_also_of_a_failure_and_of_dlt(night):
-    server, workplace, ask = night
-    del workplace.env["SOURCES__BOAST__REPORT_PATH"]
-    ask(1)
-    as_json = {"SOURCES__BOAST__LOG_FORMAT": "json"}
-    done = workplace.boast("nightly", "--json", **as_json)
-    assert (done.code, done.json["push"]["enrolled"]) == (0, 1)
-    lines = [json.loads(line) for line in done.err.splitlines()]
-    assert [line["stage"] for line in lines] == ["load", "push", "report", "nightly"]
-    assert (lines[0]["listed"], lines[1]["enrolled"], lines[3]["exit_code"]) == (40, 1, 0)
-    assert {line["run_id"] for line in lines} == {done.json["run_id"]}
-    assert all(line["seconds"] >= 0 and line["timestamp"].endswith("Z") for line in lines)
-    debug = workplace.boast("nightly", "--debug", **as_json)
-    loggers = {json.loads(line)["logger"].split(".")[0] for line in debug.err.splitlines()}
-    assert {"boast_source", "dlt"} <= loggers
-    server.control("POST", "faults", OUTAGE)
-    done = workplace.boast("load", "--debug", **as_json)
-    last = json.loads(done.err.splitlines()[-1])
-    assert (done.code, last["level"], last["exit_code"]) == (1, "error", 1)
-    assert "401" in last["message"]
-    assert "Traceback" in last["traceback"]
-    (workplace.folder / ".dlt").mkdir()
-    (workplace.folder / ".dlt" / "config.toml").write_text('[sources.boast]\nlog_format = "xml"\n')
-    assert workplace.boast("load").code == 2
-
-
-def test_news_never_hold_what_slack_takes_for_markup(night, hook):
-    server, workplace, _ = night
-
-    def refuse():
-        raise Refused(422, "invalid", "<!channel> & everybody")
-
-    server.api.world.accounts = refuse
-    assert workplace.boast("nightly").code == 1
-    (text,) = hook.news()
-    assert "&lt;!channel&gt; &amp; everybody" in text
-    assert "<" not in text
-
-
 def test_more_than_may_be_sent_is_told_once_and_status_says_it_in_five_lines(night, hook):
     _, workplace, ask = night
     ask(3)
@@ -358,45 +244,3 @@ def test_who_was_enrolled_twice_is_told_once(night, hook):
     assert "more than once" in workplace.boast("status").out
     assert workplace.boast("nightly").code == 3
     assert hook.news() == [], "it still needs attention, and was told"
-
-
-REFUSED = Waiting(refused=1, newest="2026-01-01T00:00:00+00:00")
-
-
-def told(*nights):
-    """What is told of these (exit code, error, what waits), night after night."""
-    known, texts = Known(), []
-    for code, error, waiting in nights:
-        run = runs.Run("nightly", listed=1, verified="covered")
-        run.finish(code, error)
-        known, text = news(known, run, waiting)
-        texts.append(text or "")
-    return texts
-
-
-def test_what_waits_is_told_once_also_when_an_outage_comes_between():
-    first, outage, back, still, dropped, after = told(
-        (3, None, REFUSED),
-        (1, "GET: refused", None),
-        (0, None, REFUSED),
-        (0, None, REFUSED),
-        (0, None, Waiting()),
-        (0, None, Waiting()),
-    )
-    assert first == "requests need attention: 0 held, 1 refused, 0 unknown; see `boast requests list`."
-    assert outage == "failed: GET: refused"
-    assert back.startswith("well again")
-    assert back.endswith("As before, 0 held, 1 refused, 0 unknown need attention.")
-    assert still == ""
-    assert dropped.startswith("well again")
-    assert after == ""
-
-
-def test_a_failure_that_alternates_with_what_needs_a_person_is_no_recovery():
-    nights = [(1, "A fails", None), (3, "account b", Waiting())]
-    texts = told(*nights, *nights, (0, None, Waiting()), (0, None, Waiting()))
-    assert texts[0] == texts[2] == "failed: A fails"
-    assert texts[1] == "runs again, 1 enrollments listed, verified: covered.\nneeds attention: account b"
-    assert texts[3] == "runs again, 1 enrollments listed, verified: covered."
-    assert texts[4].startswith("well again")
-    assert texts[5] == ""
