@@ -7,6 +7,7 @@ answered with the child's process id; or a process id to wait for, answered with
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import functools
 import gc
 import importlib
@@ -78,6 +79,7 @@ def _serve(connection: socket.socket) -> list[str] | None:
             os.chdir(request["cwd"])
             os.environ.clear()
             os.environ.update(request["env"])
+            faulthandler.enable()
             return request["arguments"]
         for file in files:
             os.close(file)

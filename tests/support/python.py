@@ -44,7 +44,7 @@ def start(arguments: list[str], *, cwd: Path, env: dict[str, str], spawn: bool =
     """Start `python ARGUMENTS` (`-m MODULE …`, `-c CODE …` or `SCRIPT …`), its output in pipes, its input empty."""
     if spawn or not FORKS or _early(env) != _early(STANDARD):
         return subprocess.Popen(
-            [sys.executable, *arguments],
+            [sys.executable, "-X", "faulthandler", *arguments],
             cwd=cwd,
             env=env,
             stdin=subprocess.DEVNULL,

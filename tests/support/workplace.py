@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from tests.support.python import AS_A_USER, STANDARD, Process, start
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, last_words
 
 DYING = os.pathsep.join([AS_A_USER, str(Path(__file__).parent / "dying")])
 NO_REPORT = {"SOURCES__BOAST__REPORT_PATH": ""}  # for nights about other things: drawing takes as long as all the rest
@@ -72,8 +72,7 @@ def finish(process: Process, timeout: float = PATIENCE) -> Done:
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+            raise AssertionError(f"it does not end:\n{last_words(process)}") from None
     return Done(process.returncode, out, err)
 
 
