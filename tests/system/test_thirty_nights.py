@@ -84,9 +84,9 @@ class Month:
                 "insert into boast_data.pending_enrollments values (?, null, null, 'remove', ?)", f"out{number}", target
             )
 
-    def start(self, **env):
+    def start(self, *options, **env):
         self.before = dict(self.requests())
-        return self.workplace.start("nightly", "--json", "--debug", **env)
+        return self.workplace.start("nightly", "--json", *options, **env)
 
     def ended(self, process) -> Done:
         done = finish(process)
@@ -94,7 +94,7 @@ class Month:
         return done
 
     def night(self, **env) -> Done:
-        done = self.ended(self.start(**env))
+        done = self.ended(self.start("--debug", **env))
         self.codes.append(done.code)
         if done.code in {0, 3} and done.json["load"]:
             self.seen.append((datetime.now(timezone.utc), self.server.truth()))
@@ -102,7 +102,7 @@ class Month:
 
     def killed(self, reached) -> None:
         """A night that is killed once `reached(process, printed)` is true."""
-        process = self.start()
+        process = self.start("--debug")
         printed: list[str] = []
         reader = threading.Thread(target=lambda: printed.extend(iter(process.stderr.readline, "")), daemon=True)
         reader.start()
@@ -132,7 +132,7 @@ class Month:
     def overlap(self) -> None:
         """Two starts at once: one finds the other alive."""
         self.server.control("POST", "faults", {"kind": "latency", "seconds": 1, "path": "enrollments", "times": 6})
-        first = self.start()
+        first = self.start()  # without --debug: nobody reads what it prints until the other is over, and pipes fill
         until(self.arrived(LISTED), process=first)
         assert self.night().code == 4
         self.codes.append(self.ended(first).code)
