@@ -57,7 +57,7 @@ def pause(ledger: Ledger, control: Control, what: Iterable[str], run_id: str, *,
 
     Raises ConfigurationError when what is to be resumed is not paused.
     """
-    before = {event.request_key: event for event in ledger.controls()}
+    before = {event.request_key: event.event for event in ledger.controls()}
     paused = read(ledger).paused
     events = []
     for scope in what:
@@ -91,34 +91,50 @@ def check(ledger: Ledger, run_id: str, *, new: bool, accept: bool) -> None:
     """
     there = ledger.exists()
     known = ledger.sends() if there else 0
+    unreadable = ledger.unreadable() if there else 0
     if new:
-        if known or ledger.sends_of_runs():
-            where = "It knows of requests that were sent" if known else "The run records count requests that were sent"
+        if known or unreadable or ledger.sends_of_runs():
+            where = "The run records count" if not (known or unreadable) else "It knows of"
             raise ConfigurationError(
-                f"A new ledger is for the first push only. {where}, so nothing was sent",
+                f"A new ledger is for the first push only. {where} requests that were sent, so nothing was sent",
                 hint="Leave --new-ledger out." if known else _RESTORE,
             )
         ledger.create()
         return
-    if not there and not accept:
+    if accept:
+        ledger.create()
+        _accept(ledger, run_id)
+        return
+    if not there:
         lost = ledger.sends_of_runs()
         raise ConfigurationError(
             f"The ledger {ledger.name} does not exist: without it nobody knows who was enrolled already. Nothing was"
             " sent",
             hint=_RESTORE if lost else "If this is the first push, run `boast push --new-ledger` once.",
         )
+    lost = ledger.lost_sends() + unreadable - read(ledger).lost
+    if lost > 0:
+        what = f"lost events: the run records count {lost} sends that it does not know"
+        if unreadable:
+            what = f"has {unreadable} events that cannot be read, with a NULL in a key or number, or an unknown state"
+        elif not known:
+            what = what.replace("lost events", "is empty, though requests were sent before")
+        raise ConfigurationError(f"The ledger {ledger.name} {what}. Nothing was sent", hint=_RESTORE)
     ledger.create()
-    lost = ledger.lost_sends() - read(ledger).lost
-    if accept:
-        before = {event.request_key: event for event in ledger.controls()}
-        ledger.append([_event(before, _ACCEPTED, Control.ACCEPTED, run_id, lost=ledger.lost_sends())])
-    elif lost > 0:
-        what = "is empty, though requests were sent before" if not known else "lost events"
-        raise ConfigurationError(
-            f"The ledger {ledger.name} {what}: the run records count {lost} sends that it does not know. Nothing was"
-            " sent",
-            hint=_RESTORE,
-        )
+
+
+def _accept(ledger: Ledger, run_id: str) -> None:
+    """Record that the ledger is gone on with as it is, and hold the requests whose newest event cannot be read."""
+    before = {event.request_key: event.event for event in ledger.controls()}
+    events = []
+    for event in ledger.damaged(run_id):
+        before[event.request_key] = event.event - 1
+        if event.request_key.startswith(_PAUSE):
+            events.append(_event(before, event.request_key, Control.PAUSED, run_id))
+        elif not event.request_key.startswith(" "):
+            events.append(event)
+    lost = ledger.lost_sends() + ledger.unreadable()
+    ledger.append([*events, _event(before, _ACCEPTED, Control.ACCEPTED, run_id, lost=lost)])
 
 
 _RESTORE = (
@@ -128,14 +144,14 @@ _RESTORE = (
 
 
 def _event(
-    before: dict[str, Event], key: str, control: Control, run_id: str, *, note: str | None = None, lost: int = 0
+    before: dict[str, int], key: str, control: Control, run_id: str, *, note: str | None = None, lost: int = 0
 ) -> Event:
     scope, _, named = key.strip().removeprefix("pause ").partition(" ")
     return Event(
         request_key=key,
         content_key="",
         run_id=run_id,
-        event=before[key].event + 1 if key in before else 1,
+        event=before.get(key, 0) + 1,
         attempt=lost,
         account_id=named if scope == "account" else None,
         action=None,

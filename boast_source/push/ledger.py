@@ -68,14 +68,8 @@ class Event:
 
 COLUMNS = tuple(field.name for field in fields(Event))
 REMOVALS = (
-    "request_key",
-    "state",
-    "account_id",
-    "contact_id",
-    "sequence_id",
-    "enrollment_id",
-    "requested_at",
-    "first_at",
+    *("request_key", "state", "account_id", "contact_id", "sequence_id", "enrollment_id"),
+    *("requested_at", "first_at"),
 )
 TYPES = dict.fromkeys(COLUMNS, "text") | dict.fromkeys(("event", "attempt", "http_status"), "bigint")
 TYPES["recorded_at"] = "timestamptz"
@@ -88,8 +82,10 @@ _EMPTY = {
     "runs": {"run_id": "text", "sent": "bigint", "verified": "text"}
     | dict.fromkeys(("started_at", "finished_at"), "timestamptz"),
 }
+_NEVER_NULL = ("request_key", "content_key", "event", "attempt", "state")
+_WORDS = ", ".join(f"'{word.value}'" for word in (*State, *Control))
 _VALUES = {
-    "columns": ", ".join(f"{column} {kind}" for column, kind in TYPES.items()),
+    "readable": " and ".join([*(f"{column} is not null" for column in _NEVER_NULL), f"state in ({_WORDS})"]),
     "events": ", ".join(f"l.{column}" for column in COLUMNS),
     "final": model.in_sql(lambda rule: rule.final),
     "attention": model.in_sql(lambda rule: rule.attention),
@@ -108,10 +104,9 @@ class Ledger:
         """Whether it is there. Raises ConfigurationError when its numbers and times are texts, as after a CSV."""
         if not self._columns(TABLE):
             return False
-        self._rows(f"select event from {self.name} where 1 = 0")
+        self._rows(f"select 1 from {self.name} where 1 = 0")
         try:
-            typed = f"select event + 0, attempt + 0 from {self.name} where 1 = 0 and recorded_at < {self._clock()}"
-            self.client.execute_sql(typed)
+            self.client.execute_sql(self._sql("typed", clock=self._clock()))
         except Exception as error:
             if not is_of_destination(error) or is_lost(error):
                 raise
@@ -124,14 +119,9 @@ class Ledger:
 
     def create(self) -> None:
         """Make the table, or the columns that an older version did not have."""
-        with self.warehouse.migrating():
-            if not self.client.has_dataset():
-                self.client.create_dataset()
-            itself = {TABLE: self._quoted(TABLE)}
-            self.client.execute_sql(self._sql("create", **itself))
-            for column in sorted(TYPES.keys() - self._columns(TABLE)):
-                self.client.execute_sql(self._sql("add_column", column=f"{column} {TYPES[column]}", **itself))
-            if self.warehouse.has_unique_indexes:
+        self.warehouse.own_table(TABLE, TYPES)
+        if self.warehouse.has_unique_indexes:
+            with self.warehouse.migrating():
                 index = self.client.escape_column_name(f"{TABLE}_once")
                 self.client.execute_sql(
                     f"create unique index if not exists {index} on {self.name} (request_key, event)"
@@ -233,6 +223,14 @@ class Ledger:
         """Return how many requests the run records count as sent and the ledger does not know."""
         return int(self._value("lost_sends"))
 
+    def unreadable(self) -> int:
+        """Return how many events cannot be read, which every other query leaves out."""
+        return int(self._value("unreadable"))
+
+    def damaged(self, run_id: str) -> list[Event]:
+        """Return of each request or control whose newest event may be one that cannot be read what holds it."""
+        return [Event(*row) for row in self._rows(self._sql("damaged", run_id=run_id))]
+
     def newest_enrollment(self) -> datetime | None:
         """Return the newest moment of the API's own clock that is known."""
         moment = self._value("newest_enrollment")
@@ -261,17 +259,26 @@ class Ledger:
         """Return a query of ledger.sql in the warehouse's dialect, with the names of the dataset."""
         sql = _SQL[name]
         tables = {table: self._source(table) for table in (TABLE, *_EMPTY) if f"{{{table}}}" in sql}
+        if "{everything}" in sql:
+            tables["everything"] = self._everything()
         return translated(filled(sql, **(_VALUES | tables | values)), self.client.capabilities.sqlglot_dialect)
 
     def _source(self, table: str) -> str:
-        """Return a table's name in the dialect that the queries are written in, or what stands for it if it lacks."""
-        name = self._quoted(table)
-        there = self._columns(table)
-        if not there and table in _EMPTY:
-            columns = ", ".join(f"cast(null as {kind}) as {column}" for column, kind in _EMPTY[table].items())
-            return f"(select {columns} where 1 = 0)"
-        lacking = TYPES.keys() - there if there and table == TABLE else ()
-        added = "".join(f", cast(null as {TYPES[column]}) as {column}" for column in sorted(lacking))
+        """Return a table's name in the dialect that the queries are written in, or what stands for it if it lacks; of
+        the ledger only the events that can be read.
+        """
+        if table == TABLE:
+            return f"(select * from {self._everything()} as every_one where {_VALUES['readable']})"
+        if self._columns(table):
+            return self._quoted(table)
+        columns = ", ".join(f"cast(null as {kind}) as {column}" for column, kind in _EMPTY[table].items())
+        return f"(select {columns} where 1 = 0)"
+
+    def _everything(self) -> str:
+        """Return the ledger's table, or what stands for it if it lacks columns."""
+        lacking = sorted(TYPES.keys() - self._columns(TABLE))
+        added = "".join(f", cast(null as {TYPES[column]}) as {column}" for column in lacking)
+        name = self._quoted(TABLE)
         return f"(select *{added} from {name})" if added else name
 
     def _quoted(self, table: str) -> str:

@@ -1,16 +1,59 @@
--- create --
--- One row per event. Columns are only ever added: a ledger of an older version goes on (see `add_column`).
-create table if not exists {push_ledger} ({columns})
+-- typed --
+-- Fails where numbers or times are texts.
+select event + 0, attempt + 0, http_status + 0
+from {push_ledger} as every_event
+where 1 = 0 and recorded_at < {clock}
 
--- add_column --
-alter table {push_ledger} add column {column}
+-- unreadable --
+-- How many events there are that cannot be read.
+select count(*)
+from {everything} as every_event
+where not ({readable})
+
+-- damaged --
+-- Requests and controls whose newest event may be one that cannot be read: of each the event that holds it.
+with last_events as (
+    select request_key as of_key, max(event) as newest
+    from {push_ledger} as every_event
+    group by request_key
+),
+
+damaged as (
+    select distinct request_key as of_key
+    from {everything} as every_event
+    left join last_events as n on request_key = n.of_key
+    where
+        not ({readable})
+        and request_key is not null
+        and (event is null or n.newest is null or event > n.newest)
+)
+
+select
+    request_key,
+    coalesce(max(content_key), '') as content_key,
+    '{run_id}' as run_id,
+    coalesce(max(event), 0) + 1 as event,
+    coalesce(max(attempt), 1) as attempt,
+    max(account_id) as account_id,
+    max(action) as action,
+    max(contact_id) as contact_id,
+    max(sequence_id) as sequence_id,
+    max(enrollment_id) as enrollment_id,
+    max(known_enrollment_ids) as known_enrollment_ids,
+    'held' as state,
+    cast(null as bigint) as http_status,
+    'unreadable' as error_code,
+    'its newest event in the ledger cannot be read' as error_detail
+from {everything} as every_event
+inner join damaged as d on request_key = d.of_key
+group by request_key
 
 -- newest --
 -- The newest event of each request. Of what is over and was sent at most once only what tells its row apart, since a
 -- ledger may hold a million of those; `{whole}` makes an exception for all.
 with last_events as (
     select request_key as of_key, max(event) as newest
-    from {push_ledger}
+    from {push_ledger} as every_event
     where state not in ({controls})
     group by request_key
 ),
@@ -51,7 +94,7 @@ from events
 -- sent_since --
 -- What was enrolled, or given up after it was sent, at or after a moment.
 select distinct content_key, request_key
-from {push_ledger}
+from {push_ledger} as every_event
 where attempt > 0 and state in ('enrolled', 'dropped') and recorded_at >= cast('{moment}' as timestamptz)
 
 -- active_twice --
@@ -60,7 +103,7 @@ where attempt > 0 and state in ('enrolled', 'dropped') and recorded_at >= cast('
 -- clock the other was created before, or within the time in which the server may act on one request.
 with last_events as (
     select request_key as of_key, max(event) as newest
-    from {push_ledger}
+    from {push_ledger} as every_event
     where state not in ({controls})
     group by request_key
 )
@@ -87,7 +130,7 @@ where
 -- sequence with another one.
 with last_events as (
     select request_key as of_key, max(event) as newest
-    from {push_ledger}
+    from {push_ledger} as every_event
     where state not in ({controls})
     group by request_key
 ),
@@ -118,14 +161,14 @@ group by {events}
 -- The requests that ask for a removal and are not withdrawn, each with when it was asked for first.
 with last_events as (
     select request_key as of_key, max(event) as newest
-    from {push_ledger}
+    from {push_ledger} as every_event
     where state not in ({controls})
     group by request_key
 ),
 
 first_events as (
     select request_key as of_key, min(recorded_at) as first_at
-    from {push_ledger}
+    from {push_ledger} as every_event
     where action = 'remove'
     group by request_key
 )
@@ -141,7 +184,7 @@ where l.action = 'remove' and l.state not in ('withdrawn', 'invalid')
 -- Enrollments that the API answered with, and that no listing has shown: the first after them had them missing.
 with last_events as (
     select request_key as of_key, max(event) as newest
-    from {push_ledger}
+    from {push_ledger} as every_event
     where state not in ({controls})
     group by request_key
 )
@@ -161,36 +204,36 @@ where
 -- attempts --
 -- What became of each attempt without a clear answer, of requests that were sent at least so often.
 select request_key, attempt, http_status, error_code
-from {push_ledger}
+from {push_ledger} as every_event
 where
     state = 'unknown'
-    and request_key in (select request_key from {push_ledger} where attempt >= {most})
+    and request_key in (select request_key from {push_ledger} as every_event where attempt >= {most})
 order by request_key, event
 
 -- limited --
 -- Of requests that were answered 429, in how many runs they were while others were carried out: no rate limit then.
 select request_key, count(distinct run_id)
-from {push_ledger}
+from {push_ledger} as every_event
 where
     state = 'deferred' and http_status = 429
-    and run_id in (select run_id from {push_ledger} where state in ('enrolled', 'removed') and attempt > 0)
+    and run_id in (select run_id from {push_ledger} as every_event where state in ('enrolled', 'removed') and attempt > 0)
 group by request_key
 
 -- accounts --
 -- The accounts that it knows, and those with enrollments.
 select account_id
-from {push_ledger}
+from {push_ledger} as every_event
 where account_id is not null and state not in ({controls})
 union
 select account_id
-from {sequence_enrollments}
+from {sequence_enrollments} as every_enrollment
 where account_id is not null
 
 -- waiting --
 -- How many requests stand in each state that waits for an operator.
 with last_events as (
     select request_key as of_key, max(event) as newest
-    from {push_ledger}
+    from {push_ledger} as every_event
     where state not in ({controls})
     group by request_key
 ),
@@ -210,7 +253,7 @@ group by standing
 -- plan --
 -- What a plan of that key would send.
 select note
-from {push_ledger}
+from {push_ledger} as every_event
 where state = 'planned' and request_key = '{key}'
 
 -- controls --
@@ -219,7 +262,7 @@ select {events}
 from {push_ledger} as l
 inner join (
     select request_key as of_key, max(event) as newest
-    from {push_ledger}
+    from {push_ledger} as every_event
     where state in ({controls}) and state <> 'planned'
     group by request_key
 ) as n on l.request_key = n.of_key and l.event = n.newest
@@ -227,19 +270,19 @@ inner join (
 -- sends --
 -- How many requests it knows as sent.
 select count(*)
-from {push_ledger}
+from {push_ledger} as every_event
 where attempt > 0
 
 -- sends_of_runs --
 -- How many requests the run records count as sent.
 select coalesce(sum(sent), 0)
-from {runs}
+from {runs} as every_run
 
 -- lost_sends --
 -- How many requests the run records count as sent and the ledger does not know, run by run.
 with known as (
     select run_id, count(*) as sent
-    from {push_ledger}
+    from {push_ledger} as every_event
     where state in ('enrolled', 'removed')
     group by run_id
 )
@@ -252,7 +295,7 @@ where r.sent > coalesce(k.sent, 0)
 -- newest_enrollment --
 -- The newest moment of the API's own clock that is known.
 select max(created_at)
-from {sequence_enrollments}
+from {sequence_enrollments} as every_enrollment
 
 -- now --
 -- The warehouse's clock.

@@ -1,0 +1,84 @@
+"""Ledgers that somebody altered by hand: events that cannot be read stop the push, and their requests are held."""
+
+from __future__ import annotations
+
+import pytest
+
+from boast_source.errors import ConfigurationError
+from tests.support.push_office import Office
+from tests.unit.test_push_safety import DAY, counts, row
+
+LEDGER = "boast_data.push_ledger"
+ALTERED = [
+    *(f"update {LEDGER} set {column} = null" for column in ("request_key", "content_key", "event", "attempt", "state")),
+    f"update {LEDGER} set state = 'Enrolled, I think'",
+    f"update {LEDGER} set state = null where state = 'enrolled'",
+    f"update {LEDGER} set event = null where request_key = 'r2'",
+    *(f"alter table {LEDGER} drop column {column}" for column in ("request_key", "content_key", "event", "state")),
+    f"alter table {LEDGER} rename column attempt to attempts",
+]
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """A department that enrolled four contacts sixty days ago, who have completed the sequence since."""
+    made = Office(tmp_path)
+    made.ask(*map(row, range(4)))
+    assert counts(made.push()) == {"enrolled": 4}
+    for key in list(made.world.enrollments):
+        made.world.change(key, "completed")
+    made.pass_time(60 * DAY)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("altered", ALTERED)
+def test_events_that_cannot_be_read_stop_the_push_and_once_accepted_nobody_is_sent_twice(desk, altered):
+    desk.sql(altered)
+    desk.sql("delete from boast_data.runs")  # so that no count of sends tells of it
+    desk.ask(row(9))
+    with pytest.raises(ConfigurationError, match=r"cannot be read.*--accept-ledger") as refused:
+        desk.push()
+    assert refused.value.exit_code == 2
+    assert "push_ledger" in refused.value.message
+    with pytest.raises(ConfigurationError, match="first push only"):
+        desk.push(new_ledger=True)
+    assert counts(desk.push(accept_ledger=True))["enrolled"] == 1
+    desk.push()
+    assert len(desk.world.posts) == 5, "nobody twice, and the new one once"
+
+
+def test_what_only_older_events_of_a_request_lack_is_in_no_doubt(desk):
+    desk.sql(f"update {LEDGER} set attempt = null where event = 1")
+    desk.push(accept_ledger=True)
+    assert set(desk.states().values()) == {"enrolled"}
+
+
+def test_a_pause_that_cannot_be_read_goes_on(desk):
+    desk.sql(
+        f"insert into {LEDGER} (request_key, content_key, run_id, event, attempt, recorded_at)"
+        " values (' pause *', '', 'run 1', 1, 0, current_timestamp)"
+    )
+    desk.ask(row(9))
+    assert counts(desk.push(accept_ledger=True)) == {"deferred": 1}
+
+
+def test_another_loss_after_one_was_accepted_is_said_again(desk):
+    desk.sql(f"update {LEDGER} set state = null where request_key = 'r0'")
+    desk.push(accept_ledger=True)
+    desk.push()
+    desk.sql(f"update {LEDGER} set state = null where request_key = 'r1'")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        desk.push()
+
+
+def test_on_postgres_events_are_numbered_after_those_that_cannot_be_read(tmp_path, postgres):
+    here = Office(tmp_path, database=postgres)
+    here.ask(row(0), row(1))
+    here.push("is lost")
+    here.pass_time(DAY)
+    here.sql(f"update {LEDGER} set state = 'no word' where request_key = 'r0'")
+    assert counts(here.push(accept_ledger=True)) == {"held": 1}
+    here.decide("retry", "r0")
+    assert counts(here.push()) == {"enrolled": 1}
+    here.close()
