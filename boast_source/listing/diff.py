@@ -127,6 +127,10 @@ class Compared(_Step):
         """Count what was listed of repeated ids as changed, so that it takes the place of all their rows."""
         self.scratch.execute(queries.of("take_repeated"))
 
+    def repeated_vanished(self, accounts: list[str]) -> list[str]:
+        """The ids of rows of these accounts that are marked missing and stand more than once."""
+        return [key for (key,) in self.scratch.rows(queries.of("repeated_vanished"), {"accounts": accounts})]
+
     def undelivered(self, accounts: list[str]) -> list[tuple[str, str]]:
         """(account, id) of the stored rows of these accounts that no pass delivered and that are not marked missing."""
         return self.scratch.rows(queries.of("undelivered"), {"accounts": accounts})

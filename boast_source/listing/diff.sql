@@ -77,6 +77,12 @@ order by all
 -- How many rows the warehouse holds beyond one per id.
 select count(*) - count(distinct id) from stored
 
+-- repeated_vanished --
+-- The ids of rows of these accounts that stand more than once and that the API no longer has.
+select id from stored
+where missing_since is not null and list_contains($accounts::varchar[], account_id)
+group by id having count(*) > 1
+
 -- take_repeated --
 -- The rows of ids that the warehouse holds more than once, to be replaced by what was listed.
 insert into differing
@@ -160,7 +166,7 @@ select account_id, count(*) filter (not gone), count(*) filter (gone)
 from (
   select account_id, false as gone from changed
   union all
-  select account_id, true from stored semi join gone using (id)
+  select account_id, true from stored semi join gone using (id) where missing_since is null
 )
 group by all
 
@@ -181,7 +187,8 @@ join (select _seq, _hash from latest where {slice}) l using (_seq)
 
 -- gone_rows --
 -- The rows that are gone, with `missing_since` set.
-select {columns} from (select * replace (seen_at() as missing_since) from whole semi join gone using (id))
+select {columns}
+from (select * replace (coalesce(missing_since, seen_at()) as missing_since) from whole semi join gone using (id))
 
 -- newest --
 -- Of the history the newest version of each id.

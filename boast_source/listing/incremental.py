@@ -38,7 +38,8 @@ def why_whole(state: ListState | None, how: Incremental, began: datetime) -> str
         return None
     if state.silent_at:
         return "content changed without its cursor; `boast load --incremental` overrides that"
-    if not timedelta(0) <= began - state.full_at < how.full_every:
+    times = (state.full_at, state.read_at or state.full_at)
+    if not all(timedelta(0) <= began - moment < how.full_every for moment in times):
         return "full listing due"
     return None
 

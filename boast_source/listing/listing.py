@@ -115,6 +115,8 @@ class Listing:
             self._take_repeated(compared, shape, warehouse)
         note_silent(compared, readable, self.options.states, reports)
         gone += [key for report in reports for key in report.gone]
+        if repeated and keeps_history(shape):  # one row takes the place of them all
+            gone += compared.repeated_vanished(self.accounts())
         whole = self._whole(shape, compared.columns, readable)
         changes = compared.changes(gone, whole, everything=self.options.everything)
         counts = changes.counts()
@@ -133,7 +135,7 @@ class Listing:
         one = self._lists[shape.name]
         one.anew, one.hashed = altered and not one.hashed, altered or one.hashed
         rows = one.changes.rows(hashed=one.hashed)
-        yield from handed_on(one, rows, {"id"}, some=any(map(any, one.counts.values())))
+        yield from handed_on(one, rows, {"id"}, some=one.repeated > 0 or any(map(any, one.counts.values())))
 
     def note_dropped(self, shape: Shape, ids: pa.ChunkedArray) -> None:
         """These rows were handed on, and whoever alters them lets them not through."""
@@ -188,7 +190,7 @@ class Listing:
         if shape.name not in self._lists:
             return
         one = self._lists[shape.name]
-        repeated, unequal = 0, dict[str, int]()
+        repeated, unequal = one.repeated, dict[str, int]()
         if one.written:  # else the first comparison stands, which found nothing to write
             scratch = one.listed.scratch
             if one.streams:  # the history was left out

@@ -114,7 +114,7 @@ def _known_lists(warehouse: Warehouse, on_note: Callable[[str], None]) -> dict[t
         with explained():
             return listings.states(warehouse)
     except DestinationError as error:
-        on_note(f"this run reads every list whole: {error.message}")
+        on_note(f"this run reads every list whole: {error}")
         return {}
 
 
@@ -137,7 +137,7 @@ def _remember(
         with explained():
             listings.remember(warehouse, [state for state in after if state])
     except DestinationError as error:
-        on_note(f"the next run reads every list whole: {error.message}")
+        on_note(f"the next run reads every list whole: {error}")
 
 
 def store(warehouse: Warehouse, answers: Mapping[str, Sequence[Record]]) -> None:

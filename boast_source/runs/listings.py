@@ -6,16 +6,15 @@ It is no table of dlt's schema, so no refresh empties it. Without it every list 
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from boast_source.listing.order import ListState
+from boast_source.errors import DestinationError
+from boast_source.listing.order import ListState, Order
 from boast_source.runs.record import now
 from boast_source.warehouse import columns_in
-from boast_source.warehouse.arrow import quote
-from boast_source.warehouse.dialect import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from boast_source.warehouse import Warehouse
 
@@ -33,38 +32,41 @@ _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2, 9998)
 def states(warehouse: Warehouse) -> dict[tuple[str, str], ListState]:
     """Return what is known, by account and resource; nothing where there is no such table.
 
-    Raises what the destination raises.
+    Raises what the destination raises, and DestinationError when somebody altered the table.
     """
+    name = TABLE
     if not warehouse.has_sql:
         rows = [row for batch in warehouse.read(TABLE, [*_TYPES]) for row in batch.to_pylist()]
-        return _states(sorted(rows, key=lambda row: str(row["recorded_at"])))
-    with warehouse.session() as client:
-        name = client.make_qualified_table_name(TABLE) if client else ""
-        if client is None or not columns_in(client, name):
-            return {}
-        names = ", ".join(client.escape_column_name(column) for column in _TYPES)
-        found = client.execute_sql(f"select {names} from {name}") or ()
-        return _states(dict(zip(_TYPES, row, strict=True)) for row in found)
+    else:
+        with warehouse.session() as client:
+            if client is None:
+                return {}
+            name = client.make_qualified_table_name(TABLE)
+            there = {column.lower() for column in columns_in(client, name)}
+            names = [column for column in _TYPES if column in there]
+            listed = ", ".join(client.escape_column_name(column) for column in names)
+            found = client.execute_sql(f"select {listed} from {name}") if names else ()
+            rows = [dict(zip(names, row, strict=True)) for row in found or ()]
+    try:
+        known = [_state(row) for row in sorted(rows, key=lambda row: str(row.get("recorded_at")))]
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        raise DestinationError(
+            f"The table {name} was altered, so that what it says of earlier listings cannot be read",
+            hint="Drop it: the next load makes it again.",
+        ) from None
+    return {(state.account_id, state.resource): state for state in known}
 
 
 def remember(warehouse: Warehouse, known: Sequence[ListState]) -> None:
     """Put these in the place of what was known of the same lists. Raises what the destination raises."""
     if not known:
         return
-    warehouse.put(TABLE, _TYPES, ("account_id", "resource"), [_row(state) for state in known], ensure_table)
+    warehouse.put(TABLE, _TYPES, ("account_id", "resource"), [_row(state) for state in known])
 
 
 def ensure_table(warehouse: Warehouse) -> str:
     """Create the table if it is not there; returns its qualified name."""
-    client = warehouse.client
-    table = ".".join(map(quote, client.make_qualified_table_name_path(TABLE, quote=False)))
-    columns = ", ".join(f"{column} {kind}" for column, kind in _TYPES.items())
-    with warehouse.migrating():
-        if not client.has_dataset():
-            client.create_dataset()
-        sql = f"create table if not exists {table} ({columns})"
-        client.execute_sql(translated(sql, client.capabilities.sqlglot_dialect))
-    return client.make_qualified_table_name(TABLE)
+    return warehouse.own_table(TABLE, _TYPES)
 
 
 def _row(state: ListState) -> dict[str, Any]:
@@ -81,22 +83,27 @@ def _row(state: ListState) -> dict[str, Any]:
     return {column: row[column] for column in _TYPES}
 
 
-def _states(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], ListState]:
-    """Return the states by list; of several rows the last one counts."""
-    return {
-        (row["account_id"], row["resource"]): ListState(
-            account_id=row["account_id"],
-            resource=row["resource"],
-            full_at=_moment(row["full_at"]),
-            order=row["cursor_order"],
-            read_at=_moment(row["read_at"]),
-            newest=_moment(row["newest"]),
-            counted=row["counted"],
-            pages=row["pages"],
-            silent_at=_moment(row["silent_at"]),
-        )
-        for row in rows
-    }
+def _state(row: Mapping[str, Any]) -> ListState:
+    """Return the state that a row holds. Raises whatever Python raises where it holds none."""
+    if not (isinstance(row["account_id"], str) and isinstance(row["resource"], str)):
+        raise TypeError
+    if row["cursor_order"] not in {None, *get_args(Order)}:
+        raise ValueError
+    return ListState(
+        account_id=row["account_id"],
+        resource=row["resource"],
+        full_at=_moment(row["full_at"]),
+        order=row["cursor_order"],
+        read_at=_moment(row["read_at"]),
+        newest=_moment(row["newest"]),
+        counted=_number(row["counted"]),
+        pages=_number(row["pages"]),
+        silent_at=_moment(row["silent_at"]),
+    )
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def _moment(value: Any) -> datetime | None:

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from boast_source.warehouse import columns_in
-from boast_source.warehouse.arrow import quote
-from boast_source.warehouse.dialect import translated
 from boast_source.warehouse.pipeline import PIPELINE, state_folder
 from boast_source.warehouse.working_folder import dataset_of
 
@@ -169,7 +167,7 @@ def told_before(warehouse: Warehouse | None, moment: datetime) -> str | None:
     if not warehouse.has_sql:
         batches = warehouse.read("runs", ("finished_at", "told"))
         there = [row for batch in batches for row in batch.to_pylist()]
-        found = [(row["finished_at"], row["told"]) for row in there if row.get("told")]
+        found = [(str(row.get("finished_at")), row["told"]) for row in there if row.get("told")]
         return max((row for row in found if row[0] <= moment.isoformat()), default=(None, None))[1]
     with warehouse.session() as client:
         name = client.make_qualified_table_name("runs") if client else ""
@@ -234,7 +232,7 @@ def _inserted(warehouse: Warehouse, rows: list[dict[str, Any]], run: Run) -> boo
     try:
         if run.exit_code not in {DONE, ATTENTION} and not warehouse.is_there():
             return False
-        warehouse.put("runs", _TYPES, ("run_id",), rows, ensure_table)
+        warehouse.put("runs", _TYPES, ("run_id",), rows)
     except Exception:  # noqa: BLE001 -- whatever the driver raises, the record is kept for the next run
         return False
     return True
@@ -242,18 +240,4 @@ def _inserted(warehouse: Warehouse, rows: list[dict[str, Any]], run: Run) -> boo
 
 def ensure_table(warehouse: Warehouse) -> str:
     """Create the table `runs`, or add the columns that an older version lacks; returns its qualified name."""
-    client = warehouse.client
-    name = client.make_qualified_table_name("runs")
-    runs = ".".join(map(quote, client.make_qualified_table_name_path("runs", quote=False)))
-
-    def execute(sql: str) -> None:
-        client.execute_sql(translated(sql, client.capabilities.sqlglot_dialect))
-
-    with warehouse.migrating():
-        if not client.has_dataset():
-            client.create_dataset()
-        execute(f"create table if not exists {runs} ({', '.join(f'{c} {kind}' for c, kind in _TYPES.items())})")
-        there = {column.lower() for column in columns_in(client, name)}
-        for column in _TYPES.keys() - there:
-            execute(f"alter table {runs} add column {column} {_TYPES[column]}")
-    return name
+    return warehouse.own_table("runs", _TYPES)

@@ -12,11 +12,11 @@ import orjson
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from boast_source import signals
-from boast_source.errors import ConfigurationError
+from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.warehouse import dropped, memory
-from boast_source.warehouse.arrow import CHUNK
+from boast_source.warehouse.arrow import CHUNK, quote
 from boast_source.warehouse.connection import Connected, columns_in
-from boast_source.warehouse.dialect import moment, text_literal
+from boast_source.warehouse.dialect import moment, text_literal, translated
 from boast_source.warehouse.errors import explained
 
 if TYPE_CHECKING:
@@ -108,17 +108,15 @@ class Warehouse(Connected):
         types: Mapping[str, str],
         key: Sequence[str],
         rows: Sequence[Mapping[str, Any]],
-        ensure_table: Callable[[Warehouse], str],
     ) -> None:
         """Replace rows of a table beside dlt's schema by key, all or none.
 
-        `types`: the columns, as text, bigint or timestamptz. `ensure_table` makes the table and returns its qualified
-        name. Raises what the destination raises.
+        `types`: the columns, as text, bigint or timestamptz. Raises what the destination raises.
         """
         with self.open(patience=0):
             if not self.has_sql:
                 return
-            client, name = self.client, ensure_table(self)
+            client, name = self.client, self.own_table(table, types)
             names = ", ".join(client.escape_column_name(column) for column in types)
             marks = ", ".join(["%s"] * len(types))
             same = " and ".join(f"{column} = %s" for column in key)
@@ -131,6 +129,31 @@ class Warehouse(Connected):
                         for column, kind in types.items()
                     ]
                     client.execute_sql(f"insert into {name} ({names}) values ({marks})", *values)
+
+    def own_table(self, table: str, types: Mapping[str, str]) -> str:
+        """Make a table beside dlt's schema, or the columns that it lacks; returns its qualified name.
+
+        Raises DestinationError when there is another one of that name.
+        """
+        client = self.client
+        name = client.make_qualified_table_name(table)
+        itself = ".".join(map(quote, client.make_qualified_table_name_path(table, quote=False)))
+        with self.migrating():
+            if not client.has_dataset():
+                client.create_dataset()
+            columns = ", ".join(f"{column} {kind}" for column, kind in types.items())
+            statements = [f"create table if not exists {itself} ({columns})"]
+            there = {column.lower() for column in columns_in(client, name)} or types.keys()
+            if types.keys().isdisjoint(there):
+                raise DestinationError(
+                    f"The table {name} has none of the columns that the connector keeps in it",
+                    hint="Rename it if it is yours, or drop it.",
+                )
+            lacking = [column for column in types if column not in there]
+            statements += [f"alter table {itself} add column {column} {types[column]}" for column in lacking]
+            for sql in statements:
+                client.execute_sql(translated(sql, client.capabilities.sqlglot_dialect))
+        return name
 
     def kinds(self, table: str) -> dict[str, Kind]:
         """The kinds of the columns that the table has; nothing when there is no such table."""

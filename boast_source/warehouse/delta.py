@@ -25,7 +25,7 @@ from boast_source.warehouse.arrow import CHUNK, quote, streamed
 from boast_source.warehouse.base import Warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from deltalake import DeltaTable
@@ -99,7 +99,6 @@ class Lake(Warehouse):
         types: Mapping[str, str],
         key: Sequence[str],
         rows: Sequence[Mapping[str, Any]],
-        ensure_table: Callable[[Warehouse], str],
     ) -> None:
         """Append the rows to the table, which only grows; times are ISO 8601 text."""
         from deltalake import write_deltalake

@@ -121,6 +121,21 @@ def test_rows_that_are_there_twice_are_made_one(sandbox, pipeline, monkeypatch):
     assert ask(pipeline, "select count(*) from sequence_enrollments_history") == [(13,)]
 
 
+def test_rows_that_are_gone_and_there_twice_are_made_one_that_keeps_its_time(sandbox, pipeline, monkeypatch):
+    server = sandbox(enrollments=10)
+    for key, value in server.info["env"].items():
+        monkeypatch.setenv(key, value)
+    pipeline.run(boast_source())
+    server.control("POST", "mutate", {"delete": 1})
+    pipeline.run(boast_source())
+    gone = ask(pipeline, "select * from sequence_enrollments where missing_since is not null")
+    ask(pipeline, "insert into sequence_enrollments from sequence_enrollments where missing_since is not null")
+    pipeline.run(boast_source())
+    assert ask(pipeline, "select count(*), count(distinct id) from sequence_enrollments") == [(10, 10)]
+    assert ask(pipeline, "select * from sequence_enrollments where missing_since is not null") == gone
+    assert ask(pipeline, "select count(*) from sequence_enrollments_history") == [(11,)]
+
+
 def test_rows_that_are_there_twice_are_said_so_where_a_table_has_columns_of_a_users(sandbox, pipeline, monkeypatch):
     server = sandbox(enrollments=10)
     for key, value in server.info["env"].items():
