@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import duckdb
 import pytest
 
+from boast_source.models import VIEWS
+from boast_source.models.schema import relations
+from boast_source.outputs.copy import publish
+from boast_source.outputs.report import figures
 from boast_source.warehouse.duckdb import _statements
 from boast_source.warehouse.pipeline import warehouse_for
+from tests.support.datasets import Dataset
 from tests.support.workplace import NO_REPORT, stored
 
+MOMENT = datetime(2026, 3, 1, tzinfo=timezone.utc)
+TABLES = [name for name in relations() if name not in VIEWS]
 SCHEMAS = "select distinct schema_name from duckdb_tables() order by 1"
 
 
@@ -50,3 +59,31 @@ def test_rows_are_read_from_the_catalog_in_use_where_a_file_is_attached_under_an
         rows = [row for batch in warehouse.read("accounts", ["id", "name"]) for row in batch.to_pylist()]
         assert rows == [{"id": "a"}]
         client.execute_sql("use main")
+
+
+def test_views_report_and_copy_are_of_the_catalog_in_use_where_a_file_is_attached_under_another_name(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    notes: list[str] = []
+    with warehouse_for("duckdb", "boast_data").open(patience=5) as warehouse:
+        client = warehouse.client
+        client.execute_sql("create schema boast_data")
+        client.execute_sql("create table boast_data.sequences as select 'of another' as id, 'of another' as name")
+        client.execute_sql("attach 'other.duckdb' as lake")
+        client.execute_sql("use lake")
+        place = Dataset(warehouse)
+        for name in TABLES:
+            place.declared(name)
+        row = {"id": "e", "sequence_id": "s", "account_id": "a", "status": "active", "created_at": MOMENT, "version": 1}
+        place.insert("sequences", {"id": "s", "name": "Review"})
+        place.insert("sequence_enrollments", {key: value for key, value in row.items() if key != "version"})
+        place.insert("sequence_enrollments_history", row | {"observed_at": MOMENT, "updated_at": MOMENT})
+        shown = figures.read(warehouse, "UTC")
+        assert [(row["sequence_name"], row["enrolled"]) for row in shown.sequences] == [("Review", 1)]
+        copy = publish(warehouse, "bi/copy.duckdb", [], notes.append)
+        client.execute_sql("use main")
+    assert notes == []
+    with duckdb.connect(str(copy), read_only=True) as connection:
+        rows = connection.execute("select sequence_name, enrolled from boast_data.sequence_performance").fetchall()
+    assert rows == [("Review", 1)]
