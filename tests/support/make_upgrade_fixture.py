@@ -69,10 +69,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("checkout", type=Path, help="a checkout of the old version, with its .venv")
     checkout = parser.parse_args().checkout.resolve()
-    packages = postgres.found_packages()
-    assert packages, "pgserver is not installed"
+    package = postgres.found_package()
+    assert package, "no Postgres is installed"
     FIXTURE.mkdir(exist_ok=True)
-    with postgres.serving(packages) as port, postgres.empty_database(port) as database:
+    with postgres.serving(package) as port, postgres.empty_database(port) as database:
         for chosen in (None, database):
             with tempfile.TemporaryDirectory() as folder, served(checkout) as server:
                 make(Old(checkout / ".venv" / "bin" / "python", Path(folder), server, chosen))
@@ -216,9 +216,9 @@ def working_folder(old: Old) -> bytes:
 
 def dump(database: postgres.Database) -> str:
     """The database as SQL that psycopg2 can run, without what says which server it comes from."""
-    packages = postgres.found_packages()
-    assert packages
-    program = packages / "pgserver" / "pginstall" / "bin" / "pg_dump"
+    package = postgres.found_package()
+    assert package
+    program = postgres.program(package, "pg_dump")
     options = ("--inserts", "--rows-per-insert=200", "--no-owner", "--no-privileges")
     done = subprocess.run([program, *options, database.url()], capture_output=True, text=True, check=True)
     return NOISE.sub("", done.stdout)

