@@ -19,7 +19,7 @@ from boast_source.listing.scratch import Scratch
 from boast_source.listing.shared import note_shared
 from boast_source.listing.stored import StoredList, ids_of_recent, note_silent, stored_rows
 from boast_source.listing.vanished import ask_for_undelivered, left
-from boast_source.shapes import ACCOUNTS, SHAPES
+from boast_source.shapes import ACCOUNTS, HISTORY, SHAPES
 from boast_source.warehouse.capabilities import keeps_json
 
 if TYPE_CHECKING:
@@ -198,9 +198,10 @@ class Listing:
             diff.make_stored(scratch, one.columns, stored_rows(warehouse, shape, one.columns, one.ids))
             repeated = int(scratch.value("select count(*) - count(distinct id) from stored"))
             unequal = diff.unequal(scratch, str(scratch.folder / SEEN), shape.name)
+        versions = warehouse.count_repeated(HISTORY, "version_key") if one.ids is None and keeps_history(shape) else 0
         for report in one.reports:
             if not report.error:
-                report.verify(repeated, unequal.get(str(report.account_id), 0))
+                report.verify(repeated, unequal.get(str(report.account_id), 0), versions)
 
     def verify_all(self, warehouse: Warehouse) -> None:
         """Verify every list that was read."""

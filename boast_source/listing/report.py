@@ -56,11 +56,13 @@ class ListReport:
     pages: int | None = None
     silent: int = 0  # records whose content changed and whose cursor did not
 
-    def verify(self, repeated: int, unequal: int) -> None:
-        """Say how sure it is, after the load. `repeated`: rows beyond one per id; `unequal`: records not as listed."""
-        if repeated or unequal or self.suspicious or self.nameless or self.shared:
+    def verify(self, repeated: int, unequal: int, versions: int = 0) -> None:
+        """Say how sure it is, after the load. `repeated`: rows beyond one per id; `unequal`: records not as listed;
+        `versions`: those that the history holds more than once.
+        """
+        if repeated or unequal or versions or self.suspicious or self.nameless or self.shared:
             self.verified = "failed"
-            self.error = self._failure(repeated, unequal)
+            self.error = self._failure(repeated, unequal, versions)
         elif self.unanswered:
             self.verified = "moving"
         elif self.hidden:
@@ -68,17 +70,17 @@ class ListReport:
         else:
             self.verified = self.steadiness
 
-    def _failure(self, repeated: int, unequal: int) -> str:
+    def _failure(self, repeated: int, unequal: int, versions: int) -> str:
         if self.suspicious:
             return (
                 f"{self.suspicious} stored enrollments are no longer listed, too many to believe: nothing was marked"
                 " missing. Look at the account in Boast; if they are gone indeed, run `boast load --accept-missing`."
             )
-        if repeated:
-            return (
-                f"{repeated} rows of {self.resource} share their id with another. Remove the extra rows, then load"
-                " again."
-            )
+        if repeated or versions:
+            shared = f"{repeated} rows of {self.resource} share their id"
+            if not repeated:
+                shared = f"{versions} rows of {self.resource}_history share their version_key"
+            return f"{shared} with another. Remove the extra rows, then load again."
         if self.shared:
             return (
                 f"another account lists {len(self.shared)} of these ids, too (one is {self.shared[0]}), and the"

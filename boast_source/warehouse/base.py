@@ -102,6 +102,16 @@ class Warehouse(Connected):
             rows = client.execute_sql(f"select count(*) from {name} where {owner} = %s and {missing} is null", account)
             return int(rows[0][0]) if rows else 0
 
+    def count_repeated(self, table: str, key: str) -> int:
+        """How many values of a key stand in more than one row. Raises DestinationError."""
+        with explained(), self.session() as client:
+            name = client.make_qualified_table_name(table) if client else ""
+            if client is None or key not in map(str.lower, columns_in(client, name)):
+                return 0
+            repeated = f"select {key} from {name} group by {key} having count(*) > 1"
+            rows = client.execute_sql(f"select count(*) from ({repeated}) as repeated")
+            return int(rows[0][0]) if rows else 0
+
     def put(
         self,
         table: str,

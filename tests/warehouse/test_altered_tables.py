@@ -76,3 +76,30 @@ def test_a_table_of_somebody_elses_under_our_name_is_left_as_it_is(place):
     assert place.run() == "covered"
     assert any("none of the columns" in note for note in place.notes), place.notes
     assert place.rows("select * from d.listings") == [(1,)]
+
+
+def test_versions_that_stand_twice_in_the_history_are_said_to(place):
+    place.rows("create table d.copy as from d.sequence_enrollments_history limit 3")
+    place.rows("insert into d.sequence_enrollments_history from d.copy")
+    assert place.run(how=None) == "failed"
+    assert place.report.error.startswith("3 rows of sequence_enrollments_history share their version_key")
+    place.rows(
+        "delete from d.sequence_enrollments_history where rowid not in"
+        " (select min(rowid) from d.sequence_enrollments_history group by version_key)"
+    )
+    assert place.run(how=None) == "covered"
+
+
+@pytest.mark.parametrize("loss", ["drop table d.sequence_enrollments", "delete from d.sequence_enrollments"])
+def test_rows_that_no_listing_brings_back_come_from_the_history(place, loss):
+    place.mutate(delete=2)
+    place.run(how=None)
+    rows = "select * from d.sequence_enrollments where missing_since is not null order by id"
+    gone, versions = place.rows(rows), place.rows("select count(*) from d.sequence_enrollments_history")
+    assert gone
+    place.rows(loss)
+    assert place.run(how=None) == "covered"
+    assert place.rows(rows) == gone
+    assert place.stored() == place.true()
+    assert place.rows("select count(*) from d.sequence_enrollments_history") == versions
+    assert any(f"deleted {len(gone)} enrollments" in note for note in place.notes), place.notes

@@ -61,3 +61,20 @@ def test_what_was_dropped_on_postgres_is_rebuilt(sandbox, workplace, postgres):
         assert stored_in_postgres(postgres) == listed(server)
         assert counts(postgres, "sequence_enrollments_history", "version_key") == (30, 30)
     assert good(workplace.boast(*into)) == 0
+
+
+def test_rows_that_the_api_no_longer_has_come_back_from_the_history_on_postgres(sandbox, workplace, postgres):
+    server = sandbox(enrollments=30)
+    workplace.use(server).env |= postgres.env
+    into = (*ONLY, "--destination", "postgres")
+    good(workplace.boast(*into))
+    server.control("POST", "mutate", {"delete": 2})
+    good(workplace.boast(*into))
+    gone = "select * from boast_data.sequence_enrollments where missing_since is not null order by id"
+    before = postgres.sql(gone)
+    assert len(before) == 2
+    postgres.sql("delete from boast_data.sequence_enrollments where missing_since is not null")
+    done = workplace.boast(*into)
+    assert good(done) == 0
+    assert "2 enrollments that the API no longer has" in done.err
+    assert postgres.sql(gone) == before
