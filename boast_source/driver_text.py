@@ -69,7 +69,7 @@ _SAFE = [
         rf"cannot (?:alter|drop) {_OBJECT} {_NAME}(?: of table {_NAME})? because other objects depend on it",
         r"cannot alter type of a column used by a view or rule|cannot drop columns from view",
         r"cannot change (?:name|data type) of view column \S+",
-        r"column \S+ (?:is of|cannot be cast automatically to) type \w+",
+        rf"column \S+ (?:is of|cannot be cast automatically to) type {_NAME}",
         r"terminating connection due to (?:administrator command|[a-z-]+ timeout|conflict with recovery)",
         r"server closed the connection unexpectedly|SSL connection has been closed|connection already closed",
         r"(?:sorry, )?too many (?:clients already|connections)|remaining connection slots are reserved",
@@ -83,6 +83,7 @@ _SAFE = [
         r"Lock wait timeout exceeded|Deadlock found|CONSTRAINT \S+ failed|[A-Z ]+ command denied to user",
         # SQLite
         r"no such (?:table|column|function): [\w.]+|table \w+ has no column named \w+|datatype mismatch",
+        r"near …: syntax error|incomplete input",
         r"(?:UNIQUE|NOT NULL|CHECK|FOREIGN KEY) constraint failed(?:: [\w., ]+)?",
         r"database (?:is locked|or disk is full|schema has changed)|attempt to write a readonly database",
         r"unable to open database file|disk I/O error|integer overflow|malformed JSON",

@@ -10,6 +10,7 @@ from dlt.destinations.exceptions import DatabaseException
 from sqlglot import exp
 
 from boast_source.errors import ConfigurationError
+from boast_source.warehouse.errors import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def asked(client: SqlClient, sql: str, *, write: bool) -> Iterator[tuple[list[st
             names = [str(column[0]) for column in cursor.description or ()]
             yield names, iter(lambda: cursor.fetchmany(ROWS) if names else [], [])
     except DatabaseException as error:
-        raise ConfigurationError(f"The query failed: {_gist(error)}", hint=_hint(error)) from None
+        raise ConfigurationError(f"The query failed: {words_of(error)}", hint=_hint(error)) from None
 
 
 @contextlib.contextmanager
@@ -90,11 +91,6 @@ def _single(sql: str, dialect: str | None) -> str:
     if not found.strip():
         raise ConfigurationError("There is no query", hint='Give one, for example boast sql "select * from runs".')
     return found
-
-
-def _gist(error: DatabaseException) -> str:
-    reason = getattr(error, "dbapi_exception", error)
-    return " ".join(str(reason).split())[:500]
 
 
 def _hint(error: DatabaseException) -> str:

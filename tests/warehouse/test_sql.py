@@ -91,6 +91,18 @@ def test_what_is_wrong_with_a_query_is_said(job):
     assert job.boast("sql", *job.into, "  ").code == 2
 
 
+def test_a_query_that_fails_on_a_row_shows_no_value_of_it(job):
+    table = "create table boast_data.crm as select cast('Canary, ''Ann' as varchar) as name"
+    assert job.boast("sql", *job.into, "--write", table).code == 0
+    for query in (
+        ("--debug", "select cast(name as integer) from crm"),
+        ("--json", "select cast(name as date) from crm"),
+    ):
+        done = job.boast("sql", *job.into, *query)
+        assert (done.code, "canary" in (done.out + done.err).lower()) == (2, False), done.err
+        assert "The query failed: " in done.err
+
+
 def test_a_value_can_not_steer_the_terminal(job):
     concat = "select 'a' || chr(27) || '[31mred' || chr(10) || 'forged line' as said"
     lines = job.boast("sql", *job.into, concat).out.splitlines()
