@@ -155,6 +155,7 @@ def test_of_what_postgres_says_of_a_row_only_known_words_or_the_code_are_left(te
         ("(sqlite3.IntegrityError) no consent: canary", "IntegrityError"),
         ("(sqlite3.IntegrityError) UNIQUE constraint failed: t.id\n[SQL: canary]", "UNIQUE constraint failed: t.id"),
         ("(sqlite3.OperationalError) no such table: crm", "no such table: crm"),
+        ('(sqlite3.OperationalError) near "canary": syntax error', "near …: syntax error"),
     ],
 )
 def test_of_what_mysql_and_sqlite_say_through_sqlalchemy_only_known_words_or_the_code_are_left(text, kept):
