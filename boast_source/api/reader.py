@@ -29,7 +29,8 @@ _RECEIVED = 256 * 1024  # bytes at once
 _DECODED = 1024 * 1024  # bytes between two looks at the clock
 _SLICE = 16 * 1024  # compressed bytes looked at together
 _SLACK = 0.05  # seconds that an answer may outlive its deadline; setting a socket's timeout is not free
-_STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?:[ \t].*)?", re.ASCII | re.DOTALL)
+_STATUS = re.compile(r"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?:[ \t].*)?", re.ASCII | re.DOTALL)
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _PLAIN = {"", "identity", "none"}
@@ -137,6 +138,19 @@ class _Stream:
             raise OverflowError
         return line.removesuffix(b"\r")
 
+    def head(self) -> Iterator[str]:
+        """Yield the lines up to an empty one; all at once where they came so, which is as good as always."""
+        if (self.buffer or self.receive()) and (end := _END_OF_HEAD.search(self.buffer)):
+            head = self.buffer[: end.start()].decode("latin-1")
+            del self.buffer[: end.end()]
+            self.said += end.end()
+            if self.said > MAX_HEAD:
+                raise OverflowError
+            yield from head.replace("\r\n", "\n").split("\n")
+            return
+        while line := self.line(MAX_HEAD):
+            yield line.decode("latin-1")
+
     def block(self, size: int) -> bytes:
         if size > MAX_BODY:
             raise OverflowError
@@ -154,30 +168,31 @@ class _Stream:
         return self.block(len(self.buffer))
 
 
-def _head(stream: _Stream) -> tuple[int, bytes, dict[str, str]]:
+def _head(stream: _Stream) -> tuple[int, str, dict[str, str]]:
     """Return status, version and fields of the next head; what is said twice is joined with a comma."""
-    first = stream.line(MAX_HEAD)
+    lines = stream.head()
+    first = next(lines, "")
     found = _STATUS.fullmatch(first)
     if not found:
         raise _BrokenError
-    lines: list[bytes] = []
-    while line := stream.line(MAX_HEAD):
-        if line[:1] in b" \t" and lines:
-            lines[-1] += b" " + line.strip()
-        else:
-            lines.append(line)
-    headers: dict[str, str] = {}
+    fields: list[str] = []
     for line in lines:
-        name, colon, value = line.decode("latin-1").partition(":")
+        if line[0] in " \t" and fields:
+            fields[-1] += f" {line.strip()}"
+        else:
+            fields.append(line)
+    headers: dict[str, str] = {}
+    for field in fields:
+        name, colon, value = field.partition(":")
         name, value = name.strip().lower(), value.strip()
         if colon:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return int(found[1]), first[:8], headers
 
 
-def _stays_open(version: bytes, headers: Mapping[str, str]) -> bool:
+def _stays_open(version: str, headers: Mapping[str, str]) -> bool:
     options = _listed(headers.get("connection", ""))
-    return "close" not in options and (version == b"HTTP/1.1" or "keep-alive" in options)
+    return "close" not in options and (version == "HTTP/1.1" or "keep-alive" in options)
 
 
 def _body(stream: _Stream, status: int, headers: Mapping[str, str]) -> tuple[bool, bytes]:
