@@ -25,7 +25,8 @@ STORED = {b"boast": b"stored"}  # metadata of a batch: its rows were stored befo
 class ComparedList:
     """One list after its comparison: `streams` counts the tables that still want rows of it; `written`: something was
     handed on; `ids`: all that this is about, None: the whole list; `repeated`: rows that the warehouse holds beyond
-    one per id; `hashed`: the table keeps the hash of what was listed; `anew`: it did not before.
+    one per id; `hashed`: the table keeps the hash of what was listed; `anew`: it did not before;
+    `versions`: how many were handed on, if nobody altered them on their way.
     """
 
     listed: Listed
@@ -39,6 +40,7 @@ class ComparedList:
     repeated: int = 0
     hashed: bool = False
     anew: bool = False
+    versions: int = 0
 
 
 def handed_on(one: ComparedList, queries: Iterator[str], keys: set[str], *, some: bool) -> Iterator[pa.Table]:

@@ -183,7 +183,9 @@ class Listing:
             mended=self.options.mended or one.anew,
             last=last if warehouse and (altered or one.hashed) else None,
         )
-        yield from handed_on(one, versions.rows(), {"id", *HISTORY_KEYS}, some=versions.any())
+        for batch in handed_on(one, versions.rows(), {"id", *HISTORY_KEYS}, some=versions.any()):
+            one.versions += 0 if altered else batch.num_rows
+            yield batch
 
     def verify(self, shape: Shape, warehouse: Warehouse) -> None:
         """Compare again after the load, and say in each report how sure it is."""
@@ -198,10 +200,15 @@ class Listing:
             diff.make_stored(scratch, one.columns, stored_rows(warehouse, shape, one.columns, one.ids))
             repeated = int(scratch.value("select count(*) - count(distinct id) from stored"))
             unequal = diff.unequal(scratch, str(scratch.folder / SEEN), shape.name)
-        versions = warehouse.count_repeated(HISTORY, "version_key") if one.ids is None and keeps_history(shape) else 0
+        twice, kept = 0, None
+        if keeps_history(shape) and one.ids is None:
+            twice = warehouse.count_repeated(HISTORY, "version_key")
+        if one.versions:
+            kept = warehouse.count_since(HISTORY, "observed_at", self._scratch.value("select seen_at()"))
+        lost = 0 if kept is None else max(one.versions - kept, 0)
         for report in one.reports:
             if not report.error:
-                report.verify(repeated, unequal.get(str(report.account_id), 0), versions)
+                report.verify(repeated, unequal.get(str(report.account_id), 0), twice, lost)
 
     def verify_all(self, warehouse: Warehouse) -> None:
         """Verify every list that was read."""

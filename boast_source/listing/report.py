@@ -56,13 +56,13 @@ class ListReport:
     pages: int | None = None
     silent: int = 0  # records whose content changed and whose cursor did not
 
-    def verify(self, repeated: int, unequal: int, versions: int = 0) -> None:
+    def verify(self, repeated: int, unequal: int, twice: int = 0, lost: int = 0) -> None:
         """Say how sure it is, after the load. `repeated`: rows beyond one per id; `unequal`: records not as listed;
-        `versions`: those that the history holds more than once.
+        `twice`, `lost`: versions that the history holds more than once, or not at all.
         """
-        if repeated or unequal or versions or self.suspicious or self.nameless or self.shared:
+        if repeated or unequal or twice or lost or self.suspicious or self.nameless or self.shared:
             self.verified = "failed"
-            self.error = self._failure(repeated, unequal, versions)
+            self.error = self._failure(repeated, unequal, twice, lost)
         elif self.unanswered:
             self.verified = "moving"
         elif self.hidden:
@@ -70,17 +70,22 @@ class ListReport:
         else:
             self.verified = self.steadiness
 
-    def _failure(self, repeated: int, unequal: int, versions: int) -> str:
+    def _failure(self, repeated: int, unequal: int, twice: int, lost: int) -> str:
         if self.suspicious:
             return (
                 f"{self.suspicious} stored enrollments are no longer listed, too many to believe: nothing was marked"
                 " missing. Look at the account in Boast; if they are gone indeed, run `boast load --accept-missing`."
             )
-        if repeated or versions:
+        if repeated or twice:
             shared = f"{repeated} rows of {self.resource} share their id"
             if not repeated:
-                shared = f"{versions} rows of {self.resource}_history share their version_key"
+                shared = f"{twice} rows of {self.resource}_history share their version_key"
             return f"{shared} with another. Remove the extra rows, then load again."
+        if lost:
+            return (
+                f"{lost} versions did not reach {self.resource}_history. Remove the trigger or rule that drops its"
+                " rows, then load again."
+            )
         if self.shared:
             return (
                 f"another account lists {len(self.shared)} of these ids, too (one is {self.shared[0]}), and the"

@@ -54,12 +54,12 @@ def create(
         there = {table: columns for table in read.difference(VIEWS) if (columns := _columns(client, table))}
         if not there:
             return []
-        foreign = _foreign(client)
-        refusals = foreign | {name: _refusal(client, name, there, time_zone) for name in VIEWS if name not in foreign}
+        strange = foreign(client)
+        refusals = strange | {name: _refusal(client, name, there, time_zone) for name in VIEWS if name not in strange}
         if any(_has_other_columns(error) for error in refusals.values()):
             with contextlib.suppress(DestinationError):  # somebody's own view reads one of ours
                 drop(client)
-                refusals |= {name: _refusal(client, name, there, time_zone) for name in VIEWS if name not in foreign}
+                refusals |= {name: _refusal(client, name, there, time_zone) for name in VIEWS if name not in strange}
         if refusals["enrollment_history"] is None:
             as_of.create(client)
         comment(client)
@@ -75,7 +75,7 @@ def _columns(client: SqlClient, name: str) -> list[str]:
     return [column.lower() for column in columns]
 
 
-def _foreign(client: SqlClient) -> dict[str, DestinationError | None]:
+def foreign(client: SqlClient) -> dict[str, DestinationError | None]:
     """Return the names of our views under which somebody else's table or view stands, each with a sentence about it."""
     found: dict[str, DestinationError | None] = {}
     for name in VIEWS:
@@ -114,10 +114,10 @@ def drop(client: SqlClient) -> None:
     Raises DestinationError when the destination refuses, as Postgres does when somebody's own view reads one of ours.
     """
     if client.capabilities.sqlglot_dialect in {"postgres", "redshift"}:
-        foreign = _foreign(client)
+        strange = foreign(client)
         with explained(), client.begin_transaction():
             as_of.drop(client)
-            for name in (view for view in reversed(VIEWS) if view not in foreign):
+            for name in (view for view in reversed(VIEWS) if view not in strange):
                 client.execute_sql(f"drop view if exists {client.make_qualified_table_name(name)}")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from boast_source import models
 from boast_source.errors import DestinationError
 from boast_source.runs.record import DONE, FAILED
 from boast_source.shapes import SHAPES
@@ -125,8 +126,8 @@ def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_w
                 "The status is read by SQL, and this destination has none", hint="Look at the table runs itself."
             )
         client = warehouse.client
+        health = _health(client)
         with explained():
-            health = _rows(client, "pipeline_health", HEALTH)
             last = _rows(client, "runs", RUNS, "order by coalesce(finished_at, started_at) desc limit 5")
             counts = {
                 name: client.execute_sql(f"select count(*) from {client.make_qualified_table_name(name)}")
@@ -136,6 +137,15 @@ def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_w
             paused = _paused(client) if "push_ledger" in counts else []
     rows = {name: int(counted[0][0]) for name, counted in counts.items() if counted}
     return Status(health[0] if health else None, where, last, rows, max_age, paused)
+
+
+def _health(client: SqlClient) -> list[dict[str, Any]]:
+    """Return the row of `pipeline_health`, if there is one. Raises DestinationError that names a view not of ours."""
+    try:
+        with explained():
+            return _rows(client, "pipeline_health", HEALTH)
+    except DestinationError as error:
+        raise next(iter(models.foreign(client).values()), None) or error from None
 
 
 def _paused(client: SqlClient) -> list[str]:

@@ -112,6 +112,16 @@ class Warehouse(Connected):
             rows = client.execute_sql(f"select count(*) from ({repeated}) as repeated")
             return int(rows[0][0]) if rows else 0
 
+    def count_since(self, table: str, column: str, moment: datetime) -> int | None:
+        """How many rows have a time at or after a moment; None where nobody can tell. Raises DestinationError."""
+        with explained(), self.session() as client:
+            if client is None or client.capabilities.sqlglot_dialect not in {"duckdb", "postgres"}:
+                return None
+            name, since = client.make_qualified_table_name(table), text_literal(moment.isoformat(), "postgres")
+            sql = f"select count(*) from {name} where cast({column} as timestamptz) >= cast({since} as timestamptz)"
+            rows = client.execute_sql(sql)
+            return int(rows[0][0]) if rows else 0
+
     def put(
         self,
         table: str,

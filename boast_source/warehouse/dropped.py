@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from boast_source.errors import DestinationError
 from boast_source.warehouse.connection import columns_in
 from boast_source.warehouse.dialect import text_literal
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 def make_again(pipeline: dlt.Pipeline) -> list[str]:
     """Make the tables and columns that the schema has and the destination lacks; returns their names.
 
-    They come empty: the load that follows fills them with what is visible. Raises what dlt raises.
+    They come empty: the load that follows fills them with what is visible. Raises what dlt raises, and
+    DestinationError for a column that no load can fill.
     """
     if not pipeline.schemas:
         pipeline.sync_destination()  # a fresh working folder: the schema comes from the destination
@@ -40,6 +42,12 @@ def make_again(pipeline: dlt.Pipeline) -> list[str]:
         lacking: list[str] = []
         for table, columns in client.get_storage_tables(schema.data_table_names(seen_data_only=True)):
             new = schema.get_new_table_columns(table, columns, case_sensitive=sensitive)
+            if columns and (key := next((column["name"] for column in new if not column.get("nullable", True)), None)):
+                name = client.sql_client.make_qualified_table_name(table)
+                raise DestinationError(
+                    f"The table {name} has no column {key} any more, by which its rows are told apart",
+                    hint="Rename it back, or restore the table from a backup.",
+                )
             lacking += [f"{table}.{column['name']}" for column in new] if columns else [table]
         if lacking:
             versions = client.sql_client.make_qualified_table_name(schema.version_table_name)

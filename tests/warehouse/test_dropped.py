@@ -63,6 +63,47 @@ def test_what_was_dropped_on_postgres_is_rebuilt(sandbox, workplace, postgres):
     assert good(workplace.boast(*into)) == 0
 
 
+@pytest.mark.parametrize(
+    ("table", "key"), [("sequence_enrollments", "id"), ("sequence_enrollments_history", "version_key")]
+)
+def test_a_key_column_that_no_load_can_fill_is_named_every_time(sandbox, workplace, table, key):
+    workplace.use(sandbox(enrollments=3))
+    good(workplace.boast(*ONLY))
+    execute(workplace, f"alter table boast_data.{table} rename column {key} to mine")
+    for _ in range(2):
+        done = workplace.boast(*ONLY)
+        assert done.code == 1
+        assert f'"{table}" has no column {key} any more' in done.json["error"]
+    execute(workplace, f"alter table boast_data.{table} rename column mine to {key}")
+    good(workplace.boast(*ONLY))
+
+
+def test_versions_that_a_trigger_keeps_from_the_history_are_told(sandbox, workplace, postgres):
+    server = sandbox(enrollments=30)
+    workplace.use(server).env |= postgres.env
+    into = (*ONLY, "--destination", "postgres")
+    good(workplace.boast(*into))
+    postgres.sql("create function boast_data.no() returns trigger language plpgsql as $$begin return null; end$$")
+    history = "boast_data.sequence_enrollments_history"
+    postgres.sql(f"create trigger no before insert on {history} for each row execute function boast_data.no()")
+    server.control("POST", "mutate", {"update": 2})
+    done = workplace.boast(*into)
+    assert done.code == 3
+    assert "2 versions did not reach sequence_enrollments_history" in done.json["accounts"][0]["error"]
+    postgres.sql(f"drop trigger no on {history}")
+    good(workplace.boast(*into))
+    assert counts(postgres, "sequence_enrollments_history", "version_key") == (32, 32)
+
+
+def test_status_names_a_table_that_stands_under_the_name_of_a_view(sandbox, workplace):
+    workplace.use(sandbox(enrollments=3))
+    good(workplace.boast(*ONLY))
+    execute(workplace, "create or replace view boast_data.good_runs as select 1 as x")
+    done = workplace.boast("status")
+    assert done.code == 1
+    assert '"good_runs" is a table or view of yours' in done.err
+
+
 def test_rows_that_the_api_no_longer_has_come_back_from_the_history_on_postgres(sandbox, workplace, postgres):
     server = sandbox(enrollments=30)
     workplace.use(server).env |= postgres.env
