@@ -47,8 +47,8 @@ def create(
     given.
     """
     client = warehouse.client
-    if client.capabilities.sqlglot_dialect == "sqlite":
-        return []  # dlt attaches a file per dataset there, and a view cannot name a table of an attached file
+    if not are_possible(client):
+        return []
     with warehouse.migrating():
         read = {name for view in VIEWS for _, name in _read().findall(text(view))}
         there = {table: columns for table in read.difference(VIEWS) if (columns := _columns(client, table))}
@@ -68,6 +68,11 @@ def create(
             raise reason
         on_refused(reason)
     return [name for name, reason in refusals.items() if reason is None]
+
+
+def are_possible(client: SqlClient) -> bool:
+    """Whether there can be views: dlt attaches a SQLite file per dataset, whose tables no view can name."""
+    return client.capabilities.sqlglot_dialect != "sqlite"
 
 
 def _columns(client: SqlClient, name: str) -> list[str]:

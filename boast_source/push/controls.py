@@ -79,9 +79,11 @@ def approved(ledger: Ledger, hash_: str) -> dict[str, str] | None:
     """Return the members of the plan with this hash; None: the ledger knows of none. Raises ConfigurationError."""
     if not re.fullmatch("[0-9a-f]{16}", hash_):
         raise ConfigurationError("--approve takes the hash of a plan", hint="`boast push --plan FILE` shows it.")
-    kept = ledger.plan(_PLAN + hash_)
-    members: dict[str, str] | None = json.loads(kept) if kept else None
-    return members
+    try:
+        members = json.loads(ledger.plan(_PLAN + hash_) or "null")
+    except ValueError:  # somebody altered it
+        return None
+    return members if isinstance(members, dict) else None
 
 
 def check(ledger: Ledger, run_id: str, *, new: bool, accept: bool) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from boast_source.errors import ConfigurationError
+from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.push import model
 from boast_source.push.model import Control, State
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
@@ -82,7 +82,7 @@ _EMPTY = {
     "runs": {"run_id": "text", "sent": "bigint", "verified": "text"}
     | dict.fromkeys(("started_at", "finished_at"), "timestamptz"),
 }
-_NEVER_NULL = ("request_key", "content_key", "event", "attempt", "state")
+_NEVER_NULL = ("request_key", "event", "attempt", "state")
 _WORDS = ", ".join(f"'{word.value}'" for word in (*State, *Control))
 _VALUES = {
     "readable": " and ".join([*(f"{column} is not null" for column in _NEVER_NULL), f"state in ({_WORDS})"]),
@@ -123,29 +123,31 @@ class Ledger:
         if self.warehouse.has_unique_indexes:
             with self.warehouse.migrating():
                 index = self.client.escape_column_name(f"{TABLE}_once")
-                self.client.execute_sql(
-                    f"create unique index if not exists {index} on {self.name} (request_key, event)"
-                )
+                once = f"create unique index if not exists {index} on {self.name} (request_key, event)"
+                self.client.execute_sql(once)
 
     def now(self) -> datetime:
         """Return the warehouse's clock."""
         return _moment(self._value("now", clock=self._clock()))
 
     def append(self, events: Sequence[Event]) -> None:
-        """Write all of them or none; they are durable when it returns."""
+        """Write all of them or none; they are durable when it returns. Raises DestinationError."""
         if not events:
             return
         self.warehouse.awake()
-        columns = [column for column in COLUMNS if column != "recorded_at"]
-        names = ", ".join(self.client.escape_column_name(column) for column in [*columns, "recorded_at"])
-        marks = "(" + ", ".join(["%s"] * len(columns)) + f", {self._clock()})"
-        with explained(), self.client.begin_transaction():
-            for start in range(0, len(events), BATCH):
-                part = events[start : start + BATCH]
-                values = [getattr(event, column) for event in part for column in columns]
-                self.client.execute_sql(
-                    f"insert into {self.name} ({names}) values {', '.join([marks] * len(part))}", *values
-                )
+        names = ", ".join(map(self.client.escape_column_name, COLUMNS))
+        marks = f"({'%s, ' * (len(COLUMNS) - 1)}{self._clock()})"  # the last is recorded_at
+        with explained(self.name), self.client.begin_transaction():
+            for part in (events[start : start + BATCH] for start in range(0, len(events), BATCH)):
+                values = [getattr(event, column) for event in part for column in COLUMNS[:-1]]
+                sql = f"insert into {self.name} ({names}) values {', '.join([marks] * len(part))}"
+                with self.client.execute_query(sql, *values) as cursor:
+                    kept = getattr(cursor.native_cursor, "rowcount", -1)  # -1: the driver does not say
+                if 0 <= kept < len(part):
+                    raise DestinationError(
+                        f"The ledger {self.name} kept {kept} of {len(part)} events, so what they are about is not sent",
+                        hint="Remove the trigger, rule or policy that drops its rows, then run again.",
+                    )
 
     def newest(self, *, whole: bool = False) -> Iterator[pa.Table]:
         """Return the newest event of each request, in batches; of what is over only the keys unless `whole`."""
@@ -242,7 +244,7 @@ class Ledger:
         for start in range(0, len(every), BATCH):
             part = every[start : start + BATCH]
             sql = f"select {column}, {what} from {self.name} where {where} and {column} in"
-            with explained():
+            with explained(self.name):
                 yield from (
                     self.client.execute_sql(f"{sql} ({', '.join(['%s'] * len(part))}) group by {column}", *part) or ()
                 )
@@ -252,7 +254,7 @@ class Ledger:
         return value
 
     def _rows(self, sql: str) -> Sequence[Sequence[Any]]:
-        with explained():
+        with explained(self.name):
             return self.client.execute_sql(sql) or ()
 
     def _sql(self, name: str, **values: str) -> str:
@@ -275,11 +277,11 @@ class Ledger:
         return f"(select {columns} where 1 = 0)"
 
     def _everything(self) -> str:
-        """Return the ledger's table, or what stands for it if it lacks columns."""
-        lacking = sorted(TYPES.keys() - self._columns(TABLE))
-        added = "".join(f", cast(null as {TYPES[column]}) as {column}" for column in lacking)
-        name = self._quoted(TABLE)
-        return f"(select *{added} from {name})" if added else name
+        """Return the ledger's table with all columns, and its texts as texts whatever somebody made of them."""
+        there = self._columns(TABLE)
+        columns = {c: f"cast({c} as {kind})" if kind == "text" else c for c, kind in TYPES.items() if c in there}
+        columns |= {c: f"cast(null as {kind})" for c, kind in TYPES.items() if c not in there}
+        return f"(select {', '.join(f'{sql} as {c}' for c, sql in columns.items())} from {self._quoted(TABLE)})"
 
     def _quoted(self, table: str) -> str:
         return ".".join(map(quote, self.client.make_qualified_table_name_path(table, quote=False)))

@@ -66,17 +66,25 @@ def settle(
         return Evidence.ABSENT, None  # it was refused or held: nothing of it is open
     if event.action == "remove":
         return _removal(event, known, taken, proof, client)
-    before = set(json.loads(event.known_enrollment_ids or "[]"))
+    before = known_before(event)
     since = [
         e
         for e in known.of(request.as_claimed())
-        if e.id not in before and taken.get(e.id, event.request_key) == event.request_key
+        if e.id not in (before or ()) and taken.get(e.id, event.request_key) == event.request_key
     ]
-    sure = event.known_enrollment_ids is not None  # else nothing says which of them were there before
-    if since and sure:
+    if since and before is not None:  # else nothing says which of them were there before
         return Evidence.HAPPENED, since[0]
     absent = event.state == State.RELEASED or (proof.of_absence(event) and not since)
     return (Evidence.ABSENT if absent else Evidence.UNCLEAR), None
+
+
+def known_before(event: Event) -> frozenset[str] | None:
+    """Return the enrollments of its contact and sequence that were there before it was claimed; None: nobody knows."""
+    try:
+        found = json.loads(event.known_enrollment_ids or "null")
+    except ValueError:  # somebody altered it
+        return None
+    return frozenset(map(str, found)) if isinstance(found, list) else None
 
 
 def _removal(

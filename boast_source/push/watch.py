@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from boast_source.push import requests
 from boast_source.push.decide import is_after
 from boast_source.push.model import State, Verdict
+from boast_source.push.settle import known_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -90,7 +91,7 @@ def record_late(context: Context, events: Iterable[Event], known: Known, taken: 
         request = requests.claimed(event)
         if late:
             verdict = _late_verdict(event, late)
-            before = json.dumps(sorted({*json.loads(event.known_enrollment_ids or "[]"), *late}))
+            before = json.dumps(sorted({*(known_before(event) or ()), *late}))
             news.append(request.followed(verdict, context.run_id, before=before).event)
         elif event.error_code == State.DUPLICATE and sum(e.active for e in known.of(request)) <= 1:
             news.append(request.followed(_SETTLED, context.run_id).event)
@@ -113,14 +114,14 @@ def _late(context: Context, event: Event, known: Known, taken: dict[str, str]) -
     Of what was never sent as it stands now (its row changed since), nothing says what was there before.
     """
     there = [e for e in known.of(requests.claimed(event)) if e.id != event.enrollment_id]
-    unsure = event.known_enrollment_ids is None
+    before = known_before(event)
+    unsure = before is None
     if unsure and event.state != State.ENROLLED:
         return []
     if event.state == State.ENROLLED and (event.attempt == 1 or unsure):
         mine = known.get(event.enrollment_id)
         there = [e for e in there if e.active and mine and mine.active]
-    before = set(json.loads(event.known_enrollment_ids or "[]"))
-    late = [e.id for e in there if e.id not in before]
+    late = [e.id for e in there if e.id not in (before or ())]
     if late:
         taken |= context.ledger.attributed(late)
     return [key for key in late if key not in taken]

@@ -68,6 +68,7 @@ _SQLSTATE = {  # the longest prefix that fits
     "42": SCHEMA,
     "42501": RIGHTS,
     "42804": TYPE,
+    "42883": TYPE,  # no such operator between two types
     "42846": TYPE,
     "42P16": DEPENDS,
     "44": CONSTRAINT,

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def explained() -> Iterator[None]:
-    """Whatever the destination raises inside becomes a DestinationError."""
+def explained(table: str | None = None) -> Iterator[None]:
+    """Whatever the destination raises inside becomes a DestinationError. `table`: what is read or written."""
     try:
         yield
     except Exception as error:
         if not is_of_destination(error):
             raise
-        raise explain(error) from None
+        raise explain(error, table) from None
 
 
 def is_of_destination(error: BaseException) -> bool:
@@ -56,8 +56,11 @@ def words_of(error: BaseException) -> str:
     return one_line(_driver(error))
 
 
-def explain(error: BaseException) -> DestinationError:
-    """A destination's error in one line, with the next step; `error` may be dlt's, with the driver's behind it."""
+def explain(error: BaseException, table: str | None = None) -> DestinationError:
+    """A destination's error in one line, with the next step; `error` may be dlt's, with the driver's behind it.
+
+    `table`: what was read or written, where the error does not say so.
+    """
     links = signals.chain(error)
     driver = _driver(error)
     text = " ".join(str(driver).split())
@@ -73,7 +76,7 @@ def explain(error: BaseException) -> DestinationError:
         )
     cause = cause_of(driver)
     jobs = [str(getattr(link, "job_id", "")) for link in links]  # <table>.<hash>.<retries>.<format>
-    where = place_of(driver, max(jobs).partition(".")[0])
+    where = place_of(driver, max(jobs).partition(".")[0] or table)
     return DestinationError(f"{cause.what}{where}: {one_line(driver)}", hint=cause.hint)
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from boast_source.errors import ConfigurationError
+from boast_source.errors import ConfigurationError, DestinationError
 from tests.support.push_office import Office
 from tests.unit.test_push_safety import DAY, counts, row
 
 LEDGER = "boast_data.push_ledger"
 ALTERED = [
-    *(f"update {LEDGER} set {column} = null" for column in ("request_key", "content_key", "event", "attempt", "state")),
+    *(f"update {LEDGER} set {column} = null" for column in ("request_key", "event", "attempt", "state")),
     f"update {LEDGER} set state = 'Enrolled, I think'",
     f"update {LEDGER} set state = null where state = 'enrolled'",
     f"update {LEDGER} set event = null where request_key = 'r2'",
-    *(f"alter table {LEDGER} drop column {column}" for column in ("request_key", "content_key", "event", "state")),
+    *(f"alter table {LEDGER} drop column {column}" for column in ("request_key", "event", "state")),
     f"alter table {LEDGER} rename column attempt to attempts",
 ]
 
@@ -70,6 +70,42 @@ def test_another_loss_after_one_was_accepted_is_said_again(desk):
     desk.sql(f"update {LEDGER} set state = null where request_key = 'r1'")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         desk.push()
+
+
+def test_what_was_there_before_a_claim_is_not_known_where_that_was_altered(desk):
+    desk.ask(row(9))
+    desk.push("is lost")
+    desk.sql(f"update {LEDGER} set known_enrollment_ids = '{{nope'")
+    desk.sql(f"update {LEDGER} set note = 'no plan' where state = 'planned'")
+    assert counts(desk.push(exact=False)) == {"unknown": 1}
+    desk.pass_time(DAY)
+    assert counts(desk.push()) == {"enrolled": 1}
+
+
+def test_on_postgres_nothing_is_sent_that_a_trigger_keeps_from_the_ledger(tmp_path, postgres):
+    here = Office(tmp_path, database=postgres)
+    here.ask(row(0))
+    here.push()
+    here.ask(row(1))
+    postgres.sql("create function boast_data.no() returns trigger language plpgsql as $$begin return null; end$$")
+    postgres.sql(f"create trigger no before insert on {LEDGER} for each row execute function boast_data.no()")
+    with pytest.raises(DestinationError, match=r"push_ledger.* kept 0 of 1 events.*Remove the trigger"):
+        here.push()
+    assert len(here.world.posts) == 1
+    postgres.sql(f"drop trigger no on {LEDGER}")
+    assert counts(here.push()) == {"enrolled": 1}
+    here.close()
+
+
+def test_on_postgres_ids_are_read_from_columns_of_any_type(tmp_path, postgres):
+    here = Office(tmp_path, database=postgres)
+    here.ask(row(0), row(1, action="remove"))
+    here.push()
+    for column in ("account_id", "contact_id", "sequence_id", "enrollment_id"):
+        postgres.sql(f"alter table {LEDGER} alter {column} type uuid using {column}::uuid")
+    here.ask(row(2))
+    assert counts(here.push()) == {"enrolled": 1}
+    here.close()
 
 
 def test_on_postgres_events_are_numbered_after_those_that_cannot_be_read(tmp_path, postgres):

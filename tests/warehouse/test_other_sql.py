@@ -46,6 +46,13 @@ def test_the_second_load_loads_nothing(desk):
     assert dict(rows) == {key: record["status"] for key, record in server.truth().items()}
 
 
+def test_the_status_is_refused_where_there_can_be_no_view(desk):
+    _, workplace = desk
+    done = workplace.boast("status", *TO)
+    assert done.code == 1
+    assert "this destination has none. Look at the table runs" in done.err
+
+
 def test_a_push_needs_the_users_word_that_it_is_the_only_sender(desk):
     server, workplace = desk
     first = workplace.boast("push", *TO, "--new-ledger", "--json")
