@@ -17,7 +17,7 @@ from boast_source.listing.index import Listed
 from boast_source.listing.reader import Swept
 from boast_source.listing.scratch import Scratch
 from boast_source.listing.shared import note_shared
-from boast_source.listing.stored import StoredList, ids_of_recent, note_silent, stored_rows
+from boast_source.listing.stored import StoredList, ids_of_recent, note_silent, note_unlisted, stored_rows
 from boast_source.listing.vanished import ask_for_undelivered, left
 from boast_source.shapes import ACCOUNTS, HISTORY, SHAPES
 from boast_source.warehouse.capabilities import keeps_json
@@ -110,6 +110,8 @@ class Listing:
                 self.reports += lost
                 reports += lost
             gone = ask_for_undelivered(listed, compared, self._reader, self.options, reports)
+        elif self.options.unlisted:
+            note_unlisted(compared, reports)
         if any(report.hidden for report in reports) or passes < sum(report.passes for report in reports):
             compared = compared_now()
             self._take_repeated(compared, shape, warehouse)

@@ -54,6 +54,7 @@ class ListReport:
     newest: datetime | None = None
     counted: int | None = None
     pages: int | None = None
+    unlisted: list[str] = field(default_factory=list)  # stored ids that a full pass did not deliver (Options.unlisted)
     silent: int = 0  # records whose content changed and whose cursor did not
 
     def verify(self, repeated: int, unequal: int, twice: int = 0, lost: int = 0) -> None:
@@ -100,7 +101,8 @@ class ListReport:
 @dataclass(frozen=True)
 class Options:
     """How to list. `account_ids` None: all that the token sees. `since`/`until` bound the cursor, [since, until).
-    `prove`: read until two passes agree; every list, or the one of this name.
+    `prove`: read until two passes agree; every list, or the one of this name. `unlisted`: note in the reports which
+    stored records are not listed any more, of lists whose rows stay.
     """
 
     account_ids: tuple[str, ...] | None = None
@@ -110,6 +112,7 @@ class Options:
     since: datetime | None = None
     until: datetime | None = None
     accept_missing: bool = False  # an operator says that many vanished rows are no accident
+    unlisted: bool = False
     keep_going: bool = False  # a failing account is reported, not raised
     mended: bool = False  # somebody dropped columns: what is stored now was never a version
     incremental: Incremental | None = None  # None: every list is read whole

@@ -48,6 +48,13 @@ def ids_of_recent(listed: Listed, reports: list[ListReport]) -> list[str] | None
     return [*delivered, *(key for report in reports for key in report.gone)]
 
 
+def note_unlisted(compared: diff.Compared, reports: list[ListReport]) -> None:
+    """Note in the reports the ids of stored records that are not listed any more, as far as a pass held still."""
+    steady = {str(report.account_id): report for report in reports if report.steadiness in {"exact", "covered"}}
+    for account, key in compared.undelivered(list(steady)):
+        steady[account].unlisted.append(key)
+
+
 def note_silent(
     compared: diff.Compared,
     warehouse: Warehouse | None,

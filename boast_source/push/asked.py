@@ -44,20 +44,25 @@ def accounts_of(context: Context, listed: Iterable[str] | None = None) -> Accoun
     return Accounts(mine, known - mine, given is not None)
 
 
-def asked(context: Context, accounts: Accounts, called: Sequence[Iterable[pa.Table]] = ()) -> list[Request]:
+def asked(
+    context: Context, accounts: Accounts, called: Sequence[Iterable[pa.Table]] = (), gone: Sequence[str] = ()
+) -> list[Request]:
     """Read the pending table and return its requests that are not final, and the open ones that no row asks for.
 
-    `called`: what was listed of contacts and sequences (CALLED) and not stored.
+    `called`: what was listed of contacts and sequences (CALLED); else those count that are stored, without `gone`, the
+    ids that are not listed any more.
     """
-    _make_asked(context, accounts, called)
+    _make_asked(context, accounts, called, gone)
     return requests.select(context.scratch)
 
 
-def _make_asked(context: Context, accounts: Accounts, called: Sequence[Iterable[pa.Table]] = ()) -> None:
+def _make_asked(
+    context: Context, accounts: Accounts, called: Sequence[Iterable[pa.Table]] = (), gone: Sequence[str] = ()
+) -> None:
     by_person = context.pending.by_person
     if by_person:
-        stored = [_stored(context, table, columns) for table, columns in CALLED.items()]
-        requests.know_people(context.scratch, called, stored)
+        called = called or [_stored(context, table, columns) for table, columns in CALLED.items()]
+        requests.know_people(context.scratch, called, gone)
     requests.make_asked(context.scratch, context.pending.batches, accounts, by_person=by_person)
 
 

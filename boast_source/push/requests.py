@@ -168,18 +168,16 @@ class Accounts:
     only_mine: bool
 
 
-def know_people(scratch: Scratch, *sources: Sequence[Iterable[pa.Table]]) -> None:
+def know_people(scratch: Scratch, called: Sequence[Iterable[pa.Table]], gone: Sequence[str] = ()) -> None:
     """Keep what contacts and sequences are called, for rows that name them so. Call it before `make_asked`.
 
-    Of each source, the surest first: contacts (batches of id, account_id, email, mobile_phone), then sequences (of id,
-    account_id, name).
+    `called`: contacts (batches of id, account_id, email, mobile_phone), then sequences (of id, account_id, name).
+    `gone`: ids of those that there are no more.
     """
     scratch.execute(_sql("names_table"))
-    for source in sources:
-        scratch.execute(_sql("named_already"))
-        for kind, batches in zip(("contact_names", "sequence_names"), source, strict=False):
-            scratch.stream("names", batches, _sql(kind))
-    scratch.execute(_sql("people"))
+    for kind, batches in zip(("contact_names", "sequence_names"), called, strict=True):
+        scratch.stream("names", batches, _sql(kind))
+    scratch.execute(_sql("people"), {"gone": [key.lower() for key in gone]})
 
 
 def make_asked(

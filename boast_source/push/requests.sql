@@ -100,32 +100,24 @@ left join people as s on s.kind = 'sequence' and s.account_id = c.account_id and
 -- What contacts and sequences are called.
 create or replace table names (kind varchar, id varchar, account_id varchar, name varchar)
 
--- named_already --
--- Those that a surer source has named.
-create or replace table already as
-select distinct id, account_id
-from names
-
 -- contact_names --
 select
     unnest(['email', 'phone']) as kind,
     lower(id) as id,
     lower(account_id) as account_id,
     unnest([nullif(lower(trim(email, blanks())), ''), phone(mobile_phone)]) as name
-from incoming as i
-where not exists (from already as a where a.id = lower(i.id) and a.account_id = lower(i.account_id))
+from incoming
 
 -- sequence_names --
 select 'sequence' as kind, lower(id) as id, lower(account_id) as account_id, lower(trim(name, blanks())) as name
-from incoming as i
-where
-    name is not null
-    and not exists (from already as a where a.id = lower(i.id) and a.account_id = lower(i.account_id))
+from incoming
+where name is not null
 
 -- people --
 create or replace table people as
 select kind, account_id, name, list(distinct id order by id) as ids
 from names
+where id not in (select unnest($gone::varchar[]))
 group by kind, account_id, name
 
 -- asked_rows --

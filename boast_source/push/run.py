@@ -113,7 +113,7 @@ def _carry_out(context: Context, warehouse: Warehouse, load: Load, resources: Se
     accounts = accounts_of(context, [str(r.account_id) for r in loaded.enrollments])
     watch.review_sent(context, began, accounts.mine)
     try:
-        found = asked(context, accounts)
+        found = asked(context, accounts, gone=[key for report in loaded.reports for key in report.unlisted])
     except PendingError as error:
         _nothing_known(context, error)
         return
@@ -161,6 +161,7 @@ def _how_to_list(context: Context, began: datetime) -> Options:
         account_ids=context.options.accounts,
         workers=context.options.workers,
         prove=SEQUENCE_ENROLLMENTS.name if settles or may_send(context) else False,
+        unlisted=context.pending.by_person,
         keep_going=True,
     )
 

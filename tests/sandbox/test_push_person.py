@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 from tests.support.sandbox_client import POST, client_of
@@ -42,6 +44,28 @@ def test_a_first_push_and_its_preview_list_contacts_and_sequences_to_resolve_the
     said = done.out + done.err + listed.out + listed.err + repr(desk.execute("select * from boast_data.push_ledger"))
     assert "secret.person" not in said
     assert email not in said
+
+
+def test_a_contact_that_is_no_longer_listed_has_no_address(pushing, workplace):
+    desk = pushing()
+    (pair,) = desk.free_pairs(1)
+    with client_of(desk.server) as client:
+        email = next(c["email"] for c in client.every("contacts") if c["id"] == pair["contact_id"])
+    assert workplace.boast("load").code == 0
+    for gone, address in ((1, email), (2, "gone@example.com")):  # as Boast's deleted contacts stay in the table
+        id_ = str(uuid.UUID(int=gone, version=4))
+        account = "(select any_value(account_id) from boast_data.contacts)"
+        desk.execute(
+            f"insert into boast_data.contacts (id, account_id, email) values ('{id_}', {account}, '{address}')"
+        )
+    desk.table("request_id text, email text, sequence_id text")
+    desk.ask({"request_id": "again", "email": email, "sequence_id": pair["sequence_id"]})
+    desk.ask({"request_id": "gone", "email": "gone@example.com", "sequence_id": pair["sequence_id"]})
+    looked = workplace.boast("push", "--dry-run", "--json").json
+    assert (looked["deferred"], looked["invalid"]) == (1, 1)
+    done = workplace.boast("push", "--new-ledger", "--json").json
+    assert (done["enrolled"], done["invalid"]) == (1, 1)
+    assert pair["contact_id"] in {e["contact_id"] for e in desk.server.truth().values()}
 
 
 def test_a_table_without_any_way_to_name_a_contact_is_refused(pushing):
