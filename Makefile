@@ -66,10 +66,11 @@ test-engines: test-airflow test-dagster test-dbt test-kubernetes test-site ## al
 test-warehouses: $(STAMP_DEV) .venv-warehouses/.made ## the conformance suite on DuckLake and MariaDB, in an environment of its own
 	@BOAST_WAREHOUSES=elsewhere .venv-warehouses/bin/python -m pytest -q -n 2 tests/warehouse/test_conformance.py tests/warehouse/test_views_random.py
 
-.venv-warehouses/.made: tests/warehouse/requirements.in pyproject.toml | $(STAMP_DEV)
+.venv-warehouses/.made: tests/warehouse/requirements.lock pyproject.toml | $(STAMP_DEV)
 	@echo "installing warehouses into .venv-warehouses ..."
 	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python $(BIN)/python .venv-warehouses
-	@$(BIN)/uv pip install -q --python .venv-warehouses/bin/python -r tests/warehouse/requirements.in -e '.[sandbox,report,postgres]'
+	@.venv-warehouses/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@.venv-warehouses/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 test-docker: $(STAMP_DEV) ## the image itself; needs a Docker engine
@@ -125,6 +126,7 @@ bench: .venv-bench/.made ## measure against what a user would pick instead
 lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, no addresses
 	@$(LOCK) --extra sandbox --extra report --extra postgres --group build -o requirements.lock
 	@$(LOCK) --extra sandbox --extra report --extra postgres --extra delta --group dev -o requirements-dev.lock
+	@$(LOCK) tests/warehouse/requirements.in --extra sandbox --extra report --extra postgres --group build -o tests/warehouse/requirements.lock
 	@for engine in airflow dagster dbt kubernetes; do $(RESOLVE) pipelines/$$engine/requirements.in -o pipelines/$$engine/requirements.lock; done
 	@$(RESOLVE) tools/site-requirements.in -o tools/site-requirements.lock
 

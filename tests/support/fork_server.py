@@ -22,6 +22,7 @@ import sys
 import threading
 import types
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 from dlt.common.configuration.container import Container
@@ -111,6 +112,19 @@ def _run(arguments: list[str]) -> None:
         runpy.run_path(kind, run_name="__main__")
 
 
+def _run_and_end(arguments: list[str]) -> None:
+    """The same, but it is the process that ends: DuckDB 1 in a forked child aborts while Python ends."""
+    code: object = 0
+    try:
+        _run(arguments)
+    except SystemExit as end:
+        code = end.code
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
 if __name__ == "__main__":
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the tests inherit that it is ignored
@@ -122,4 +136,4 @@ if __name__ == "__main__":
         os._exit(0)
     atexit.register(Container.reset_main_thread)  # what dlt holds ends before Python does
     sys.quiet = _Quiet()
-    _run(_arguments)
+    (_run_and_end if version("duckdb").startswith("1.") else _run)(_arguments)

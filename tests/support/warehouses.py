@@ -1,6 +1,6 @@
 """The warehouses that the conformance suite runs on: the fixture `place_to_load`, and what each cannot do.
 
-`make test` runs DuckDB, Postgres and SQLite; `make test-warehouses` the others, in an environment of its own.
+`make test` runs DuckDB, Postgres, SQLite and Delta tables; `make test-warehouses` the others, in its own environment.
 docs/warehouses.md is made from this file (tools/describe.py).
 """
 
@@ -12,12 +12,14 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 
+import duckdb
 import pytest
 
 from boast_source.warehouse.pipeline import warehouse_for
 
 ALONE = {"SOURCES__BOAST__PUSH__SINGLE_SENDER": "true"}
 NO_VIEWS = "dlt keeps each dataset in a file of its own there, and no view reads another file"
+NO_SQL = "no SQL reads them"
 NO_REPORT = "it reads the views"
 PARTS = {
     "load": "load all lists; the second load writes nothing, the third what changed",
@@ -44,13 +46,13 @@ class Kind:
     elsewhere: bool = False  # in the environment of `make test-warehouses`
 
 
-LATER = ("killed", "refresh")
 KINDS = {
     "duckdb": Kind("DuckDB file", "duckdb", has_lock=True),
     "postgres": Kind("Postgres", "postgres", has_lock=True),
     "sqlite": Kind("SQLite", "sqlalchemy", {"views": NO_VIEWS, "report": NO_REPORT}),
-    "ducklake": Kind("DuckLake", "ducklake", pending=LATER, elsewhere=True),
-    "mariadb": Kind("MariaDB", "sqlalchemy", pending=LATER, elsewhere=True),
+    "delta": Kind("Delta tables", "filesystem", {"push": NO_SQL, "views": NO_SQL, "report": NO_REPORT}),
+    "ducklake": Kind("DuckLake, its catalog in SQLite", "ducklake", elsewhere=True),
+    "mariadb": Kind("MariaDB", "sqlalchemy", pending=("killed", "refresh"), elsewhere=True),
 }
 HERE = os.environ.get("BOAST_WAREHOUSES") == "elsewhere"
 # by dlt's word: the load packages are checked as dlt's load step checks them (test_json_kinds.py), nothing more
@@ -68,6 +70,8 @@ class Place:
     def rows(self, table: str, columns: str = "*", where: str = "1 = 1") -> list[tuple]:
         """Ask the warehouse itself."""
         with warehouse_for(self.kind.destination, "boast_data").open(patience=30) as warehouse:
+            if not warehouse.has_sql:
+                return _rows_of_delta(warehouse, table, columns, where)
             client = warehouse.client
             name = client.make_qualified_table_name(table)
             return [tuple(row) for row in client.execute_sql(f"select {columns} from {name} where {where}")]
@@ -76,6 +80,14 @@ class Place:
         """Execute a statement over `{}`, the dataset."""
         with warehouse_for(self.kind.destination, "boast_data").open(patience=30) as warehouse:
             warehouse.client.execute_sql(sql.format(warehouse.client.fully_qualified_dataset_name()))
+
+
+def _rows_of_delta(warehouse, table: str, columns: str, where: str) -> list[tuple]:
+    from deltalake import DeltaTable  # noqa: PLC0415 -- with the extra only
+
+    rows = DeltaTable(warehouse.dlts.get_open_table_location("delta", table)).to_pyarrow_table()
+    with duckdb.connect() as connection:
+        return connection.register(table, rows).sql(f"select {columns} from {table} where {where}").fetchall()
 
 
 @pytest.fixture(params=[name for name, kind in KINDS.items() if kind.elsewhere == HERE])
@@ -89,12 +101,11 @@ def place_to_load(request, workplace, monkeypatch):
         for key, value in (env | {"DLT_DATA_DIR": str(workplace.folder / "of_the_test")}).items():
             monkeypatch.setenv(key, value)
         monkeypatch.chdir(workplace.folder)
-        workplace.spawn = kind.elsewhere  # DuckDB 1.5 bears no fork
         yield Place(name, kind, ("--destination", kind.destination))
 
 
 def _environment(name, request, workplace, stack) -> dict[str, str]:
-    if name == "postgres":
+    if name.startswith("postgres"):
         return request.getfixturevalue("postgres").env
     if name == "sqlite":
         url = f"sqlite:///{workplace.folder}/boast.db"
@@ -107,13 +118,18 @@ def _environment(name, request, workplace, stack) -> dict[str, str]:
         port = stack.enter_context(mariadb.serving())
         url = f"mysql+pymysql://root@127.0.0.1:{port}/{mariadb.DATABASE}"
         return {"DESTINATION__SQLALCHEMY__CREDENTIALS": url, "PYTHONPATH": ""}
-    if name == "ducklake":
+    if name == "delta":
+        return {"DESTINATION__FILESYSTEM__BUCKET_URL": (workplace.folder / "lake").as_uri()}
+    if name.startswith("ducklake"):
         home = workplace.folder / "home"
-        code = "from duckdb_extensions import import_extension as i; i('ducklake'); i('sqlite_scanner')"
-        subprocess.run([sys.executable, "-c", code], env=os.environ | {"HOME": str(home)}, check=True)
+        code = "from duckdb_extensions import import_extension as i; i('ducklake'); i('{}_scanner')"
+        catalog, scanner = f"sqlite:///{workplace.folder}/catalog.sqlite", "sqlite"
+        if name == "ducklake_postgres":
+            catalog, scanner = request.getfixturevalue("postgres").url(), "postgres"
+        subprocess.run([sys.executable, "-c", code.format(scanner)], env=os.environ | {"HOME": str(home)}, check=True)
         return {
             "HOME": str(home),
-            "DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG": f"sqlite:///{workplace.folder}/catalog.sqlite",
+            "DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG": catalog,
             "DESTINATION__DUCKLAKE__CREDENTIALS__STORAGE__BUCKET_URL": f"{workplace.folder}/lake",
         }
     return {}
