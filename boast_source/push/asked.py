@@ -67,7 +67,7 @@ def _make_asked(
 
 
 def _stored(context: Context, table: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Return the stored rows in batches, with null for a column that is not there (yet)."""
+    """Return the stored rows as texts, in batches, with null for a column that is not there (yet)."""
     client = context.ledger.client
     name = client.make_qualified_table_name(table)
     with explained():
@@ -75,9 +75,8 @@ def _stored(context: Context, table: str, columns: Sequence[str]) -> Iterator[pa
         if "id" not in there:
             return
         text = text_type(client.capabilities.sqlglot_dialect)
-        selected = ", ".join(
-            f"{client.escape_column_name(c) if c in there else f'cast(null as {text})'} as {c}" for c in columns
-        )
+        values = {c: client.escape_column_name(c) if c in there else "null" for c in columns}
+        selected = ", ".join(f"cast({value} as {text}) as {c}" for c, value in values.items())
         yield from context.ledger.warehouse.batches(f"select {selected} from {name}", columns)
 
 

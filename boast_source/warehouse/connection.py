@@ -113,7 +113,11 @@ class Connected:
             with explained():
                 self._open = waiting(lambda: stack.enter_context(self.session()))
             stack.callback(setattr, self, "_open", None)
+            stack.callback(self._stop_reading)
             yield self
+
+    def _stop_reading(self) -> None:
+        """Close what an error left half read, where it would keep the connection from closing."""
 
     @contextlib.contextmanager
     def session(self) -> Iterator[SqlClient | None]:

@@ -11,6 +11,7 @@ import functools
 import glob
 import os
 import threading
+import weakref
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,8 +34,9 @@ from boast_source.warehouse.base import Warehouse
 from boast_source.warehouse.capabilities import Remembering
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
+    import dlt
     from dlt.common.destination import DestinationCapabilitiesContext
     from dlt.common.destination.client import FollowupJobRequest, LoadJob
     from dlt.common.destination.typing import PreparedTableSchema
@@ -126,7 +128,22 @@ class DuckDB(Warehouse):
     own_schemas = frozenset({"information_schema", "temp", "system"})
     _is_bounded = False
 
+    def __init__(self, pipeline: dlt.Pipeline) -> None:
+        super().__init__(pipeline)
+        self._reading: weakref.WeakSet[Generator[pa.Table, None, None]] = weakref.WeakSet()
+
     def _rows(self, client: SqlClient, sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+        rows = self._read(client, sql)
+        self._reading.add(rows)
+        return rows
+
+    def _stop_reading(self) -> None:
+        # an open result keeps the database open, and DuckDB waits for ever for it to close before it opens it again
+        for rows in list(self._reading):
+            with contextlib.suppress(ValueError):  # it runs in another thread
+                rows.close()
+
+    def _read(self, client: SqlClient, sql: str) -> Generator[pa.Table, None, None]:
         connection = client.native_connection
         ((catalog, schema),) = connection.execute("select current_database(), current_schema()").fetchall()
         with connection.cursor() as cursor:  # an open result occupies its connection, and a cursor inherits no `use`

@@ -68,6 +68,18 @@ def test_a_contact_that_is_no_longer_listed_has_no_address(pushing, workplace):
     assert pair["contact_id"] in {e["contact_id"] for e in desk.server.truth().values()}
 
 
+def test_a_push_ends_and_says_why_where_addresses_were_given_another_type(pushing, workplace):
+    desk = pushing()
+    (pair,) = desk.free_pairs(1)
+    assert workplace.boast("load").code == 0
+    desk.execute("alter table boast_data.contacts alter email type varchar[] using [email]")
+    desk.table("request_id text, email text, sequence_id text")
+    desk.ask({"request_id": "r", "email": "somebody@example.com", "sequence_id": pair["sequence_id"]})
+    done = workplace.boast("push", "--new-ledger")
+    assert done.code == 1
+    assert "cannot hold a value (contacts)" in done.err
+
+
 def test_a_table_without_any_way_to_name_a_contact_is_refused(pushing):
     desk = pushing()
     desk.table("request_id text, sequence_name text")

@@ -47,6 +47,20 @@ def test_a_file_that_is_merged_again_changes_nothing(strategy):
             assert connection.execute("from stored order by id").fetchall() == [first, *rest]
 
 
+@pytest.mark.timeout(120)  # DuckDB waits for ever
+def test_what_an_error_left_half_read_does_not_keep_the_file_open(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    warehouse, half_read = warehouse_for("duckdb", "boast_data"), []
+    for _ in range(2):
+        with warehouse.open(patience=5):
+            warehouse.client.execute_sql("create schema if not exists boast_data")
+            warehouse.client.execute_sql(
+                "create or replace table boast_data.accounts as select range as id from range(100000)"
+            )
+            half_read.append(warehouse.read("accounts", ["id"]))
+            assert next(half_read[-1]).num_rows
+
+
 def test_rows_are_read_from_the_catalog_in_use_where_a_file_is_attached_under_another_name(tmp_path, monkeypatch):
     """As DuckLake and MotherDuck do it: a cursor of DuckDB inherits no `use`."""
     monkeypatch.chdir(tmp_path)
