@@ -115,6 +115,13 @@ from incoming
 -- The rows of an account whose cursor is later than a moment.
 select id from held where missing_since is null and account_id = $account and moment > $moment::timestamptz
 
+-- undelivered_by --
+-- The rows of an account that one pass did not deliver.
+select id from held
+where missing_since is null and account_id = $account
+  and id not in (select id from {listed} where _account = $account and _pass = $number)
+limit $most
+
 -- rest --
 -- The rows of an account but some, their cursor in microseconds.
 create or replace table rest as

@@ -139,6 +139,13 @@ class ListIndex:
         self._listed.note_distinct(distinct)
         return distinct
 
+    def total(self, number: int) -> int:
+        """How many ids this pass delivered, with what completes it."""
+        self.flush()
+        files = self._files.get(number, [])
+        sql = f"select count(distinct id) from read_parquet({_list_of(files)})"
+        return int(self._listed.scratch.value(sql)) if files else 0
+
     def same_as_before(self, number: int) -> bool:
         """Whether this pass and the one before delivered the same contents, in any order."""
         return self._facts(number) == self._facts(number - 1)
@@ -161,11 +168,15 @@ class ListIndex:
         self.flush()
         self._listed.scratch.allow(self._listed.memory)
         if number not in self._found:
-            files = ", ".join(literal(glob.escape(str(file))) for file in self._files.get(number, ()))
+            files = self._files.get(number, [])
             content = ", ".join(f"coalesce({quote(name)}, chr(30))" for name in [*self._listed.shape.columns, EXTRA])
-            sql = queries.of("facts", files=f"[{files}]", content=content)
+            sql = queries.of("facts", files=_list_of(files), content=content)
             self._found[number] = self._listed.scratch.rows(sql)[0] if files else (0, 0, 0, 0)
         return self._found[number]
+
+
+def _list_of(files: list[Path]) -> str:
+    return f"[{', '.join(literal(glob.escape(str(file))) for file in files)}]"
 
 
 def widest_row(texts: pa.Table) -> int:

@@ -255,11 +255,12 @@ class Listing:
     def _stored(
         self, shape: Shape, account: str, warehouse: Warehouse | None, columns_for: Callable[[Listed], list[Column]]
     ) -> StoredList | None:
-        """What the warehouse holds of a list that may be read incrementally."""
-        state = self.options.states.get((account, shape.name))
-        if warehouse is None or state is None or self.options.incremental is None or self.options.mended:
+        """What the warehouse holds of a list."""
+        if warehouse is None or self.options.mended:
             return None
-        return StoredList(self._scratch, shape, account, warehouse, columns_for, state.counted or 0)
+        state = self.options.states.get((account, shape.name))
+        counted = (state.counted if state else None) or 0
+        return StoredList(self._scratch, shape, account, warehouse, columns_for, counted)
 
     def _whole(self, shape: Shape, columns: list[Column], warehouse: Warehouse | None) -> diff.Whole:
         """Reads the rows that will be handed on as they are stored."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient
     from boast_source.listing.index import Listed
-    from boast_source.listing.recent import Stored
     from boast_source.listing.report import Options
+    from boast_source.listing.stored import StoredList
     from boast_source.shapes import Record, Shape
 
 
@@ -34,9 +35,9 @@ class Reader(Protocol):
 
     asks: bool
 
-    def read(self, listed: Listed, account: str | None, stored: Stored | None = None) -> ListReport:
+    def read(self, listed: Listed, account: str | None, stored: StoredList | None = None) -> ListReport:
         """Read one list of an account (None: the list of accounts) into the index. `stored`: what the warehouse holds
-        of it, where it may be read incrementally.
+        of it, where that can be read.
         """
         ...
 
@@ -59,9 +60,10 @@ class Swept:
     ) -> None:
         self._client, self._options, self._on_page = client, options, on_page
         self._seen: list[str] | None = None
+        self._gone: set[tuple[str, str, str]] = set()  # list, account, id: answered 404 in this run
         self._still: dict[tuple[str, str | None], tuple[ListIndex, Callable[[], bool]]] = {}  # a second pass
 
-    def read(self, listed: Listed, account: str | None, stored: Stored | None = None) -> ListReport:
+    def read(self, listed: Listed, account: str | None, stored: StoredList | None = None) -> ListReport:
         """An account that fails is in its report where the options say so."""
         shape = listed.shape
         report = ListReport(account, shape.name, began=incremental.now())
@@ -87,14 +89,19 @@ class Swept:
                 workers=self._options.workers,
                 prove=prove,
                 on_page=note,
+                ask=None if pages else partial(self._complete, index, shape, report, stored),
             )
             report.passes, report.steadiness, report.short = result.passes, result.steadiness, result.short
-            if result.steadiness == "covered" and result.passes == 1:
+            if result.steadiness == "covered" and result.passes == 1 and not result.completed:
                 workers = self._options.workers
                 self._still[shape.name, account] = index, partial(agrees, fetch, index, result, workers, note)
             report.nameless = result.nameless
-            report.order = index.observed.order
-            report.newest = moment_of(index.observed.newest) if index.observed.newest is not None else None
+            if result.completed:  # what moved shows no order, and a change behind the reader is older than the newest
+                known = self._options.states.get((str(account), shape.name))
+                report.order, report.newest = (known.order, known.newest) if known else (None, None)
+            else:
+                report.order = index.observed.order
+                report.newest = moment_of(index.observed.newest) if index.observed.newest is not None else None
         except AuthenticationError:
             raise
         except (ApiError, ConfigurationError) as error:  # an account's id may be one that cannot be asked for
@@ -105,6 +112,23 @@ class Swept:
         finally:
             index.flush()
         return report
+
+    def _complete(
+        self, index: ListIndex, shape: Shape, report: ListReport, stored: StoredList | None, number: int, most: int
+    ) -> bool:
+        """Ask for the stored records that a pass did not deliver; those that are there become part of it."""
+        keys = stored.undelivered(number, most + 1) if stored and keeps_history(shape) else []
+        if len(keys) > most:
+            return False
+        ask = partial(self.ask, shape, str(report.account_id), report=report)
+        try:
+            with ThreadPoolExecutor(self._options.workers, thread_name_prefix="boast-ask") as pool:
+                index.add([record for record in pool.map(ask, keys) if record], number)
+        except AuthenticationError:
+            raise
+        except (ApiError, ConfigurationError):  # one that cannot be asked for
+            return False
+        return True
 
     def _unseen(self, account: str) -> str | None:
         """What to say of an account that the token does not see; None: it sees it."""
@@ -122,7 +146,7 @@ class Swept:
         index: ListIndex,
         shape: Shape,
         report: ListReport,
-        stored: Stored | None,
+        stored: StoredList | None,
     ) -> dict[int, Page]:
         """Read the list incrementally where that is meant and holds; else return what a full pass can reuse."""
         how, account = self._options.incremental, report.account_id
@@ -170,9 +194,12 @@ class Swept:
         return report.steadiness == "exact"
 
     def ask(self, shape: Shape, account: str, key: str, report: ListReport) -> Record | None:
+        if (shape.name, account, key) in self._gone:
+            return None
         try:
             return self._client.record(path_of("accounts", account, shape.name, key), report.tally)
         except NotFoundError:
+            self._gone.add((shape.name, account, key))
             return None
 
 
@@ -184,7 +211,7 @@ class Given:
     def __init__(self, answers: Mapping[str, Sequence[Record]]) -> None:
         self._answers = answers
 
-    def read(self, listed: Listed, account: str | None, stored: Stored | None = None) -> ListReport:
+    def read(self, listed: Listed, account: str | None, stored: StoredList | None = None) -> ListReport:
         assert stored is None
         index = ListIndex(listed, account)
         index.add(list(self._answers.get(account or "", ())), 1)

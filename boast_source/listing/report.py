@@ -19,7 +19,7 @@ Verified = Literal["exact", "covered", "recent", "moving", "failed"]
 # what each word means to a reader, the surest first: for the terminal, the report and docs/reference.md
 MEANING: dict[str, str] = {
     "exact": "two passes in a row delivered the same records, and the warehouse equals them",
-    "covered": "nothing moved while the list was read, and the warehouse equals it",
+    "covered": "all records that the list counted while it was read came, and the warehouse equals them",
     "recent": "what changed since the last full listing is stored, and the counts agree",
     "moving": "the list changed while it was read, or counts more than it lists; the warehouse holds all that was seen",
     "failed": "the warehouse does not hold what was seen, or suspiciously many rows are gone",

@@ -120,6 +120,16 @@ class StoredList:
         scratch.clear()
         return {str(key) for (key,) in found}
 
+    def undelivered(self, number: int, most: int) -> list[str]:
+        """The ids of the rows that a pass of this run's listing did not deliver, at most so many."""
+        scratch = self._part()
+        names = ["id", ACCOUNT, MISSING, self.shape.cursor or ""]
+        hold(scratch, self.warehouse.read(self.shape.name, names), self.shape)
+        sql = queries.of("undelivered_by", listed=f"{quote(self.shape.name)}.listed")
+        found = scratch.rows(sql, {"account": self.account, "number": number, "most": most})
+        scratch.clear()
+        return [str(key) for (key,) in found]
+
     def rest(self, without: set[str]) -> _Rest | None:
         """The rows but these; None if one of them has no cursor."""
         scratch = self._part()

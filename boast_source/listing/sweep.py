@@ -1,8 +1,9 @@
 """A consistent listing of one list of the API, although the list has no filter, no order and changes meanwhile.
 
-A *pass* reads every page once, the pages concurrently. Raw page facts say whether the list moved while it was
-read; then it is passed over again, a bounded number of times. All that any pass delivers is kept; what one pass
-hides, another shows. No fact about a single pass proves absence: only two passes in a row with the same content do.
+A *pass* reads every page once, the pages concurrently. Raw page facts say whether the list moved while it was read;
+then the pass is completed (completing.py) or the list passed over again, a bounded number of times. All that any pass
+delivers is kept; what one pass hides, another shows. No fact about a single pass proves absence: only two passes in a
+row with the same content do.
 
 Source: `meta.pagination` of the API; the unknowns of its second part (order, page size, pages past the end).
 """
@@ -12,14 +13,16 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from boast_source.errors import NotFoundError, PagingError
+from boast_source.listing.completing import Counts, read_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from boast_source.api import Page
+    from boast_source.listing.completing import Ask
     from boast_source.shapes import Record
 
 Steadiness = Literal["exact", "covered", "recent", "moving"]
@@ -30,10 +33,15 @@ BARREN_PAGES = 100  # so many pages in a row with no new record, and the listing
 
 
 class Index(Protocol):
-    """Where a sweep puts what it reads. Passes are numbered from 1."""
+    """Where a sweep puts what it reads. Passes are numbered from 1.
+
+    `distinct` ids and contents that are the `same_as_before` are of the pages of a pass; `total` ids of what completes
+    it, too.
+    """
 
     def add(self, records: list[Record], number: int, size: int = 0) -> None: ...
     def distinct(self, number: int) -> int: ...
+    def total(self, number: int) -> int: ...
     def same_as_before(self, number: int) -> bool: ...
 
 
@@ -42,9 +50,9 @@ class Sweep:
     """How a listing went: passes made, pages read, and how sure it is.
 
     `exact`: two passes in a row delivered the same records, as many as the list counted all the while; `covered`: one
-    pass in which nothing moved, or passes that agree and found more than was counted; `moving`: the list did not hold
-    still within the bound, or it counts more than it delivers: `short` records more. `nameless`: records without an id,
-    which can be compared with nothing and are left out.
+    pass in which nothing moved or that was `completed`, or passes that agree and found more than was counted; `moving`:
+    the list did not hold still within the bound, or it counts more than it delivers: `short` records more. `nameless`:
+    records without an id, which can be compared with nothing and are left out.
     """
 
     passes: int
@@ -52,6 +60,7 @@ class Sweep:
     steadiness: Steadiness
     short: int = 0
     nameless: int = 0
+    completed: bool = False
 
 
 @dataclass
@@ -61,6 +70,7 @@ class _Pass:
     pages: int = 0
     rows: int = 0
     nameless: int = 0
+    distinct: int = 0
     repeats: int = 0
     barren: int = 0
     count: int | None = None
@@ -73,10 +83,30 @@ class _Pass:
         """How many records with an id the list counts."""
         return None if self.count is None else self.count - self.nameless
 
-    def circles(self, distinct: int) -> bool:
+    @property
+    def circles(self) -> bool:
         """Whether pages repeat that should not: with as many records as counted, `pages` only said too much."""
-        repeats = self.repeats > 0 and self.repeats * 2 >= self.pages and distinct != self.named
+        repeats = self.repeats > 0 and self.repeats * 2 >= self.pages and self.distinct != self.named
         return self.barren >= BARREN_PAGES or repeats
+
+    @property
+    def drifted(self) -> bool:
+        return self.moved or self.circles
+
+    @property
+    def counted(self) -> bool:
+        """Whether all that the list counts came while it held still, as far as the pages tell."""
+        return not self.drifted and self.named in {None, self.distinct}
+
+    def may_be_completed(self, ever: int | None) -> bool:
+        """Whether a question for each page and some pages again can bring all records that there ever were."""
+        if ever is None or self.circles or self.holes or self.nameless:
+            return False
+        return self.at_each_end(ever) <= max(self.pages // 4, 1)
+
+    def at_each_end(self, ever: int | None) -> int:
+        """On how many pages what is lacking stands, if it all came at one end of the list."""
+        return max(-(-((ever or 0) - self.distinct) * self.pages // max(self.rows, 1)), 1)
 
 
 def sweep(
@@ -86,50 +116,48 @@ def sweep(
     workers: int,
     prove: bool = False,
     on_page: Callable[[Page], None] | None = None,
+    ask: Ask | None = None,
 ) -> Sweep:
     """Read the whole list into `index`; each page through `fetch(number)`, `workers` at a time.
+
+    `ask` puts stored records that a pass did not deliver into the index, as part of that pass; with it a pass in which
+    the list moved may be completed.
 
     Raises what `fetch` raises for the first page (NotFoundError: no such account), and PagingError when in two passes
     in a row the list goes in circles or lacks a page before its last, or when it has more than twice what it says at
     first.
     """
     bound = MAX_PASSES_TO_PROVE if prove else MAX_PASSES
-    result = Sweep(0, 0, "moving")
-    circled = agreed = counted = moved = False
-    holes: set[int] = set()
+    result, before, agreed = Sweep(0, 0, "moving"), _Pass(), False
     pool = ThreadPoolExecutor(workers, thread_name_prefix="boast-sweep")
+
+    def take(page: Page, number: int) -> None:
+        index.add(page.records, number, page.size)
+        if on_page:
+            on_page(page)
+
     try:
         for number in range(1, bound + 1):
-            facts = _Pass()
-            for page in _pages(fetch, pool, facts, window=workers * 4):
-                index.add(page.records, number, page.size)
-                if on_page:
-                    on_page(page)
-            distinct = index.distinct(number)
-            circled_before, circled = circled, facts.circles(distinct)
-            if circled and circled_before:
-                raise _paging_error(
-                    f"The list goes in circles: {facts.repeats} of {facts.pages} pages repeat earlier ones"
-                    f" or {facts.barren} pages in a row brought nothing"
-                )
-            holes_before, holes = holes, facts.holes
-            if holes & holes_before:
-                raise _paging_error(
-                    f"Page {min(holes & holes_before)} of the list is not found, and there are pages after it"
-                )
+            facts, counts = _Pass(), Counts()
+            read = counts.of(fetch)
+            for page in _pages(read, pool, facts, window=workers * 4):
+                take(page, number)
+            facts.distinct = index.distinct(number)
+            _refuse_broken(facts, before)
             result = replace(result, passes=number, pages=result.pages + facts.pages, nameless=facts.nameless)
-            # one row that leaves and comes back can hide another from two passes alike: the count tells
-            moved_before, moved = moved, facts.moved or circled
-            counted_before, counted = counted, not moved and facts.named in {None, distinct}
-            still = not moved and not moved_before and number > 1
+            still = number > 1 and not facts.drifted and not before.drifted
             agreed_before, agreed = agreed, still and index.same_as_before(number)
-            if agreed and counted and counted_before:
-                return replace(result, steadiness="exact")
-            if agreed and (agreed_before or not prove):
-                short = max((facts.named or 0) - distinct, 0)
-                return replace(result, steadiness="moving" if short else "covered", short=short)
-            if not prove and counted and distinct == facts.rows:
+            if agreed and (agreed_before or not prove or (facts.counted and before.counted)):
+                return replace(result, **_agreed(facts, before))
+            if not prove and facts.counted and facts.distinct == facts.rows:
                 return replace(result, steadiness="covered")
+            if ask and not prove and facts.may_be_completed(counts.ever):
+                for page in read_ends(read, facts.at_each_end(counts.ever)):
+                    take(page, number)
+                # once more, for the count: a record that was asked for may have come back only now
+                if ask(number, facts.pages) and read(1).count is not None and index.total(number) == counts.ever:
+                    return replace(result, steadiness="covered", completed=True)
+            before = facts
         return result
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # whoever stops does not wait for what is in flight
@@ -156,6 +184,24 @@ def agrees(
         pool.shutdown(wait=False, cancel_futures=True)
     same = index.same_as_before(number)
     return same and not facts.moved and facts.named in {None, index.distinct(number)}
+
+
+def _agreed(facts: _Pass, before: _Pass) -> dict[str, Any]:
+    """How sure two passes are that held still and delivered the same."""
+    if facts.counted and before.counted:  # one row that leaves and comes back can hide another from two passes alike
+        return {"steadiness": "exact"}
+    short = max((facts.named or 0) - facts.distinct, 0)
+    return {"steadiness": "moving" if short else "covered", "short": short}
+
+
+def _refuse_broken(facts: _Pass, before: _Pass) -> None:
+    if facts.circles and before.circles:
+        raise _paging_error(
+            f"The list goes in circles: {facts.repeats} of {facts.pages} pages repeat earlier ones"
+            f" or {facts.barren} pages in a row brought nothing"
+        )
+    if holes := facts.holes & before.holes:
+        raise _paging_error(f"Page {min(holes)} of the list is not found, and there are pages after it")
 
 
 def _pages(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: _Pass, *, window: int) -> Iterator[Page]:

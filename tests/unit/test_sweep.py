@@ -22,16 +22,21 @@ class Memory:
 
     def __init__(self):
         self.delivered: dict[int, list[dict]] = {}
+        self.paged: dict[int, list[dict]] = {}  # what came before anybody asked how much came
 
     def add(self, records, number, size=0):
         self.delivered.setdefault(number, []).extend(records)
 
     def distinct(self, number):
+        pages = self.paged.setdefault(number, list(self.delivered.get(number, [])))
+        return len({r["id"] for r in pages})
+
+    def total(self, number):
         return len({r["id"] for r in self.delivered.get(number, [])})
 
     def same_as_before(self, number):
         def content(n):
-            return {tuple(sorted(r.items())) for r in self.delivered.get(n, [])}
+            return {tuple(sorted(r.items())) for r in self.paged.get(n, self.delivered.get(n, []))}
 
         return content(number) == content(number - 1)
 
@@ -284,10 +289,14 @@ class Moving:
     tick: int = 0
     still: bool = True
 
-    def fetch(self, number):
+    def pass_time(self):
         changes = self.changes.pop() if self.changes else []
         for change in changes:
             self.change(change)
+        return changes
+
+    def fetch(self, number):
+        changes = self.pass_time()
         self.still = number == 1 or (self.still and not changes)  # since the pass began
         field, down = self.order.split("_")
         ordered = sorted(self.rows, key=lambda r: (r[field], r["id"]), reverse=down == "down")
