@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the last word of every command
-        failure = StoppedError() if signals.caused(error) and not isinstance(error, BoastError) else error
+        failure = _known(error)
         text = str(failure) if isinstance(failure, BoastError) else _unexpected(failure)
         code = getattr(failure, "exit_code", 1)
         if logs.is_json():
@@ -103,6 +103,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signals.leave(code)
     finally:
         signals.ignore()  # what comes after is only the interpreter's way out
+
+
+def _known(error: BaseException) -> BaseException:
+    """Return what the error means: a stop, or what a destination or a driver said; else the error itself."""
+    from boast_source.warehouse import explain, is_of_destination
+
+    if isinstance(error, BoastError):
+        return error
+    if signals.caused(error):
+        return StoppedError()
+    return explain(error) if is_of_destination(error) else error
 
 
 def _unexpected(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from boast_source.errors import BoastError, StoppedError
 from boast_source.jobs.progress import QUIET, Progress
 from boast_source.runs import retention
 from boast_source.runs.lock import lock
+from boast_source.warehouse import explain, is_of_destination
 from boast_source.warehouse.pipeline import warehouse_for
 
 if TYPE_CHECKING:
@@ -133,7 +134,8 @@ def recording(
         if not job.ended:
             job.end(job.result.exit_code, "; ".join(job.result.errors) or None)
     except BaseException as error:
-        failure = StoppedError() if signals.caused(error) else error
+        known = explain(error) if is_of_destination(error) else error
+        failure = StoppedError() if signals.caused(error) else known
         if job.ended:
             if isinstance(failure, StoppedError):
                 return  # all is recorded; what a stop left untidied, a later run tidies

@@ -16,6 +16,7 @@ from boast_source.errors import ConfigurationError
 from boast_source.push import model
 from boast_source.push.decide import Origin
 from boast_source.push.ledger import COLUMNS, TYPES, Event
+from boast_source.warehouse import explained
 from boast_source.warehouse.sql import filled, queries
 
 if TYPE_CHECKING:
@@ -154,7 +155,8 @@ def read_ledger(scratch: Scratch, newest: Iterable[pa.Table]) -> None:
     for statement in _sql("macros").split(";\n"):
         scratch.execute(statement)
     scratch.execute(_sql("newest_table"))
-    scratch.stream("newest", newest, _sql("newest_rows"))
+    with explained("push_ledger"):
+        scratch.stream("newest", newest, _sql("newest_rows"))
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,12 @@ def test_a_pause_that_cannot_be_read_goes_on(desk):
     assert counts(desk.push(accept_ledger=True)) == {"deferred": 1}
 
 
+def test_a_number_that_is_none_is_told_with_its_table(desk):
+    desk.sql(f"alter table {LEDGER} alter attempt type double using 'nan'::double")
+    with pytest.raises(DestinationError, match=r"cannot hold a value \(push_ledger\).*Give the column back the type"):
+        desk.push()
+
+
 def test_another_loss_after_one_was_accepted_is_said_again(desk):
     desk.sql(f"update {LEDGER} set state = null where request_key = 'r0'")
     desk.push(accept_ledger=True)
