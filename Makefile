@@ -63,8 +63,9 @@ test-airflow test-dagster test-dbt test-kubernetes test-site: test-%: $(STAMP_DE
 
 test-engines: test-airflow test-dagster test-dbt test-kubernetes test-site ## all of these
 
-test-warehouses: $(STAMP_DEV) .venv-warehouses/.made ## the conformance suite on DuckLake and MariaDB, in an environment of its own
-	@BOAST_WAREHOUSES=elsewhere .venv-warehouses/bin/python -m pytest -q -n 2 tests/warehouse/test_conformance.py tests/warehouse/test_views_random.py
+test-warehouses: $(STAMP_DEV) .venv-warehouses/.made ## the conformance suite on DuckLake, MariaDB, Postgres 18 and S3, in an environment of its own
+	@BOAST_WAREHOUSES=elsewhere .venv-warehouses/bin/python -m pytest -q -n 2 tests/warehouse/test_conformance.py \
+	  tests/warehouse/test_views_random.py tests/warehouse/test_object_store.py
 
 .venv-warehouses/.made: tests/warehouse/requirements.lock pyproject.toml | $(STAMP_DEV)
 	@echo "installing warehouses into .venv-warehouses ..."
@@ -126,7 +127,7 @@ bench: .venv-bench/.made ## measure against what a user would pick instead
 lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, no addresses
 	@$(LOCK) --extra sandbox --extra report --extra postgres --group build -o requirements.lock
 	@$(LOCK) --extra sandbox --extra report --extra postgres --extra delta --group dev -o requirements-dev.lock
-	@$(LOCK) tests/warehouse/requirements.in --extra sandbox --extra report --extra postgres --group build -o tests/warehouse/requirements.lock
+	@$(LOCK) tests/warehouse/requirements.in --extra sandbox --extra report --extra postgres --extra delta --group build -o tests/warehouse/requirements.lock
 	@for engine in airflow dagster dbt kubernetes; do $(RESOLVE) pipelines/$$engine/requirements.in -o pipelines/$$engine/requirements.lock; done
 	@$(RESOLVE) tools/site-requirements.in -o tools/site-requirements.lock
 

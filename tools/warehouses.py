@@ -19,9 +19,7 @@ def page(text: str) -> str:
     head = ["", *(kind.title for kind in kinds), others]
     rows = [head, ["---"] * len(head)]
     for part, what in PARTS.items():
-        cells = [
-            "refused" if part in kind.refused else "not tried" if part in kind.pending else "tried" for kind in kinds
-        ]
+        cells = ["refused" if part in kind.refused else "tried" for kind in kinds]
         rows.append([what, *cells, "by dlt's word"])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     reasons = [f"- {kind.title}: no {part}, since {why}." for kind in kinds for part, why in kind.refused.items()]

@@ -1,0 +1,70 @@
+"""An object store for tests: moto's S3 on a free loopback port."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import uuid
+from dataclasses import dataclass
+
+KEY, SECRET, REGION = "boast", "correct-horse", "eu-west-1"
+
+
+@dataclass
+class Bucket:
+    """An empty bucket of the running server."""
+
+    name: str
+    endpoint: str
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.name}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What leads fsspec there, as a user's environment does."""
+        return {
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": self.endpoint,
+        }
+
+    @property
+    def env_of_dlt(self) -> dict[str, str]:
+        """What leads dlt's filesystem destination there."""
+        prefix = "DESTINATION__FILESYSTEM__"
+        return {
+            f"{prefix}BUCKET_URL": f"{self.url}/lake",
+            f"{prefix}CREDENTIALS__AWS_ACCESS_KEY_ID": KEY,
+            f"{prefix}CREDENTIALS__AWS_SECRET_ACCESS_KEY": SECRET,
+            f"{prefix}CREDENTIALS__REGION_NAME": REGION,
+            f"{prefix}CREDENTIALS__ENDPOINT_URL": self.endpoint,
+        }
+
+    def read(self, key: str) -> str:
+        return self.client.get_object(Bucket=self.name, Key=key)["Body"].read().decode()
+
+    @functools.cached_property
+    def client(self):
+        import boto3  # noqa: PLC0415 -- comes with moto
+
+        own = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": REGION}
+        return boto3.client("s3", endpoint_url=self.endpoint, **own)
+
+
+@contextlib.contextmanager
+def serving():
+    """Start, yield an empty bucket, stop."""
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 -- in the environment of `make test-warehouses` only
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        bucket = Bucket(f"boast-{uuid.uuid4().hex}", f"http://{host}:{port}")
+        bucket.client.create_bucket(Bucket=bucket.name, CreateBucketConfiguration={"LocationConstraint": REGION})
+        yield bucket
+    finally:
+        server.stop()
