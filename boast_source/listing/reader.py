@@ -212,7 +212,7 @@ class Given:
         self._answers = answers
 
     def read(self, listed: Listed, account: str | None, stored: StoredList | None = None) -> ListReport:
-        assert stored is None
+        del stored  # nothing is read, so nothing is compared with it on the way
         index = ListIndex(listed, account)
         index.add(list(self._answers.get(account or "", ())), 1)
         index.flush()
