@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import socket
+import subprocess
+import sys
+import time
 import uuid
 from dataclasses import dataclass
+
+from tests.support.postgres import free_port
+from tests.support.waiting import PATIENCE
 
 KEY, SECRET, REGION = "boast", "correct-horse", "eu-west-1"
 
@@ -56,15 +63,24 @@ class Bucket:
 
 @contextlib.contextmanager
 def serving():
-    """Start, yield an empty bucket, stop."""
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 -- in the environment of `make test-warehouses` only
+    """Start, yield an empty bucket, stop. A process of its own: `deltalake` lets no other thread run while it asks."""
+    port = free_port()
+    bucket = Bucket(f"boast-{uuid.uuid4().hex}", f"http://127.0.0.1:{port}")
+    command = [sys.executable, "-c", "import sys; from moto.server import main; main(sys.argv[1:])"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([*command, "-H", "127.0.0.1", "-p", str(port)], **quiet) as server:
+        try:
+            _wait(server, port)
+            bucket.client.create_bucket(Bucket=bucket.name, CreateBucketConfiguration={"LocationConstraint": REGION})
+            yield bucket
+        finally:
+            server.terminate()
 
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        bucket = Bucket(f"boast-{uuid.uuid4().hex}", f"http://{host}:{port}")
-        bucket.client.create_bucket(Bucket=bucket.name, CreateBucketConfiguration={"LocationConstraint": REGION})
-        yield bucket
-    finally:
-        server.stop()
+
+def _wait(server: subprocess.Popen, port: int) -> None:
+    end = time.monotonic() + PATIENCE
+    while server.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE):
+            return
+        time.sleep(0.05)
+    raise RuntimeError("moto does not start")

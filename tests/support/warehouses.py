@@ -54,6 +54,7 @@ KINDS = {
     "delta": Kind("Delta tables", "filesystem", OF_DELTA),
     "postgres18": Kind("Postgres 18", "postgres", has_lock=True, elsewhere=True),
     "ducklake": Kind("DuckLake, its catalog in SQLite", "ducklake", elsewhere=True),
+    "ducklake_postgres": Kind("DuckLake, its catalog in Postgres", "ducklake", elsewhere=True),
     "mariadb": Kind("MariaDB", "sqlalchemy", elsewhere=True),
 }
 HERE = os.environ.get("BOAST_WAREHOUSES") == "elsewhere"
