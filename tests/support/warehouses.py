@@ -52,6 +52,7 @@ KINDS = {
     "postgres": Kind("Postgres", "postgres", has_lock=True),
     "sqlite": Kind("SQLite", "sqlalchemy", {"views": NO_VIEWS, "report": NO_REPORT}),
     "delta": Kind("Delta tables", "filesystem", OF_DELTA),
+    "delta_s3": Kind("Delta tables on S3", "filesystem", OF_DELTA, elsewhere=True),
     "postgres18": Kind("Postgres 18", "postgres", has_lock=True, elsewhere=True),
     "ducklake": Kind("DuckLake, its catalog in SQLite", "ducklake", elsewhere=True),
     "ducklake_postgres": Kind("DuckLake, its catalog in Postgres", "ducklake", elsewhere=True),
