@@ -5,6 +5,7 @@ Sources: PostgreSQL documentation, Appendix A (SQLSTATE); DuckDB's exception cla
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,4 +134,8 @@ def place_of(error: BaseException, table: str | None = None) -> str:
     found: Any = getattr(error, "diag", None)
     if name := getattr(found, "table_name", None):
         table = ".".join(filter(None, (found.schema_name, name, found.column_name)))
+    if getattr(error, "pgcode", None) == "428C9" and (
+        named := re.search(r'column "([^"]+)"', str(found.message_primary))
+    ):
+        table = ".".join(filter(None, (table, named[1])))
     return f" ({table})" if table else ""
