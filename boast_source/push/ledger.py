@@ -266,15 +266,14 @@ class Ledger:
         return translated(filled(sql, **(_VALUES | tables | values)), self.client.capabilities.sqlglot_dialect)
 
     def _source(self, table: str) -> str:
-        """Return a table's name in the dialect that the queries are written in, or what stands for it if it lacks; of
-        the ledger only the events that can be read.
-        """
+        """Return a table, with what it lacks as null, in the queries' dialect; of the ledger what can be read."""
         if table == TABLE:
             return f"(select * from {self._everything()} as every_one where {_VALUES['readable']})"
-        if self._columns(table):
-            return self._quoted(table)
-        columns = ", ".join(f"cast(null as {kind}) as {column}" for column, kind in _EMPTY[table].items())
-        return f"(select {columns} where 1 = 0)"
+        there, name = self._columns(table), self._quoted(table)
+        lacking = ", ".join(f"cast(null as {kind}) as {c}" for c, kind in _EMPTY[table].items() if c not in there)
+        if not there:
+            return f"(select {lacking} where 1 = 0)"
+        return f"(select *, {lacking} from {name})" if lacking else name
 
     def _everything(self) -> str:
         """Return the ledger's table with all columns, and its texts as texts whatever somebody made of them."""

@@ -69,6 +69,13 @@ def test_a_number_that_is_none_is_told_with_its_table(desk):
         desk.push()
 
 
+def test_a_table_of_somebody_elses_that_is_called_runs_counts_no_sends(desk):
+    desk.sql("drop table boast_data.runs")
+    desk.sql("create table boast_data.runs as select 'a marathon' as event")
+    assert desk.ledger.lost_sends() == desk.ledger.sends_of_runs() == 0
+    assert desk.ledger.enrolled_and_unlisted() == []
+
+
 def test_another_loss_after_one_was_accepted_is_said_again(desk):
     desk.sql(f"update {LEDGER} set state = null where request_key = 'r0'")
     desk.push(accept_ledger=True)
