@@ -70,6 +70,14 @@ def test_every_setting_that_is_named_exists_with_this_default(page):
         assert name in SETTINGS, name
 
 
+def test_every_promise_of_the_security_page_names_a_test_that_exists():
+    for promise, cell in rows("docs/secure.md", "Tests of these promises")[1:]:
+        named = re.findall(r"`(tests/[\w/]+\.py)`: `(test_\w+)`", cell)
+        assert named, promise
+        for file, name in named:
+            assert re.search(rf"^def {name}\(", text(file), re.MULTILINE), name
+
+
 def test_the_site_leads_to_every_page():
     (nav,) = re.findall(r"^nav:\n.*", text("mkdocs.yml"), re.MULTILINE | re.DOTALL)
     assert {path.name for path in (ROOT / "docs").glob("*.md")} <= set(re.findall(r"\S+\.md", nav))
