@@ -15,7 +15,7 @@ HIGHEST ?= 3.13
 ENGINE_PYTHON ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-warehouses test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-site test-docker test-wheel soak fuzz sbom audit lint format bench lock docs site picture build clean
+.PHONY: help demo test test-unit test-warehouses test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-site test-docker test-wheel soak fuzz sbom audit base lint format bench lock docs site picture build clean
 
 help: ## print every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,7 +65,7 @@ test-engines: test-airflow test-dagster test-dbt test-kubernetes test-site ## al
 
 test-warehouses: $(STAMP_DEV) .venv-warehouses/.made ## the conformance suite on DuckLake, MariaDB, Postgres 18 and S3, in an environment of its own
 	@BOAST_WAREHOUSES=elsewhere .venv-warehouses/bin/python -m pytest -q -n 2 tests/warehouse/test_conformance.py \
-	  tests/warehouse/test_views_random.py tests/warehouse/test_object_store.py
+	  tests/warehouse/test_views_random.py tests/warehouse/test_object_store.py tests/warehouse/test_canary.py
 
 .venv-warehouses/.made: tests/warehouse/requirements.lock pyproject.toml | $(STAMP_DEV)
 	@echo "installing warehouses into .venv-warehouses ..."
@@ -87,11 +87,12 @@ test-wheel: build ## the tests without the sources: the built wheel on LOWEST, t
 	@$(BIN)/python -m tests.support.installed $(LOWEST) dist/*.whl dist/*.tar.gz $(TESTS)
 	@$(BIN)/python -m tests.support.installed $(HIGHEST) dist/*.tar.gz dist/*.tar.gz $(TESTS)
 
-soak: $(STAMP_DEV) ## 200 loads and 300 pushes killed at random moments, 2000 random schedules of changes, 10,000 of pushes, 1000 nights; takes hours
+soak: $(STAMP_DEV) ## 200 loads and 300 pushes killed at random moments, 2000 random schedules of changes, 10,000 of pushes, 1000 nights, each kind of rule over each column; takes hours
 	@BOAST_KILLS=200 BOAST_SCHEDULES=2000 $(BIN)/pytest -q --timeout 14400 -n auto tests/system/test_kill.py tests/unit/test_model.py tests/unit/test_recent.py
 	@BOAST_NIGHTS=1000 BOAST_EMPTY_FOLDERS=10 BOAST_AT_ONCE=100 $(BIN)/pytest -q --timeout 14400 tests/system/test_at_once.py tests/system/test_housekeeping.py tests/system/test_nightly_forgets.py
 	@BOAST_KILLS=300 BOAST_REQUESTS=2000 BOAST_EXAMPLES=500 $(BIN)/pytest -q --timeout 14400 -n auto tests/system/test_push_kill.py tests/unit/test_compare.py tests/unit/test_sweep.py
 	@BOAST_EXAMPLES=10000 $(BIN)/pytest -q -n auto tests/unit/test_push_model.py
+	@BOAST_CANARY=all BOAST_STOP_WITHIN=2 BOAST_ROWS=100000 $(BIN)/pytest -q --timeout 14400 tests/warehouse/test_canary.py tests/system/test_many_fields.py tests/system/test_stop.py tests/unit/test_interrupt.py
 
 fuzz: $(STAMP_DEV) ## 100,000 exchanges with a server that lies, 10,000 broken answers; minutes
 	@BOAST_EXCHANGES=100000 BOAST_EXAMPLES=10000 $(BIN)/pytest -q --timeout 7200 tests/sandbox/test_fuzz.py
@@ -117,11 +118,12 @@ site: .venv-site/.made ## the documentation as a site in site/; to read it: pyth
 
 bench: .venv-bench/.made ## measure against what a user would pick instead
 	@.venv-bench/bin/python -m benchmarks
+	@.venv-bench/bin/python -m benchmarks.transport
 
 .venv-bench/.made: requirements-dev.lock pyproject.toml | $(STAMP_DEV)
 	@echo "installing what a user has, and a Postgres, into .venv-bench ..."
 	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python $(BIN)/python .venv-bench
-	@$(BIN)/uv pip install -q --compile-bytecode --python .venv-bench/bin/python -c requirements-dev.lock -e '.[report,postgres]' pgserver pytest
+	@$(BIN)/uv pip install -q --compile-bytecode --python .venv-bench/bin/python -c requirements-dev.lock -e '.[report,postgres]' pgserver pytest pycurl httptools
 	@touch $@
 
 lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, no addresses
@@ -136,7 +138,10 @@ sbom: $(STAMP_DEV) ## sbom.json: all packages of requirements.lock in CycloneDX,
 	@echo "sbom.json"
 
 audit: $(STAMP_DEV) ## ask for known vulnerabilities of what the lock files install; needs the internet
-	@for lock in requirements.lock requirements-dev.lock; do $(BIN)/uv tool run -q 'pip-audit>=2.9,<3' --require-hashes --disable-pip -r $$lock || exit 1; done
+	@for lock in requirements.lock requirements-dev.lock; do $(BIN)/uv tool run -q 'pip-audit>=2.9,<3' --strict --require-hashes --disable-pip -r $$lock || exit 1; done
+
+base: $(STAMP_DEV) ## pin the image's base by the digest that its tag has now; CHECK=--check only compares; needs the internet
+	@$(BIN)/python -m tools.base $(CHECK)
 
 docs: $(STAMP_DEV) ## what is made from the code: the dbt package's models, the tables of docs/model.md, docs/commands.md
 	@$(BIN)/python -m tools.describe
