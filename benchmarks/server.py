@@ -64,6 +64,7 @@ async def _serve(lists: dict[bytes, pages.Served], latency: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000, help="enrollments")
+    parser.add_argument("--fields", type=int, default=0, help="undocumented ones of the enrollments, five in each")
     parser.add_argument("--contacts", type=int, default=0)
     parser.add_argument("--responses", type=int, default=0)
     parser.add_argument("--per-page", type=int, default=100)
@@ -78,6 +79,8 @@ def main() -> None:
         b"forms": [],
         b"sequences": [],
     }
+    if given.fields:
+        records[b"sequence_enrollments"] = pages.with_fields(records[b"sequence_enrollments"], given.fields)
     lists = {name: pages.Served(made, given.per_page, given.order) for name, made in records.items()}
     asyncio.run(_serve(lists, given.latency / 1000))
 

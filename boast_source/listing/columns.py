@@ -139,7 +139,8 @@ def _extra_columns(
     pointers = [literal("/" + str(c.field).replace("~", "~0").replace("/", "~1")) for c in columns.values()]
     if beyond:
         columns[rest] = _rest(rest, json_kind, [field for field in types if field not in set(beyond)])
-    listed.scratch.allow(listed.memory + len(columns))  # MB: every column takes some, however few rows have it
+    listed.extra_columns = len(columns)
+    listed.scratch.allow(listed.memory)
     functions = {"_types": "json_type", "_texts": "json_extract_string"}
     if any(c.kind == "json" for c in columns.values()):
         functions["_jsons"] = "json_extract"

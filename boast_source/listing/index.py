@@ -40,6 +40,7 @@ class Listed:
         self.scratch, self.shape = scratch, shape
         self.rows = self.size = 0
         self.has_extra = False
+        self.extra_columns = 0  # of undocumented fields, once that is known
         self._widest = 1  # bytes of the largest record
         self._distinct: int | None = None
         self._folder = scratch.folder / "listed"
@@ -55,7 +56,7 @@ class Listed:
     @property
     def memory(self) -> int:
         """MB that it takes to compare and load them."""
-        return memory.needed(self.rows, self.size, self._widest)
+        return memory.needed(self.rows, self.size, self._widest, self.extra_columns)
 
     @property
     def batch_rows(self) -> int:

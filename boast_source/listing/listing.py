@@ -88,13 +88,13 @@ class Listing:
 
         listed, reports = self._read(shape, readable, columns_for)
         ids = ids_of_recent(listed, reports)
-        self._memory = max(self._memory, listed.memory)
-        self._scratch.allow(self._memory)
-        if warehouse:
-            warehouse.limit_memory(self._memory)
 
         def compared_now() -> diff.Compared:
             columns = columns_for(listed)
+            self._memory = max(self._memory, listed.memory)
+            self._scratch.allow(self._memory)
+            if warehouse:
+                warehouse.limit_memory(self._memory)
             stored = stored_rows(readable, shape, columns, ids)
             kept = as_stored(columns, stored_kinds or {})
             return diff.compared(listed, columns, stored, self.options.within(), kept)

@@ -14,16 +14,19 @@ from pathlib import Path
 LEAST = 128  # MB: a join of 10,000,000 rows with as many needs no more
 PER_ROW = 8  # bytes, beyond that size
 BATCH = 4 * 2**20  # bytes of JSON that are kept before they become a batch; one page may bring more
+PER_COLUMN = 4  # MB for each of many: two threads hold some thousand values of each, in several steps at once
 COPIES = 96  # of the largest record, while two threads type, hash and write
 GROUP, GROUP_COPIES = 5000, 6  # rows that dlt writes into a Parquet file at once, and what merging takes of them
 _MB = 2**20
 
 
-def needed(rows: int = 0, size: int = 0, widest: int = 0) -> int:
-    """MB for a list of so many rows, bytes in all and bytes in the largest row; at most 80 % of the machine."""
+def needed(rows: int = 0, size: int = 0, widest: int = 0, columns: int = 0) -> int:
+    """MB for a list of so many rows, bytes in all, bytes in the largest row and columns of undocumented fields; at most
+    80 % of the machine.
+    """
     group = size * min(rows, GROUP) // max(rows, 1)
     wide = widest * COPIES + max(group - BATCH, 0) * GROUP_COPIES
-    wanted = LEAST + (max(rows - 10_000_000, 0) * PER_ROW + wide) // _MB
+    wanted = LEAST + PER_COLUMN * columns + (max(rows - 10_000_000, 0) * PER_ROW + wide) // _MB
     return max(min(wanted, _machine() * 8 // 10), LEAST)
 
 
