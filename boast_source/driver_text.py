@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable
 
 # where the part of a message begins that holds rows, statements or values, in the words of Postgres, DuckDB, SQLAlchemy
 _REST = re.compile(
@@ -172,11 +173,7 @@ def one_line(what: str | BaseException) -> str:
 
 def traceback_of(error: BaseException) -> str:
     """Return the traceback as Python prints it, with bare text for what each error says."""
-    seen: list[BaseException] = []  # a chain may run in a circle
-    link: BaseException | None = error
-    while link is not None and link not in seen:
-        seen.append(link)
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    seen = _chain(error)
     drivers = {str(link): said(link) for link in seen if _is_drivers(link)}
     parts = []
     for link in reversed(seen):
@@ -186,6 +183,15 @@ def traceback_of(error: BaseException) -> str:
         frames = "".join(traceback.format_tb(link.__traceback__))
         parts.append(f"Traceback (most recent call last):\n{frames}{type(link).__name__}: {bare(text)}\n")
     return "\nThis led to:\n\n".join(parts)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    seen: list[BaseException] = []  # a chain may run in a circle
+    link: BaseException | None = error
+    while link is not None and link not in seen:
+        seen.append(link)
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return seen
 
 
 def strip(record: logging.LogRecord) -> None:
@@ -202,8 +208,49 @@ def stripped(sql_client: Any) -> Any:
 
     def bared(error: Exception) -> Any:
         made = make(error)
-        error.args = (said(error), *error.args[1:])
+        _strip_chain(error)
         return made
 
     sql_client._make_database_exception = bared  # noqa: SLF001
     return sql_client
+
+
+def _strip_chain(error: BaseException) -> None:
+    for link, safe in [(link, said(link)) for link in _chain(error) if _is_drivers(link)]:
+        link.args = (safe,)
+        if hasattr(link, "params"):  # SQLAlchemy's, which tells them with the statement
+            link.params = link.statement = None  # type: ignore[attr-defined]
+
+
+def stripping(destination: Any) -> Any:
+    """Let all that the clients of a destination of dlt raise, and its load jobs, carry only bare text."""
+    make = destination.client
+
+    def client(*given: Any, **named: Any) -> Any:
+        made = make(*given, **named)
+        if "sql_client" in vars(made):
+            stripped(made.sql_client)
+        make_job = made.create_load_job
+
+        def job(*given: Any, **named: Any) -> Any:
+            found = make_job(*given, **named)
+            if hasattr(found, "run"):
+                found.run = _raising_bare(found.run)
+            return found
+
+        made.create_load_job = job
+        return made
+
+    destination.client = client
+    return destination
+
+
+def _raising_bare(run: Callable[[], None]) -> Callable[[], None]:
+    def guarded() -> None:
+        try:
+            run()
+        except Exception as error:
+            _strip_chain(error)
+            raise
+
+    return guarded

@@ -20,7 +20,12 @@ log = logging.getLogger("boast_source")
 
 
 class OneLine(logging.Formatter):
-    """Text for people; nothing that came from outside begins a line or steers a terminal."""
+    """Text for people: nothing from outside begins a line or steers a terminal, and no traceback shows a row."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.exc_info and record.exc_info[1]:
+            record.exc_text = traceback_of(record.exc_info[1])  # which logging takes for its own
+        return super().format(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
         record.message = one_line(record.message)

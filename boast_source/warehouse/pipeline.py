@@ -15,7 +15,7 @@ from dlt.common.pipeline import get_dlt_pipelines_dir
 from filelock import FileLock
 
 from boast_source.config import configured
-from boast_source.driver_text import one_line
+from boast_source.driver_text import one_line, stripping
 from boast_source.errors import ConfigurationError
 from boast_source.warehouse import working_folder
 from boast_source.warehouse.duckdb import duckdb
@@ -117,7 +117,7 @@ def destination_for(name: str, accounts: Sequence[str] | None = None) -> Any:
             "local_dir": str(Path(dlt.current.run_context().local_dir).resolve()),
         }
         return made
-    return type(found)(**found.config_params, **found.caps_params, **own) if own else found
+    return stripping(type(found)(**found.config_params, **found.caps_params, **own) if own else found)
 
 
 def state_folder() -> Path:

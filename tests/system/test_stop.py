@@ -14,7 +14,7 @@ import pytest
 from tests.support.waiting import until
 from tests.support.workplace import finish
 
-BOUND = 20.0  # seconds; alone on a machine it is less than one
+BOUND = float(os.environ.get("BOAST_STOP_WITHIN", "20"))  # seconds; `make soak`, alone on a machine, allows 2
 VIEW = (
     "create view {name} as select cast(a.i as text) as contact_id, 's' as sequence_id"
     " from {numbers} where a.i + b.i = -1"

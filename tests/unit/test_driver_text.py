@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+import traceback
 
 import duckdb
 import pytest
+import sqlalchemy
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from boast_source.driver_text import bare, one_line, said, traceback_of
+from boast_source.driver_text import bare, one_line, said, stripped, traceback_of
+from boast_source.logs import OneLine
 from boast_source.warehouse.causes import BUSY, CONSTRAINT, CREDENTIALS, SCHEMA, TYPE, UNREACHABLE, cause_of
 
 CANARY = "kan@rie.example 'x' \"y\""
@@ -175,6 +179,36 @@ def test_duckdbs_classes_name_the_cause(statements, cause):
     error = failing(*statements)
     assert cause_of(error) == cause
     assert "canary" not in bare(str(error))
+
+
+def test_the_traceback_of_a_log_line_shows_no_value_of_a_driver_behind_another():
+    refused = type("IntegrityError", (type("DatabaseError", (Exception,), {}),), {})
+    error = RuntimeError("The step load failed")
+    error.__cause__ = refused(1062, f"Duplicate entry '{'canary'}' for key 'rule'")
+    told = (RuntimeError, error, None)
+    line = OneLine("%(message)s").format(logging.LogRecord("x", logging.DEBUG, "x", 1, "it failed", (), told))
+    assert "Duplicate entry" in line
+    assert "RuntimeError: The step load failed" in line
+    assert "canary" not in line
+
+
+def test_what_dlts_client_raises_holds_no_value_in_any_link_of_the_chain():
+    class Client:
+        def _make_database_exception(self, error):
+            return RuntimeError("dlt's")
+
+    engine = sqlalchemy.create_engine("sqlite://")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("create table t (n text unique check (json(n) is not null))"))
+        with pytest.raises(sqlalchemy.exc.DBAPIError) as raised:
+            connection.execute(sqlalchemy.text("insert into t values (:n)"), {"n": CANARY})
+    error = raised.value
+    error.orig.args = (1062, f"Duplicate entry '{CANARY}' for key 'rule'")  # as MariaDB's drivers tell it
+    error.__cause__ = error.orig
+    stripped(Client())._make_database_exception(error)
+    shown = "".join(traceback.format_exception(error))
+    assert "Duplicate entry" in shown
+    assert "rie.example" not in shown
 
 
 def test_credentials_are_named_for_what_credentials_cause():

@@ -1,5 +1,6 @@
 """A stop ends a statement of the database that would go on for hours."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import time
 
 import pytest
 
-BOUND = 10.0  # seconds; alone on a machine it is less than one
+BOUND = float(os.environ.get("BOAST_STOP_WITHIN", "10"))  # seconds; `make soak`, alone on a machine, allows 2
 LONG = """
 import sys
 from boast_source import signals
