@@ -214,13 +214,14 @@ def test_a_list_that_repeats_itself_is_an_error_and_no_loop():
         assert len(server.requests) < 10
 
 
-def test_a_list_whose_pages_run_away_is_an_error_and_no_loop():
+@pytest.mark.parametrize("which", ["forms", "accounts"])
+def test_a_list_whose_pages_run_away_is_an_error_and_no_loop(which):
     def answers(request):
         number = int(request.target.partition("page=")[2] or 1)
         return page({"id": str(number)}, pages=number + 1)
 
     with serving(answers) as server, client(server) as boast, pytest.raises(PagingError):
-        list(boast.forms("A"))
+        list(boast.forms("A") if which == "forms" else boast.accounts())
 
 
 def test_an_empty_id_never_reaches_the_server():
