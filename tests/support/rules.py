@@ -57,7 +57,7 @@ POSTGRES = {
     "generated column": Rule(
         (ALTER + f"add column made integer generated always as ({FAILS}) stored",),
         (ALTER + "drop column made",),
-        "(SQLSTATE 428C9)",
+        "428C9",
     ),
     "length": Rule((ALTER + "alter {c} type varchar(4)",), (TEXT,), "character varying(4)"),
     "type": Rule((ALTER + "alter {c} type integer using 1",), (TEXT,), 'column "{c}" is of type integer'),
@@ -146,4 +146,4 @@ MARIADB = {
         "(error 1644)",
     ),
 }
-RULES = {"duckdb": DUCKDB, "postgres": POSTGRES, "sqlite": SQLITE, "mariadb": MARIADB}
+RULES = {"duckdb": DUCKDB, "postgres": POSTGRES, "postgres18": POSTGRES, "sqlite": SQLITE, "mariadb": MARIADB}
