@@ -57,7 +57,7 @@ POSTGRES = {
     "generated column": Rule(
         (ALTER + f"add column made integer generated always as ({FAILS}) stored",),
         (ALTER + "drop column made",),
-        "428C9",
+        "generated column",
     ),
     "length": Rule((ALTER + "alter {c} type varchar(4)",), (TEXT,), "character varying(4)"),
     "type": Rule((ALTER + "alter {c} type integer using 1",), (TEXT,), 'column "{c}" is of type integer'),
