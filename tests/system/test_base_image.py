@@ -57,8 +57,9 @@ def test_a_manifest_that_is_not_its_digests_is_refused(dockerfile):
     assert "@" not in dockerfile.read_text()
 
 
-def test_the_dockerfile_has_one_base_that_can_be_pinned_and_the_workflow_pins_it_before_it_builds():
+def test_the_dockerfile_has_one_base_by_digest_and_the_workflow_takes_todays_before_it_builds():
     text = DOCKERFILE.read_text(encoding="utf-8")
+    assert FROM.search(text)["digest"]
     assert len(FROM.findall(text)) == len(re.findall("^FROM ", text, re.MULTILINE)) == 1
     workflow = DOCKERFILE.parents[2] / ".github" / "workflows" / "tests.yml"
     runs = re.findall(r"- run: (make .*)", workflow.read_text(encoding="utf-8"))
