@@ -168,7 +168,7 @@ def _unquoted(text: str) -> str:
 def one_line(what: str | BaseException) -> str:
     """Return `bare` text, or what an error `said`, in one line of bounded length."""
     text = bare(what) if isinstance(what, str) else said(what)
-    return " ".join(text.split())[:_LONGEST].rstrip(" .:")
+    return " ".join(text.split())[:_LONGEST].rstrip(" .:!")
 
 
 def traceback_of(error: BaseException) -> str:

@@ -42,7 +42,10 @@ def asked(client: SqlClient, sql: str, *, write: bool) -> Iterator[tuple[list[st
             names = [str(column[0]) for column in cursor.description or ()]
             yield names, iter(lambda: cursor.fetchmany(ROWS) if names else [], [])
     except DatabaseException as error:
-        raise ConfigurationError(f"The query failed: {words_of(error)}", hint=_hint(error)) from None
+        words = words_of(error)
+        if "syntax error" in words and (place := _place(statement, client.capabilities.sqlglot_dialect)):
+            words = f"{words.removesuffix(' at or near …')} at {place}"
+        raise ConfigurationError(f"The query failed: {words}", hint=_hint(error)) from None
 
 
 @contextlib.contextmanager
@@ -72,6 +75,18 @@ def _reads(statement: str, dialect: str | None) -> bool:
     while words and words[0] in {"explain", "analyze", "verbose", "("}:
         del words[0]
     return not words or words[0] in _READING
+
+
+def _place(statement: str, dialect: str | None) -> str:
+    """Where a statement breaks the grammar, in the words of who typed it: the warehouse's may quote a row."""
+    try:
+        sqlglot.parse_one(statement, read=dialect)
+    except sqlglot.errors.ParseError as error:
+        found = error.errors[0]
+        return f"{found['highlight']!r}, line {found['line']}, column {found['col']}"
+    except sqlglot.errors.TokenError:  # a quote that does not end, which every warehouse says
+        pass
+    return ""
 
 
 def _tokens(sql: str, dialect: str | None) -> list[sqlglot.Token]:

@@ -52,6 +52,19 @@ def test_the_query_may_come_from_stdin_and_name_the_dataset(job):
 
 
 @pytest.mark.parametrize(
+    ("query", "place"),
+    [
+        ("select count(* from contacts", "'from', line 1, column 19"),
+        ("select *\nfro contacts", "'contacts', line 2, column 12"),
+    ],
+)
+def test_a_query_that_breaks_the_grammar_is_told_where(job, query, place):
+    done = job.boast("sql", *job.into, query)
+    assert done.code == 2
+    assert f"syntax error at {place}." in done.err
+
+
+@pytest.mark.parametrize(
     "statement",
     [
         "delete from sequence_enrollments",
