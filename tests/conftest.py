@@ -42,6 +42,11 @@ def workplace(tmp_path) -> Workplace:
     return Workplace(tmp_path)
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with what has a timeout of its own: it takes minutes, and at the end a processor would wait for it."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
 def pytest_terminal_summary(terminalreporter):
     """Say how long each tier took, all workers together."""
     seconds = Counter()
