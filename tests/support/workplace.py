@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,17 @@ def finish(process: Process, timeout: float = PATIENCE) -> Done:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"it does not end:\n{last_words(process)}") from None
     return Done(process.returncode, out, err)
+
+
+def stop(process: Process, number: int, *, within: float) -> Done:
+    """Stop a command by a signal: it ends as one that was stopped, within so many seconds."""
+    began = time.monotonic()
+    process.send_signal(number)
+    done = finish(process)
+    assert time.monotonic() - began < within
+    assert done.code == 3, done.err
+    assert "Stopped before it was done" in done.err
+    return done
 
 
 def stored(workplace: Workplace) -> dict[str, dict]:

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from boast_source.sandbox.world import Refused
-from tests.support.nights import OUTAGE, with_webhook
-from tests.support.webhook import SECRET, webhook
+from tests.support.nights import OUTAGE
+from tests.support.webhook import SECRET
 
-
-@pytest.fixture
-def hook():
-    with webhook() as found:
-        yield found
-
-
-@pytest.fixture
-def night(sandbox, workplace, hook):
-    return with_webhook(sandbox, workplace, hook)
+pytest_plugins = ["tests.support.webhook_fixtures"]
 
 
 def test_a_webhook_that_is_down_changes_no_exit_code_and_is_told_when_it_is_back(night, hook):

@@ -7,22 +7,12 @@ import shutil
 import duckdb
 import pytest
 
-from tests.support.nights import OUTAGE, with_webhook
+from tests.support.nights import OUTAGE
 from tests.support.sandbox_client import client_of
 from tests.support.waiting import arrived
-from tests.support.webhook import webhook
 from tests.support.workplace import finish
 
-
-@pytest.fixture
-def hook():
-    with webhook() as found:
-        yield found
-
-
-@pytest.fixture
-def night(sandbox, workplace, hook):
-    return with_webhook(sandbox, workplace, hook)
+pytest_plugins = ["tests.support.webhook_fixtures"]
 
 
 def test_a_failure_is_told_once_each_kind_and_the_recovery_once(night, hook):

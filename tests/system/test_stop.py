@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import time
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from tests.support.waiting import until
-from tests.support.workplace import finish
+from tests.support.workplace import stop
 
 BOUND = float(os.environ.get("BOAST_STOP_WITHIN", "20"))  # seconds; `make soak`, alone on a machine, allows 2
 VIEW = (
@@ -75,11 +74,6 @@ def test_a_stop_interrupts_a_statement_of_the_warehouse(sandbox, workplace, post
         until(lambda: postgres.sql(asleep) == [(1,)], process=process)
     else:
         until(lambda: seconds_at_work(process) > BUSY, process=process)
-    began = time.monotonic()
-    process.send_signal(number)
-    done = finish(process)
-    assert time.monotonic() - began < BOUND
-    assert done.code == 3, done.err
-    assert "Stopped before it was done" in done.err
+    stop(process, number, within=BOUND)
     if destination == "postgres":
         until(lambda: postgres.sql(asleep) == [(0,)])

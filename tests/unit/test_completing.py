@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from boast_source.api import Page
 from boast_source.listing.completing import Counts
 from boast_source.listing.sweep import sweep
-from tests.unit.test_sweep import Memory, Moving
+from tests.support.moving_list import KINDS, ORDERS, Memory, Moving
 
 EXAMPLES = int(os.environ.get("BOAST_EXAMPLES", "150"))  # `make soak` asks for many more
-ORDERS = ["created_up", "created_down", "updated_up", "updated_down"]
-KINDS = ["insert", "update", "delete"]
 
 
 def read(model, stored, *, limit=None):

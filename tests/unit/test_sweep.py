@@ -1,57 +1,13 @@
-"""The sweep against a model of a paged list that changes between any two requests."""
+"""The sweep against servers that page in odd ways."""
 
 from __future__ import annotations
 
-import os
-import random
-from dataclasses import dataclass
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from boast_source.api import Page
 from boast_source.errors import NotFoundError, PagingError
-from boast_source.listing.sweep import MAX_PASSES, agrees, sweep
-
-EXAMPLES = int(os.environ.get("BOAST_EXAMPLES", "150"))  # `make soak` asks for many more
-
-
-class Memory:
-    """An index in plain Python."""
-
-    def __init__(self):
-        self.delivered: dict[int, list[dict]] = {}
-        self.paged: dict[int, list[dict]] = {}  # what came before anybody asked how much came
-
-    def add(self, records, number, size=0):
-        self.delivered.setdefault(number, []).extend(records)
-
-    def distinct(self, number):
-        pages = self.paged.setdefault(number, list(self.delivered.get(number, [])))
-        return len({r["id"] for r in pages})
-
-    def total(self, number):
-        return len({r["id"] for r in self.delivered.get(number, [])})
-
-    def same_as_before(self, number):
-        def content(n):
-            return {tuple(sorted(r.items())) for r in self.paged.get(n, self.delivered.get(n, []))}
-
-        return content(number) == content(number - 1)
-
-    def everything(self):
-        return {r["id"] for records in self.delivered.values() for r in records}
-
-
-def record(key, version=0):
-    return {"id": key, "updated_at": f"2026-01-01T00:00:{version:02}Z"}
-
-
-def paged(rows, number, size=3, **lies):
-    pages = max(1, -(-len(rows) // size))
-    facts = {"count": len(rows), "items": size, "pages": pages} | lies
-    return Page(paginated=True, number=number, records=rows[(number - 1) * size : number * size], **facts)
+from boast_source.listing.sweep import MAX_PASSES, sweep
+from tests.support.moving_list import Memory, paged, record
 
 
 def run(fetch, **options):
@@ -274,86 +230,3 @@ def test_a_list_that_never_holds_still_is_moving_within_the_bound():
 
     result, _ = run(fetch)
     assert (result.steadiness, result.passes) == ("moving", MAX_PASSES)
-
-
-@dataclass
-class Moving:
-    """A list in one of the API's orders that changes between page requests."""
-
-    rows: list[dict]
-    order: str
-    rng: random.Random
-    changes: list[list[str]]
-    size: int = 3
-    made: int = 0
-    tick: int = 0
-    still: bool = True
-
-    def pass_time(self):
-        changes = self.changes.pop() if self.changes else []
-        for change in changes:
-            self.change(change)
-        return changes
-
-    def fetch(self, number):
-        changes = self.pass_time()
-        self.still = number == 1 or (self.still and not changes)  # since the pass began
-        field, down = self.order.split("_")
-        ordered = sorted(self.rows, key=lambda r: (r[field], r["id"]), reverse=down == "down")
-        return paged(ordered, number, self.size)
-
-    def change(self, kind):
-        self.tick += 1
-        if kind == "insert":
-            self.made += 1
-            self.rows.append({"id": f"n{self.made:04}", "created": self.tick, "updated": self.tick})
-        elif self.rows:
-            row = self.rng.choice(self.rows)
-            if kind == "delete":
-                self.rows.remove(row)
-            else:
-                row_now = row | {"updated": self.tick}
-                self.rows[self.rows.index(row)] = row_now
-
-
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(
-    seed=st.integers(0, 2**32),
-    count=st.integers(0, 25),
-    order=st.sampled_from(["created_up", "created_down", "updated_up", "updated_down"]),
-    changes=st.lists(st.lists(st.sampled_from(["insert", "update", "delete"]), max_size=3), max_size=40),
-)
-def test_what_a_proved_sweep_calls_exact_is_exact(seed, count, order, changes):
-    """Whenever a moving list is called exact, no row that existed throughout is missing from what was delivered."""
-    rows = [{"id": f"o{i:04}", "created": -i, "updated": -i} for i in range(count)]
-    model = Moving(rows, order, random.Random(seed), [list(change) for change in changes])
-    before = {r["id"] for r in model.rows}
-    result, index = run(model.fetch, prove=True)
-    throughout = before & {r["id"] for r in model.rows}
-    if result.steadiness == "exact":
-        assert throughout <= index.everything()
-    if model.still:  # nothing happened in the last pass: what is listed now must have been delivered
-        last = {r["id"] for r in index.delivered[result.passes]}
-        assert result.steadiness != "exact" or last == {r["id"] for r in model.rows}
-
-
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(
-    seed=st.integers(0, 2**32),
-    count=st.integers(1, 25),
-    order=st.sampled_from(["created_up", "created_down", "updated_up", "updated_down"]),
-    first=st.lists(st.lists(st.sampled_from(["insert", "update", "delete"]), max_size=2), max_size=4),
-    second=st.lists(st.lists(st.sampled_from(["insert", "update", "delete"]), max_size=2), max_size=9),
-)
-def test_what_a_second_pass_proves_absent_is_absent(seed, count, order, first, second):
-    """Whenever one more pass agrees with one that was covered, no row that existed throughout was missed by both."""
-    rows = [{"id": f"o{i:04}", "created": -i, "updated": -i} for i in range(count)]
-    model = Moving(rows, order, random.Random(seed), [list(change) for change in first])
-    before = {r["id"] for r in model.rows}
-    result, index = run(model.fetch)
-    if (result.steadiness, result.passes) != ("covered", 1):
-        return
-    model.changes = [list(change) for change in second]
-    agreed = agrees(model.fetch, index, result, 1, lambda page: None)
-    throughout = before & {r["id"] for r in model.rows}
-    assert not agreed or throughout <= index.everything()
