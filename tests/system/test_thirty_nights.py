@@ -6,176 +6,29 @@ import base64
 import gzip
 import json
 import re
-import resource
 import sys
-import threading
 import time
 import zlib
 from collections import Counter
-from datetime import datetime, timezone
 from pathlib import Path
 
 import duckdb
 import pytest
 from pyarrow import parquet
 
+from tests.support.month import LISTED, PENDING, SENT, Month
 from tests.support.sandbox_client import client_of
-from tests.support.waiting import until
 from tests.support.webhook import SECRET, webhook
-from tests.support.workplace import Done, finish
+from tests.support.workplace import finish
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits the size of another process's files")
 NIGHTS = 30
-DAY = 86_400
-LISTED = "GET sequence_enrollments"
-SENT = "POST sequence_enrollments"
 OTHERS = {
     "contacts": ("id", "first_name", "last_name", "email", "mobile_phone", "organization", "time_zone"),
     "forms": ("id", "name", "status"),
     "responses": ("id", "status", "contact_id", "form_id"),
     "sequences": ("id", "name", "status", "collection_form_id"),
 }
-PENDING = (
-    "create table boast_data.pending_enrollments"
-    " (request_id text, contact_id text, sequence_id text, action text, enrollment_id text)"
-)
-
-
-class Month:
-    """One pipeline in one folder. `logs` is all that the commands ever printed; `codes` how the nights ended."""
-
-    def __init__(self, server, workplace, hook):
-        self.server, self.workplace, self.hook = server, workplace, hook
-        self.folder: Path = workplace.folder
-        self.logs: list[str] = []
-        self.codes: list[int | None] = []
-        self.asked: list[tuple[str, str, str]] = []
-        self.removed: list[str] = []
-        self.seen: list[tuple[datetime, dict]] = []
-        with client_of(server) as client:
-            self.contacts = [record["id"] for record in client.every("contacts")]
-            self.sequences = [record["id"] for record in client.every("sequences")]
-
-    def execute(self, sql, *values):
-        with duckdb.connect(str(self.folder / "boast.duckdb")) as connection:
-            return connection.execute(sql, values).fetchall()
-
-    def day(self, number: int) -> None:
-        """Time passes: enrollments progress, come, go and return, tokens end, somebody asks for enrollments."""
-        self.server.control("POST", "advance", {"seconds": DAY})
-        gone = self.server.control("POST", "mutate", {"update": 3, "insert": 2, "delete": number % 2})["deleted"]
-        if number % 5 == 0:
-            self.server.control("POST", "mutate", {"restore_ids": gone})
-        self.server.control("POST", "tokens", {"expire": True})
-        truth = list(self.server.truth().values())
-        there = {(e["contact_id"], e["sequence_id"]) for e in truth}
-        ours = {(contact, sequence) for _, contact, sequence in self.asked}
-        free = [(c, s) for s in self.sequences for c in self.contacts if (c, s) not in there | ours]
-        for contact, sequence in free[:: len(free) // 3][:3]:
-            key = f"night{number}-{len(self.asked)}"
-            self.asked.append((key, contact, sequence))
-            self.execute(
-                "insert into boast_data.pending_enrollments values (?, ?, ?, 'enroll', null)", key, contact, sequence
-            )
-        if number % 4 == 0:
-            target = next(e["id"] for e in truth if e["status"] == "active" and e["id"] not in self.removed)
-            self.removed.append(target)
-            self.execute(
-                "insert into boast_data.pending_enrollments values (?, null, null, 'remove', ?)", f"out{number}", target
-            )
-
-    def start(self, *options, **env):
-        self.before = dict(self.requests())
-        return self.workplace.start("nightly", "--json", *options, **env)
-
-    def ended(self, process) -> Done:
-        done = finish(process)
-        self.logs.append(done.out + done.err)
-        return done
-
-    def night(self, **env) -> Done:
-        done = self.ended(self.start("--debug", **env))
-        self.codes.append(done.code)
-        if done.code in {0, 3} and done.json["load"]:
-            self.seen.append((datetime.now(timezone.utc), self.server.truth()))
-        return done
-
-    def killed(self, reached) -> None:
-        """A night that is killed once `reached(process, printed)` is true."""
-        process = self.start("--debug")
-        printed: list[str] = []
-        reader = threading.Thread(target=lambda: printed.extend(iter(process.stderr.readline, "")), daemon=True)
-        reader.start()
-        until(lambda: reached(process, printed), process=process)
-        process.kill()
-        process.wait()
-        reader.join()
-        process.stdout.close()
-        process.stderr.close()
-        self.logs.append("".join(printed))
-        self.codes.append(None)
-
-    def arrived(self, what: str, count: int = 1):
-        return lambda *_: self.requests().get(what, 0) >= self.before.get(what, 0) + count
-
-    def requests(self):
-        return self.server.control("GET", "counters")["arrived"]
-
-    def packages(self, place: str):
-        """A package is on its way through dlt: it lies in this folder."""
-        folder = self.folder / "state" / "pipelines" / "boast" / place
-        return lambda *_: folder.is_dir() and any(folder.iterdir())
-
-    def printed(self, start: str):
-        return lambda _, lines: any(line.startswith(start) for line in lines)
-
-    def overlap(self) -> None:
-        """Two starts at once: one finds the other alive."""
-        self.server.control("POST", "faults", {"kind": "latency", "seconds": 1, "path": "enrollments", "times": 6})
-        first = self.start()  # without --debug: nobody reads what it prints until the other is over, and pipes fill
-        until(self.arrived(LISTED), process=first)
-        assert self.night().code == 4
-        self.codes.append(self.ended(first).code)
-        self.seen.append((datetime.now(timezone.utc), self.server.truth()))
-
-    def full_disk(self) -> None:
-        process = self.start()
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2**12, 2**12))
-        self.codes.append(self.ended(process).code)
-
-    def revoked(self) -> None:
-        """The token is revoked; in the morning somebody logs in."""
-        self.server.control("POST", "tokens", {"revoke": "refresh too"})
-        done = self.night()
-        assert (done.code, "boast login" in done.err) == (1, True), done.err
-        browser = self.folder / "browser.sh"
-        browser.write_text(
-            f'#!/bin/sh\n{sys.executable} -c "import sys, urllib.request as u; u.urlopen(sys.argv[1]).read()" "$1"\n'
-        )
-        browser.chmod(0o755)
-        done = finish(self.workplace.start("login", "--port", "0", "--timeout", "240", BROWSER=str(browser)))
-        self.logs.append(done.err)  # where it says which address to open; the address itself is no secret
-        assert done.code == 0, done.err
-
-    def schema_addition(self) -> None:
-        """The API gets a new field; it is on every enrollment that changes from now on."""
-        some = list(self.server.truth())[:5]
-        edits = [{"id": key, "set": {"campaign": "spring", "score": n}} for n, key in enumerate(some)]
-        self.server.control("POST", "mutate", {"edits": edits})
-        done = self.night()
-        assert done.code in {0, 3}, done.err  # 3: chance has ended what was to be removed
-
-    def unheard(self) -> None:
-        """The server acts and does not say so; the night reads back what became of it."""
-        self.server.control(
-            "POST", "faults", {"kind": "error_after_write", "method": "POST", "path": "enrollments", "times": 2}
-        )
-        self.night()
-
-    def outage(self) -> None:
-        self.server.control("POST", "faults", {"kind": "drop"})
-        assert self.night(SOURCES__BOAST__REQUEST_TIMEOUT="2").code == 1
-        self.server.control("DELETE", "faults")
 
 
 @pytest.mark.timeout(1800)
