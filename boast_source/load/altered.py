@@ -20,7 +20,7 @@ from boast_source.listing.handing import STORED
 from boast_source.shapes import HISTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from boast_source.warehouse import Warehouse
 
@@ -30,9 +30,12 @@ _OWN = {ACCOUNT, MISSING, HASH, *HISTORY_KEYS}  # what the next comparison needs
 
 @dataclass
 class Way:
-    """What happens to the rows of one resource in this run. `note_dropped` is told the ids that get lost."""
+    """What happens to the rows of one resource in this run. `hints`: what the resource says of its table.
+    `note_dropped` is told the ids that get lost.
+    """
 
     table: str
+    hints: Mapping[str, Any]
     steps: list[Any]
     contract: dict[str, str]
     schema: dlt.Schema
@@ -122,15 +125,15 @@ class Way:
         )
 
 
-def taken_over(table: str, warehouse: Warehouse) -> Way:
+def taken_over(table: str, warehouse: Warehouse, hints: Any) -> Way:
     """Make the functions that the user added to the running resource one step, behind dlt's own cursor."""
     pipe: Any = dlt.current.pipe()
-    schema, resource = dlt.current.source_schema(), dlt.current.resource()
+    schema = dlt.current.source_schema()
     steps = [step for step in pipe.steps[1:] if type(step) in {MapItem, FilterItem, YieldMapItem}]
     there = schema.tables.get(table, {}).get("columns", {})
-    contract: Any = schema.resolve_contract_settings_for_table(table, resource.compute_table_schema())
+    contract: Any = schema.resolve_contract_settings_for_table(table, hints)
     known = set() if schema.is_new_table(table) else {name for name, hints in there.items() if "data_type" in hints}
-    way = Way(table, steps, contract, schema, known=known)
+    way = Way(table, hints, steps, contract, schema, known=known)
     if not way.alters:
         return way
     if not known and {*contract.values()} != {"evolve"}:  # another pipeline may have made the table

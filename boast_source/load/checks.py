@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlt
 from dlt.common.storages.load_package import commit_load_package_state
@@ -12,11 +12,17 @@ from boast_source.errors import ConfigurationError
 from boast_source.listing.columns import ACCOUNT, HISTORY_KEYS, MISSING
 from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _LISTED = "boast_lists"  # in the package's state: what a source has extracted
 
 
-def check(table: str, pipeline: dlt.Pipeline, package_state: Any) -> None:
-    """Refuse what would write rows twice or into another table. Raises ConfigurationError."""
+def check(table: str, pipeline: dlt.Pipeline, package_state: Any, schema: Mapping[str, Any]) -> None:
+    """Refuse what would write rows twice or into another table. Raises ConfigurationError.
+
+    `schema`: what the running resource says of its table.
+    """
     resource = dlt.current.resource()
     if resource.name != table or resource.table_name != table:
         raise ConfigurationError(
@@ -24,7 +30,6 @@ def check(table: str, pipeline: dlt.Pipeline, package_state: Any) -> None:
             hint="The comparison, the history and the views go by its name: load into another dataset instead.",
         )
     _refuse_other_names(table, pipeline)
-    schema = resource.compute_table_schema()
     key = "version_key" if table == HISTORY else "id"
     if keys := {
         name for name, hints in schema["columns"].items() if hints.get("primary_key") or hints.get("merge_key")
@@ -71,10 +76,9 @@ def _refuse_other_names(table: str, pipeline: dlt.Pipeline) -> None:
         )
 
 
-def file_format(pipeline: dlt.Pipeline) -> dict[str, str]:
+def file_format(pipeline: dlt.Pipeline, schema: Mapping[str, Any]) -> dict[str, str]:
     """The hint that keeps dlt's own Postgres from loading CSV files of itself, in which empty texts are nulls."""
-    chosen = dlt.current.resource().compute_table_schema().get("file_format")
-    return {"file_format": "insert_values"} if chosen is None and _is_dlts_postgres(pipeline) else {}
+    return {"file_format": "insert_values"} if schema.get("file_format") is None and _is_dlts_postgres(pipeline) else {}
 
 
 def _is_dlts_postgres(pipeline: dlt.Pipeline) -> bool:

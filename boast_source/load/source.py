@@ -189,9 +189,10 @@ def _begin(table: str, listing: Listing) -> altered.Way | None:
     warehouse = _warehouse(listing)
     if warehouse is None:
         return None
-    checks.check(table, warehouse.pipeline, _package_state())
+    hints: Any = dlt.current.resource().compute_table_schema()
+    checks.check(table, warehouse.pipeline, _package_state(), hints)
     _protect_history(warehouse)
-    return altered.taken_over(table, warehouse)
+    return altered.taken_over(table, warehouse, hints)
 
 
 def last_listing(pipeline: dlt.Pipeline) -> Listing | None:
@@ -221,8 +222,8 @@ def _hinted(
     if columns:
         hints["columns"] = columns
     # always merging: only what differs is handed on, so any other way of writing would lose the rest
-    if warehouse := _warehouse(listing):
-        hints |= warehouse.merging(strategy, replaced=replaced) | checks.file_format(warehouse.pipeline)
+    if way and (warehouse := _warehouse(listing)):
+        hints |= warehouse.merging(strategy, replaced=replaced) | checks.file_format(warehouse.pipeline, way.hints)
     for place, batch in enumerate(batches):
         yield dlt.mark.with_hints(batch, dlt.mark.make_hints(**hints)) if hints and not place else batch
 
