@@ -12,8 +12,7 @@ one writer anyway. The queries are in ledger.sql.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, fields
-from datetime import datetime, timezone
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from boast_source.errors import ConfigurationError, DestinationError
@@ -22,11 +21,12 @@ from boast_source.push.model import Control, State
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
 from boast_source.warehouse import columns_in, explained, is_lost, is_of_destination
 from boast_source.warehouse.arrow import quote
-from boast_source.warehouse.dialect import translated
+from boast_source.warehouse.dialect import moment_of, translated
 from boast_source.warehouse.sql import filled, queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
 
     import pyarrow as pa
 
@@ -128,7 +128,9 @@ class Ledger:
 
     def now(self) -> datetime:
         """Return the warehouse's clock."""
-        return _moment(self._value("now", clock=self._clock()))
+        now: datetime | None = moment_of(self._value("now", clock=self._clock()))
+        assert now is not None
+        return now
 
     def append(self, events: Sequence[Event]) -> None:
         """Write all of them or none; they are durable when it returns. Raises DestinationError."""
@@ -162,15 +164,15 @@ class Ledger:
     def active_twice(self, moment: datetime, seconds: float) -> list[Event]:
         """Return the requests that were sent since the moment and whose contact is active twice, as this run lists."""
         sql = self._sql("active_twice", moment=moment.isoformat(), seconds=str(int(seconds) + 1))
-        return [Event(*row) for row in self._rows(sql)]
+        return self._events(sql)
 
     def removed_and_active(self) -> list[tuple[Event, bool]]:
         """Return the removals whose contact is active in that sequence, and whether it is the same enrollment."""
-        return [(Event(*row[:-1]), bool(row[-1])) for row in self._rows(self._sql("removed_and_active"))]
+        return [(_event(row[:-1]), bool(row[-1])) for row in self._rows(self._sql("removed_and_active"))]
 
     def enrolled_and_unlisted(self) -> list[Event]:
         """Return the requests whose enrollment the API answered with, and no listing has ever shown."""
-        return [Event(*row) for row in self._rows(self._sql("enrolled_and_unlisted"))]
+        return self._events(self._sql("enrolled_and_unlisted"))
 
     def attempts(self, most: int) -> dict[str, list[str]]:
         """Return what each attempt without a clear answer came to, of requests that were sent at least so often."""
@@ -189,7 +191,7 @@ class Ledger:
 
     def controls(self) -> list[Event]:
         """Return the newest event of each control."""
-        return [Event(*row) for row in self._rows(self._sql("controls"))]
+        return self._events(self._sql("controls"))
 
     def plan(self, key: str) -> str | None:
         """Return what the control with this key planned. `key`: hexadecimal digits, and what stands before them."""
@@ -207,7 +209,8 @@ class Ledger:
 
     def first_seen(self, keys: Iterable[str]) -> dict[str, datetime]:
         """Return of these requests when each had its first event."""
-        return {str(key): _moment(at) for key, at in self._of("request_key", "min(recorded_at)", keys)}
+        found = self._of("request_key", "min(recorded_at)", keys)
+        return {str(key): moment for key, at in found if (moment := moment_of(at))}
 
     def accounts(self) -> list[str]:
         """Return the accounts that it knows, and those with enrollments."""
@@ -231,12 +234,11 @@ class Ledger:
 
     def damaged(self, run_id: str) -> list[Event]:
         """Return of each request or control whose newest event may be one that cannot be read what holds it."""
-        return [Event(*row) for row in self._rows(self._sql("damaged", run_id=run_id))]
+        return self._events(self._sql("damaged", run_id=run_id))
 
     def newest_enrollment(self) -> datetime | None:
         """Return the newest moment of the API's own clock that is known."""
-        moment = self._value("newest_enrollment")
-        return _moment(moment) if moment else None
+        return moment_of(self._value("newest_enrollment"))
 
     def _of(self, column: str, what: str, values: Iterable[str], where: str = "1 = 1") -> Iterator[Sequence[Any]]:
         """Yield each of these values of a column with something of its events that are like this."""
@@ -252,6 +254,9 @@ class Ledger:
     def _value(self, name: str, **values: str) -> Any:
         ((value,),) = self._rows(self._sql(name, **values))
         return value
+
+    def _events(self, sql: str) -> list[Event]:
+        return [_event(row) for row in self._rows(sql)]
 
     def _rows(self, sql: str) -> Sequence[Sequence[Any]]:
         with explained(self.name):
@@ -293,7 +298,6 @@ class Ledger:
         return clocks.get(str(self.client.capabilities.sqlglot_dialect), "current_timestamp")
 
 
-def _moment(value: Any) -> datetime:
-    """Return a moment with its zone; SQLite has no times, only texts of them."""
-    moment: datetime = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+def _event(row: Sequence[Any]) -> Event:
+    event = Event(*row)
+    return replace(event, recorded_at=moment_of(event.recorded_at))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from boast_source.push import model
 from boast_source.push.model import Decision, State
 from boast_source.warehouse import columns_in, explained
+from boast_source.warehouse.dialect import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,13 +94,13 @@ def restless_since(ledger: Ledger) -> datetime | None:
     """Return since when the last listings of pushes, several in a row, have not held still; None: they have."""
     client = ledger.client
     name = client.make_qualified_table_name("runs")
-    verified: list[tuple[str, datetime]] = []
+    verified: list[tuple[str, datetime | None]] = []
     with contextlib.suppress(Exception):  # a warehouse whose runs cannot be read says nothing about them
         sql = (
             f"select verified, started_at from {name} where command in ('push', 'nightly') and verified is not null"
             " order by started_at desc"
         )
-        verified = [(row[0], row[1]) for row in client.execute_sql(sql) or ()][:50]
+        verified = [(row[0], moment_of(row[1])) for row in client.execute_sql(sql) or ()][:50]
     moved = 0
     while moved < len(verified) and verified[moved][0] == "moving":
         moved += 1

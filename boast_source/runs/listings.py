@@ -12,6 +12,7 @@ from boast_source.errors import DestinationError
 from boast_source.listing.order import ListState, Order
 from boast_source.runs.record import now
 from boast_source.warehouse import columns_in
+from boast_source.warehouse.dialect import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,20 +93,15 @@ def _state(row: Mapping[str, Any]) -> ListState:
     return ListState(
         account_id=row["account_id"],
         resource=row["resource"],
-        full_at=_moment(row["full_at"]),
+        full_at=moment_of(row["full_at"]),
         order=row["cursor_order"],
-        read_at=_moment(row["read_at"]),
-        newest=_moment(row["newest"]),
+        read_at=moment_of(row["read_at"]),
+        newest=moment_of(row["newest"]),
         counted=_number(row["counted"]),
         pages=_number(row["pages"]),
-        silent_at=_moment(row["silent_at"]),
+        silent_at=moment_of(row["silent_at"]),
     )
 
 
 def _number(value: Any) -> int | None:
     return None if value is None else int(value)
-
-
-def _moment(value: Any) -> datetime | None:
-    found: datetime | None = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return found.replace(tzinfo=timezone.utc) if found and found.tzinfo is None else found

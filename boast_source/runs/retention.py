@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import shutil
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boast_source import models, runs
 from boast_source.warehouse import columns_in
+from boast_source.warehouse.dialect import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ def tidy(warehouse: Warehouse, found: Settings) -> None:
     try:
         if not warehouse.has_sql:
             texts = [text for batch in warehouse.read("runs", ["finished_at"]) for text in batch[0].to_pylist()]
-            warehouse.tidy(_now([datetime.fromisoformat(text) for text in texts if text]) - kept)
+            warehouse.tidy(_now([text for text in texts if text]) - kept)
             return
         with warehouse.session() as client:
             if client is not None:
@@ -83,8 +84,7 @@ def _now(ends: Sequence[datetime | str]) -> datetime:
 
     `ends`: end times of runs, at least the last two.
     """
-    moments = [datetime.fromisoformat(end) if isinstance(end, str) else end for end in ends]  # SQLite has texts of them
-    aware = sorted(end if end.tzinfo else end.replace(tzinfo=timezone.utc) for end in moments)
+    aware = sorted(moment for end in ends if (moment := moment_of(end)))
     return min([runs.now(), *aware[-2:-1]])
 
 

@@ -78,6 +78,12 @@ def moment(iso: str | None, dialect: str | None) -> str | None:
     return str(datetime.fromisoformat(iso).astimezone(timezone.utc).replace(tzinfo=None))
 
 
+def moment_of(value: datetime | str | None) -> datetime | None:
+    """A moment as a driver answers with it, with its zone: SQLite has texts of them, MySQL's have no zone."""
+    found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return found.replace(tzinfo=timezone.utc) if found and found.tzinfo is None else found
+
+
 def text_type(dialect: str | None) -> str:
     """The type of texts of any length, as a cast names it."""
     return "char" if dialect == "mysql" else str(exp.DataType.build("text").sql(dialect=dialect))

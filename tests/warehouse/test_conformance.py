@@ -125,6 +125,31 @@ def test_push(sandbox, workplace, place_to_load):
     assert server.control("GET", "counters")["writes"] == {POST: 3}
     states = Counter(state for (state,) in place_to_load.rows("push_ledger", "state"))
     assert states == {"claimed": 3, "enrolled": 3, "unknown": 1}
+    watches_removals(workplace, place_to_load, server, sequence, free[:2])
+
+
+def watches_removals(workplace, place_to_load, server, sequence, contacts):
+    """Remove both; then the API lists the first as active after all, and somebody enrolls the second by hand."""
+    made = dict(place_to_load.rows("push_ledger", "contact_id, enrollment_id"))
+    for contact in contacts:
+        place_to_load.run(f"delete from {{}}.pending_enrollments where request_id = 'r-{contact[:8]}'")
+        row = f"'out-{contact[:8]}', '{contact}', '{sequence}', 'remove'"
+        asked = "request_id, contact_id, sequence_id, action"
+        if contact == contacts[0]:
+            place_to_load.run("alter table {}.pending_enrollments add column action varchar(10)")
+        place_to_load.run(f"insert into {{}}.pending_enrollments ({asked}) values ({row})")
+    removed = workplace.boast("push", "--json", *place_to_load.to)
+    assert (removed.code, removed.json["removed"]) == (0, 2), removed.err
+    server.control("POST", "mutate", {"edits": [{"id": made[contacts[0]], "set": {"status": "active"}}]})
+    with api_of(server) as api:
+        api.enroll(contacts[1], sequence)
+    place_to_load.run("update {}.push_ledger set recorded_at = '2026-01-01 00:00:00'")
+    assert workplace.boast("requests", "pause", *place_to_load.to).code == 0
+    shown = workplace.boast("push", "--json", *place_to_load.to)
+    assert (shown.code, shown.json["attention"]) == (3, {"held": 2}), shown.err
+    assert workplace.boast("requests", "resume", *place_to_load.to).code == 0
+    waiting = workplace.boast("requests", "list", "--json", *place_to_load.to).json["requests"]
+    assert sorted(one["error_code"] for one in waiting) == ["active_again", "contradicted"]
 
 
 @pytest.mark.usefixtures("part")
