@@ -23,9 +23,10 @@ _READING = {"select", "with", "from", "values", "table", "show", "describe", "de
 _READ_ONLY = {
     "duckdb": ("begin transaction read only", "rollback"),
     "postgres": ("begin read only", "rollback"),
-    "mysql": ("start transaction read only", "rollback"),
+    "mysql": ("set session transaction read only", "set session transaction read write"),  # dlt commits each statement
     "sqlite": ("pragma query_only = on", "pragma query_only = off"),
 }
+_USE = {"postgres": "set search_path to {}, public", "mysql": "use {}"}  # their sessions know no dataset
 
 
 @contextlib.contextmanager
@@ -35,17 +36,29 @@ def asked(client: SqlClient, sql: str, *, write: bool) -> Iterator[tuple[list[st
     Raises ConfigurationError for a statement that the warehouse refuses, and without `write` for one that changes it.
     """
     statement = _single(sql, client.capabilities.sqlglot_dialect)
-    if client.capabilities.sqlglot_dialect == "postgres":  # whose sessions know no dataset
-        client.execute_sql(f"set search_path to {client.fully_qualified_dataset_name()}, public")
+    if use := _USE.get(client.capabilities.sqlglot_dialect or ""):
+        client.execute_sql(use.format(client.fully_qualified_dataset_name()))
     try:
-        with _permission(client, statement, write=write), client.execute_query(statement) as cursor:
-            names = [str(column[0]) for column in cursor.description or ()]
+        with _permission(client, statement, write=write), client.execute_query(_literal(client, statement)) as cursor:
+            names = _names(cursor.native_cursor)
             yield names, iter(lambda: cursor.fetchmany(ROWS) if names else [], [])
     except DatabaseException as error:
         words = words_of(error)
         if "syntax error" in words and (place := _place(statement, client.capabilities.sqlglot_dialect)):
             words = f"{words.removesuffix(' at or near …')} at {place}"
         raise ConfigurationError(f"The query failed: {words}", hint=_hint(error)) from None
+
+
+def _names(cursor: Any) -> list[str]:
+    """The names of a result's columns, in the driver's words or in SQLAlchemy's; none: it has no result."""
+    if hasattr(cursor, "returns_rows"):
+        return list(map(str, cursor.keys())) if cursor.returns_rows else []
+    return [str(column[0]) for column in cursor.description or ()]
+
+
+def _literal(client: SqlClient, statement: str) -> str:
+    """Where `:name` is a parameter, as in SQLAlchemy, an escaped colon is text."""
+    return statement.replace(":", r"\:") if client.dbapi.paramstyle == "named" else statement
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -10,7 +11,9 @@ import sys
 
 import pytest
 
+from tests.support import mariadb
 from tests.support.python import STANDARD
+from tests.support.warehouses import HERE
 
 COUNT = "select status, count(*) as n from sequence_enrollments group by 1 order by 1"
 
@@ -176,3 +179,34 @@ def test_the_json_is_strict_and_keeps_every_column(job):
 
     found = json.loads(done.out, parse_constant=refuse)
     assert found == {"columns": ["a", "a_2", "a_3"], "rows": [{"a": "nan", "a_2": 1, "a_3": "-inf"}]}
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def through_sqlalchemy(request, workplace, sandbox):
+    """A loaded warehouse that dlt reaches by SQLAlchemy, whose results are no cursors."""
+    with contextlib.ExitStack() as stack:
+        if request.param == "sqlite":
+            url = f"sqlite:///{workplace.folder}/boast.db"
+        elif HERE and mariadb.is_installed():
+            url = f"mysql+pymysql://root@127.0.0.1:{stack.enter_context(mariadb.serving())}/{mariadb.DATABASE}"
+        else:
+            pytest.skip("in the environment of `make test-warehouses`, with mariadb-server")
+        workplace.use(sandbox(enrollments=5), DESTINATION__SQLALCHEMY__CREDENTIALS=url, PYTHONPATH="")
+        workplace.into = ("--destination", "sqlalchemy")
+        assert workplace.boast("load", *workplace.into).code == 0
+        yield workplace
+
+
+def test_through_sqlalchemy_a_query_is_answered_and_a_change_needs_its_word(through_sqlalchemy):
+    job = through_sqlalchemy
+
+    def ask(*words):
+        return job.boast("sql", *job.into, *words)
+
+    found = ask("--json", "select count(*) as n, ' :x at 10:30' as said from sequence_enrollments").json
+    assert found["rows"] == [{"n": 5, "said": " :x at 10:30"}]
+    table = "create table boast_data.mine as select id from boast_data.sequence_enrollments"
+    assert (ask(table).code, ask("--write", table).code) == (2, 0)
+    assert ask("select count(*) as n from boast_data.mine").out.split() == ["n", "5"]
+    assert ask("--write", "delete from boast_data.mine").code == 0
+    assert ask("--csv", "select * from boast_data.mine").out.split() == ["id"]
