@@ -13,7 +13,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from boast_source import signals
 from boast_source.errors import ConfigurationError, DestinationError
-from boast_source.warehouse import dropped, memory
+from boast_source.warehouse import dropped, memory, rights
 from boast_source.warehouse.arrow import CHUNK, quote
 from boast_source.warehouse.connection import Connected, columns_in
 from boast_source.warehouse.dialect import moment, text_literal, translated
@@ -255,6 +255,8 @@ class Warehouse(Connected):
 
         Raises DestinationError with the statements that an administrator runs.
         """
+        if self.has_sql and self.client.capabilities.sqlglot_dialect == "mysql":
+            rights.ask_mariadb(self.client)
 
 
 def kinds_of(columns: dict[str, Any]) -> dict[str, Kind]:

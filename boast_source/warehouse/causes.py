@@ -26,6 +26,13 @@ CREDENTIALS = Cause(
     "The warehouse does not accept the credentials",
     "Check them in .dlt/secrets.toml or in the environment, then run `boast check`.",
 )
+NO_DATABASE = Cause(
+    "The server has no such database", "Create it, or correct its name in the destination's credentials."
+)
+EXTENSION = Cause(
+    "DuckDB cannot get an extension",
+    "It is downloaded at first use; docs/warehouses.md says how to install it offline.",
+)
 RIGHTS = Cause(
     "The warehouse's role may not do this", "Grant the right that is missing: `boast check` prints the statements."
 )
@@ -67,7 +74,7 @@ _SQLSTATE = {  # the longest prefix that fits
     "2BP01": DEPENDS,
     "38": TRIGGER,
     "39": TRIGGER,
-    "3D": CREDENTIALS,
+    "3D": NO_DATABASE,
     "3F": SCHEMA,
     "40": BUSY,
     "42": SCHEMA,
@@ -109,12 +116,21 @@ _CLASSES = {  # of DuckDB, then of any driver (PEP 249)
     "NotSupportedError": OTHER,
     "ProgrammingError": SCHEMA,
 }
+_BY_WORDS = {  # before code and class, which say less: of MariaDB 42000 is nearly all
+    r"failed to download extension|extension \S+ not found": EXTENSION,
+    r"access denied for user .* to database|command denied to user": RIGHTS,
+    r'database "[^"]*" does not exist|unknown database': NO_DATABASE,
+}
 _OF_CREDENTIALS = ("authentication", "password", "access denied", "pg_hba", "login", "unauthorized", "token")
 _OF_REACH = ("connect", "could not translate host", "timeout", "timed out", "closed", "refused")
 
 
 def cause_of(error: BaseException) -> Cause:
-    """Return the cause of what a driver raised: by its SQLSTATE, else by its class, else by what it says."""
+    """Return the cause of what a driver raised: by its words, its SQLSTATE or its class."""
+    text = str(error).lower()
+    for words, cause in _BY_WORDS.items():
+        if re.search(words, text):
+            return cause
     code = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
     if isinstance(code, str):
         for length in (5, 2):
@@ -123,7 +139,6 @@ def cause_of(error: BaseException) -> Cause:
     for base in type(error).__mro__:
         if found := _CLASSES.get(base.__name__):
             return found
-    text = str(error).lower()
     if any(word in text for word in _OF_CREDENTIALS):
         return CREDENTIALS
     return UNREACHABLE if any(word in text for word in _OF_REACH) else OTHER

@@ -1,4 +1,4 @@
-"""What a load needs to be allowed in Postgres, asked before it begins: `boast check`.
+"""What a load needs to be allowed in Postgres and MariaDB, asked before it begins: `boast check`.
 
 Source: PostgreSQL documentation, Access Privilege Inquiry Functions.
 """
@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dlt.destinations.exceptions import DatabaseException
+
 from boast_source.errors import DestinationError
+from boast_source.warehouse.errors import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,4 +61,24 @@ def ask(client: SqlClient, tables: Sequence[str]) -> None:
         raise DestinationError(
             f"The role {role} may not do in the database {database} what a load needs",
             hint=f"Let an administrator run: {' '.join(statements)}",
+        )
+
+
+def ask_mariadb(client: SqlClient) -> None:
+    """Ask whether the user may change the dataset's databases: dropping a table that is not there needs the right.
+
+    Raises DestinationError with the statements that an administrator runs.
+    """
+    refused, said = [], ""
+    for name in (client.dataset_name, client.staging_dataset_name):
+        schema = client.escape_column_name(name)
+        try:
+            client.execute_sql(f"drop table if exists {schema}.boast_check")
+        except DatabaseException as error:
+            refused.append(f"grant all on {schema}.* to the user;")
+            said = words_of(error)
+    if refused:
+        raise DestinationError(
+            f"The user may not do in MariaDB what a load needs: {said}",
+            hint=f"Let an administrator run: {' '.join(refused)}",
         )

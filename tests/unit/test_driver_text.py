@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 
 from boast_source.driver_text import bare, one_line, said, stripped, traceback_of
 from boast_source.logs import OneLine
-from boast_source.warehouse.causes import BUSY, CONSTRAINT, CREDENTIALS, SCHEMA, TYPE, UNREACHABLE, cause_of
+from boast_source.warehouse.causes import (
+    BUSY,
+    CONSTRAINT,
+    CREDENTIALS,
+    EXTENSION,
+    NO_DATABASE,
+    RIGHTS,
+    SCHEMA,
+    TYPE,
+    UNREACHABLE,
+    cause_of,
+)
 
 CANARY = "kan@rie.example 'x' \"y\""
 
@@ -217,7 +228,8 @@ def test_credentials_are_named_for_what_credentials_cause():
         error.pgcode = code
         return cause_of(error)
 
-    assert [coded(code) for code in ("28P01", "28000", "3D000")] == [CREDENTIALS] * 3
+    assert [coded(code) for code in ("28P01", "28000")] == [CREDENTIALS] * 2
+    assert coded("3D000") == NO_DATABASE
     assert [coded(code) for code in ("08006", "57P01")] == [UNREACHABLE] * 2
     assert coded("57014") == BUSY
     assert coded(None, "FATAL: password authentication failed") == CREDENTIALS
@@ -225,3 +237,20 @@ def test_credentials_are_named_for_what_credentials_cause():
     others = {coded(code) for code in ("23502", "22P02", "42P01", "42501", "25006", "53100", "P0001", "XX000")}
     assert CREDENTIALS not in others
     assert not any("credentials" in cause.hint.lower() for cause in others)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (duckdb.IOException('IO Error: Failed to download extension "ducklake" at URL "http://x"'), EXTENSION),
+        (sqlite3.ProgrammingError("(1044, \"Access denied for user 'me'@'h' to database 'd'\")"), RIGHTS),
+        (sqlite3.ProgrammingError("(1142, \"DROP command denied to user 'me'@'h' for table `d`.`t`\")"), RIGHTS),
+        (
+            sqlite3.OperationalError('connection to server at "db" failed: FATAL: database "d" does not exist'),
+            NO_DATABASE,
+        ),
+        (sqlite3.OperationalError("(1049, \"Unknown database 'd'\")"), NO_DATABASE),
+    ],
+)
+def test_a_right_a_database_or_an_extension_that_is_missing_is_called_so(error, cause):
+    assert cause_of(error) == cause
