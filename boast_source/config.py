@@ -9,6 +9,7 @@ import os
 import re
 from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -189,7 +190,7 @@ def unknown_keys() -> list[str]:
     for key in sorted(given):
         if key not in known and key.partition(".")[0] not in SHAPES:  # dlt has settings of a resource, too
             near = difflib.get_close_matches(key, known, 1)
-            meant = f"; did you mean {near[0]}?" if near else "; docs/reference.md lists every setting."
+            meant = f"; did you mean {near[0]}?" if near else ""
             said.append(f"sources.boast.{key} is no setting, and nothing reads it{meant}")
     return said
 
@@ -219,10 +220,22 @@ def _value(key: str, kind: Any) -> Any:
     try:
         return dlt.config.get(key, kind)
     except Exception as error:
+        for path in getattr(error, "full_paths", ()):  # dlt's word that a file is no TOML
+            _parsed(Path(path))
         raise ConfigurationError(
             f"The setting {key} cannot be used: {type(error).__name__}",
             hint="Correct it in .dlt/config.toml or in the environment; docs/reference.md lists every key.",
         ) from error
+
+
+def _parsed(path: Path) -> None:
+    """Raise ConfigurationError with the place where a file of settings is no TOML."""
+    try:
+        tomlkit.parse(path.read_text(encoding="utf-8"))
+    except (tomlkit.exceptions.TOMLKitError, ValueError) as error:
+        raise ConfigurationError(f"{path} is no valid TOML: {error}", hint="Correct it there.") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}", hint="Change its permissions.") from None
 
 
 @cache

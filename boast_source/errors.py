@@ -40,7 +40,7 @@ class BoastError(Exception):
         self.summary: dict[str, Any] | None = None
         self.message = one_line(message).rstrip(".")
         self.hint = one_line(hint)
-        super().__init__(f"{self.message}. {self.hint}")
+        super().__init__(f"{self.message}{'' if self.message.endswith('?') else '.'} {self.hint}")
 
 
 class ConfigurationError(BoastError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,12 @@ def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequen
             hint="Free the folder or choose another with DLT_DATA_DIR.",
         ) from error
     except Exception as error:
+        if not hasattr(dlt.destinations, destination):
+            near = difflib.get_close_matches(destination, dlt.destinations.__all__, 1)
+            raise ConfigurationError(
+                f"dlt has no destination {destination}" + (f"; did you mean {near[0]}?" if near else ""),
+                hint="docs/warehouses.md lists those that work; choose by --destination or sources.boast.destination.",
+            ) from error
         raise ConfigurationError(
             f"The destination {destination} cannot be used: {one_line(str(error).strip().splitlines()[0])}",
             hint=f'Is it a dlt destination, and its extra installed? For example: pip install "dlt[{destination}]".',

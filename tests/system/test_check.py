@@ -1,0 +1,27 @@
+"""`boast check` names the cause of each mistake a newcomer makes, and the next step."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ("[sources.boast]\na = 1\n[sources.boast]\nb = 2\n", 'Key "boast" already exists'),
+        ("[sources.boast\n", "at line 1 col 14"),
+    ],
+)
+def test_a_file_of_settings_that_is_no_toml_is_named_once_with_the_place(workplace, broken, said):
+    (workplace.folder / ".dlt").mkdir()
+    (workplace.folder / ".dlt" / "config.toml").write_text(broken)
+    done = workplace.boast("check")
+    assert done.code == 2
+    (told,) = [line for line in done.out.splitlines() if "no valid TOML" in line]
+    assert ".dlt/config.toml is no valid TOML: " in told
+    assert said in told
+
+
+def test_a_destination_that_dlt_does_not_have_is_said_so(workplace):
+    done = workplace.boast("check", "--destination", "postgre")
+    assert "FAIL destination: dlt has no destination postgre; did you mean postgres? docs/warehouses.md" in done.out
