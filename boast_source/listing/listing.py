@@ -18,7 +18,7 @@ from boast_source.listing.reader import Swept
 from boast_source.listing.scratch import Scratch
 from boast_source.listing.shared import note_shared
 from boast_source.listing.stored import StoredList, ids_of_recent, note_silent, note_unlisted, stored_rows
-from boast_source.listing.vanished import ask_for_undelivered, left
+from boast_source.listing.vanished import ask_for_undelivered, left, none_seen
 from boast_source.shapes import ACCOUNTS, HISTORY, SHAPES
 from boast_source.warehouse.capabilities import keeps_json
 
@@ -106,7 +106,9 @@ class Listing:
         passes = sum(report.passes for report in reports)
         if self._reader.asks and keeps_history(shape):
             if self.options.account_ids is None:
-                lost = [left(shape, account) for account in compared.other_accounts(self.accounts())]
+                listed_once = {account for account, _ in self.options.states}  # also those without an enrollment
+                known = listed_once.difference(self.accounts()).union(compared.other_accounts(self.accounts()))
+                lost = [left(shape, account) for account in sorted(known)]
                 self.reports += lost
                 reports += lost
             gone = ask_for_undelivered(listed, compared, self._reader, self.options, reports)
@@ -235,7 +237,8 @@ class Listing:
     def _listed_accounts(self) -> Listed:
         if self._account_list is None:
             self._account_list = Listed(Scratch(self._scratch, ACCOUNTS.name), ACCOUNTS)
-            self.reports.append(self._reader.read(self._account_list, None))
+            report = self._reader.read(self._account_list, None)
+            self.reports.append(report if self._account_list.rows else none_seen(report))
         return self._account_list
 
     def _take_repeated(self, compared: diff.Compared, shape: Shape, warehouse: Warehouse | None) -> int:

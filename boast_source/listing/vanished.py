@@ -86,6 +86,13 @@ def left(shape: Shape, account: str) -> ListReport:
     return report
 
 
+def none_seen(report: ListReport) -> ListReport:
+    """Return the report on an empty list of accounts as that on a list that could not be read."""
+    report.steadiness, report.verified = None, "failed"
+    report.error = "the token sees no account. Ask for API access to an account in Boast, then run `boast check`."
+    return report
+
+
 def _ask(
     listed: Listed, reader: Reader, workers: int, reports: dict[str, ListReport], asked: list[tuple[str, str]]
 ) -> list[str]:

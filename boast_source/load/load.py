@@ -102,7 +102,7 @@ def load_held(
             on_note(f"account {report.account_id}: the API counts {counted}, which are loaded")
     every = [r for r in reports if r.account_id]
     enrollments = [r for r in every if r.resource == SEQUENCE_ENROLLMENTS.name]
-    if every and all(r.steadiness is None for r in enrollments or every):
+    if all(r.steadiness is None for r in enrollments or every or reports):
         code = FAILED  # nothing of what matters could be read
     else:
         code = ATTENTION if any(r.error for r in reports) else DONE

@@ -51,7 +51,7 @@ class Loaded:
         accounts = dict.fromkeys(report.account_id for report in self.reports)
         every = {account: [r for r in self.reports if r.account_id == account] for account in accounts}
         failed = [
-            f"account {account}{f', {resource}' if resource else ''}: {error}"
+            f"account {account}{f', {resource}' if resource else ''}: {error}" if account else error
             for account in accounts
             for resource, error in _told(every[account])
         ]

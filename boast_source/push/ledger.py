@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.push import model
@@ -128,9 +128,7 @@ class Ledger:
 
     def now(self) -> datetime:
         """Return the warehouse's clock."""
-        now: datetime | None = moment_of(self._value("now", clock=self._clock()))
-        assert now is not None
-        return now
+        return cast("datetime", moment_of(self._value("now", clock=self._clock())))
 
     def append(self, events: Sequence[Event]) -> None:
         """Write all of them or none; they are durable when it returns. Raises DestinationError."""
@@ -163,8 +161,7 @@ class Ledger:
 
     def active_twice(self, moment: datetime, seconds: float) -> list[Event]:
         """Return the requests that were sent since the moment and whose contact is active twice, as this run lists."""
-        sql = self._sql("active_twice", moment=moment.isoformat(), seconds=str(int(seconds) + 1))
-        return self._events(sql)
+        return self._events(self._sql("active_twice", moment=moment.isoformat(), seconds=str(int(seconds) + 1)))
 
     def removed_and_active(self) -> list[tuple[Event, bool]]:
         """Return the removals whose contact is active in that sequence, and whether it is the same enrollment."""
@@ -210,7 +207,7 @@ class Ledger:
     def first_seen(self, keys: Iterable[str]) -> dict[str, datetime]:
         """Return of these requests when each had its first event."""
         found = self._of("request_key", "min(recorded_at)", keys)
-        return {str(key): moment for key, at in found if (moment := moment_of(at))}
+        return {str(key): cast("datetime", moment_of(at)) for key, at in found}
 
     def accounts(self) -> list[str]:
         """Return the accounts that it knows, and those with enrollments."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
 import dlt
 import duckdb
@@ -95,6 +96,35 @@ def test_an_account_that_left_the_tokens_list_is_named(sandbox, workplace):
     errors = {account["account_id"]: account["error"] for account in done.json["accounts"]}
     assert errors[server.account_ids[0]] is None
     assert "no longer sees" in errors[server.account_ids[1]]
+
+
+def test_an_account_without_enrollments_that_left_the_tokens_list_is_named(sandbox, workplace):
+    server = sandbox(enrollments=1, accounts=2)  # the second has none yet
+    workplace.use(server)
+    assert workplace.boast("load").code == 0
+    done = workplace.boast("load", "--json", SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN=server.info["limited_token"])
+    assert done.code == 3
+    (error,) = [account["error"] for account in done.json["accounts"] if account["error"]]
+    assert "no longer sees" in error
+
+
+@pytest.mark.parametrize("command", ["load", "nightly"])
+def test_a_token_that_sees_no_account_is_a_failure(sandbox, workplace, command):
+    server = sandbox(enrollments=1)
+    server.api.world.options = replace(server.api.world.options, accounts=0)
+    done = workplace.use(server).boast(command)
+    assert done.code == 1
+    assert "sees no account. Ask for API access" in done.out
+
+
+def test_an_incremental_run_names_an_account_that_left_the_tokens_list(sandbox, workplace):
+    server = sandbox(enrollments=400, accounts=2, order="updated_desc")
+    workplace.use(server)
+    assert workplace.boast("load").code == 0
+    limited = server.info["limited_token"]
+    done = workplace.boast("load", "--incremental", "--json", SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN=limited)
+    assert done.code == 3
+    assert [account["verified"] for account in done.json["accounts"]] == ["recent", "failed"]
 
 
 def test_wrong_usage_with_json_is_one_document(workplace):
