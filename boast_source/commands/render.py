@@ -62,8 +62,9 @@ def status(found: Status) -> None:
     health = found.health
     console.print(found.judgement, style="green" if found.is_well else "red", markup=False)
     if health is not None and found.age is not None:
+        ago = f"{found.age / 60:.0f} minutes" if abs(found.age) < 7200 else f"{found.age / 3600:.1f} hours"
         console.print(
-            f"Last verified load: {found.age / 3600:.1f} hours ago ({health['verified']})."
+            f"Last verified load: {ago} ago ({health['verified']})."
             f" Enrollments: {health['listed']:,} listed, {health['stored']:,} stored, {health['missing']:,} missing."
         )
     if health and health["last_command"]:

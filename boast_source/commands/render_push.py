@@ -37,9 +37,10 @@ def pushed(result: Pushed) -> None:
     if result.dry_run:
         _planned(console, result)
     console.print(f"{result.queried:,} requests looked at in {result.seconds:.1f} s.")
+    would = sum(verdict.send for _, verdict in result.planned)  # of a dry run; they count as deferred
     for state in STATES:
-        if result.counts[state]:
-            console.print(f"  {state:<18}{result.counts[state]:>9,}", style=_COLOURS.get(state))
+        if count := result.counts[state] - (would if state == "deferred" else 0):
+            console.print(f"  {state:<18}{count:>9,}", style=_COLOURS.get(state))
     _waiting(console, result)
 
 
@@ -103,7 +104,6 @@ def _planned(console: Console, result: Pushed) -> None:
     to_send = sum(verdict.send for _, verdict in result.planned)
     if result.plan:
         console.print(f"The plan: {result.plan.said()}.", markup=False)
-        console.print(
-            f"It is in {result.plan_file}; `boast push --approve {result.plan.hash}` sends exactly that.", markup=False
-        )
-    console.print(f"Dry run: {to_send:,} would be sent (counted as deferred below); nothing was sent or written.")
+        approve = f"; `boast push --approve {result.plan.hash}` sends exactly that" if to_send else ""
+        console.print(f"It is in {result.plan_file}{approve}.", markup=False)
+    console.print(f"Dry run: {to_send:,} would be sent; nothing was sent or written.")

@@ -112,7 +112,7 @@ def check(ledger: Ledger, run_id: str, *, new: bool, accept: bool) -> None:
         raise ConfigurationError(
             f"The ledger {ledger.name} does not exist: without it nobody knows who was enrolled already. Nothing was"
             " sent",
-            hint=_RESTORE if lost else "If this is the first push, run `boast push --new-ledger` once.",
+            hint=_RESTORE if lost else "If this is the first push, add --new-ledger to the command, once.",
         )
     lost = ledger.lost_sends() + unreadable - read(ledger).lost
     if lost > 0:

@@ -32,10 +32,11 @@ _NAMES = ("first_name", "last_name", "email")
 
 @dataclass(frozen=True)
 class Plan:
-    """`sends`: what would be sent, in order. `sequences`: names by id."""
+    """`sends`: what would be sent, in order. `sequences`: names by id. `left`: the first that would not be sent."""
 
     sends: Sequence[Request]
     sequences: Mapping[str, str]
+    left: Sequence[tuple[Request, Verdict]] = ()
 
     @property
     def members(self) -> dict[str, str]:
@@ -94,16 +95,17 @@ class Plan:
                 for one in self.counts
             ),
         )
-        rows = _table(
-            ("request", "action", "contact", "sequence"),
-            (
-                (r.request_key, r.action, people.get(r.contact_id or "", r.contact_id), self._name(r.sequence_id))
-                for r in self.sends[:SHOWN]
-            ),
-        )
+
+        def of(r: Request) -> tuple[object, ...]:
+            return r.request_key, r.action, people.get(r.contact_id or "", r.contact_id), self._name(r.sequence_id)
+
+        heads = ("request", "action", "contact", "sequence")
+        rows = _table(heads, map(of, self.sends[:SHOWN]))
+        others = ((*of(request), verdict.state, verdict.detail) for request, verdict in self.left)
+        more = f"<h2>Not sent</h2>{_table((*heads, 'state', 'reason'), others)}" if self.left else ""
         left = len(self.sends) - SHOWN
-        more = f"<p>... and {left:,} more; a plan in a .json file has all.</p>" if left > 0 else ""
-        approve = f"<p>To send exactly this: <code>boast push --approve {self.hash}</code></p>"
+        more = (f"<p>... and {left:,} more; a plan in a .json file has all.</p>" if left > 0 else "") + more
+        approve = f"<p>To send exactly this: <code>boast push --approve {self.hash}</code></p>" if self.sends else ""
         return _PAGE.format(count=f"{len(self.sends):,}", approve=approve, counts=counts, rows=rows, more=more)
 
     def _name(self, sequence: str | None) -> str | None:
@@ -112,7 +114,14 @@ class Plan:
 
 def plan_of(planned: Iterable[tuple[Request, Verdict]], sequences: Mapping[str, str]) -> Plan:
     """Return the plan of what would become of each request."""
-    return Plan([request for request, verdict in planned if verdict.send], sequences)
+    sends: list[Request] = []
+    left: list[tuple[Request, Verdict]] = []
+    for request, verdict in planned:
+        if verdict.send:
+            sends.append(request)
+        elif len(left) < SHOWN:
+            left.append((request, verdict))
+    return Plan(sends, sequences, left)
 
 
 def hash_of(members: Mapping[str, str]) -> str:
@@ -129,7 +138,9 @@ def people_of(client: SqlClient, plan: Plan) -> dict[str, str]:
         if not there >= {"id", *_NAMES}:
             return {}
         columns = ", ".join(client.escape_column_name(column) for column in ("id", *_NAMES))
-        ids = list(dict.fromkeys(r.contact_id for r in plan.sends[:SHOWN] if r.contact_id))
+        ids = list(
+            dict.fromkeys(r.contact_id for r in (*plan.sends[:SHOWN], *(r for r, _ in plan.left)) if r.contact_id)
+        )
         found: dict[str, str] = {}
         for start in range(0, len(ids), BATCH):
             part = ids[start : start + BATCH]

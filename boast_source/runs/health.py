@@ -42,9 +42,8 @@ class Waiting:
         return self.held + self.refused + self.unknown + self.invalid + self.duplicate
 
     def __str__(self) -> str:
-        more = {"invalid": self.invalid, "duplicate": self.duplicate}
-        said = [f"{self.held} held, {self.refused} refused, {self.unknown} unknown"]
-        return ", ".join(said + [f"{count} {kind}" for kind, count in more.items() if count])
+        kinds = ("held", "refused", "unknown", "invalid", "duplicate")
+        return ", ".join(f"{count} {kind}" for kind in kinds if (count := getattr(self, kind)))
 
 
 @dataclass
@@ -89,8 +88,8 @@ class Status:
         waiting = Waiting(*(self.health[kind] for kind in ("held", "refused", "unknown")))
         others = self.health["waiting"] - waiting.total
         if self.health["waiting"]:
-            more = f", {others} invalid or enrolled twice" if others else ""
-            return f"Needs attention: {waiting}{more}; see `boast requests list`."
+            said = [str(waiting)] * bool(waiting.total) + [f"{others} invalid or enrolled twice"] * bool(others)
+            return f"Needs attention: {', '.join(said)}; see `boast requests list`."
         if self.health["last_error"]:
             return "The last run needs attention."
         return "Nothing needs attention."

@@ -104,3 +104,15 @@ def test_the_summary_has_everything_that_made_it_exit_with_3(pushing):
     assert desk.push().summary["attention"] == {"refused": 1}
     again = desk.push()
     assert (again.code, again.summary["queried"], again.summary["attention"]) == (3, 0, {"refused": 1})
+
+
+def test_a_plan_names_what_would_not_be_sent_and_approves_nothing_where_there_is_nothing(pushing, workplace):
+    desk = pushing()
+    (row,) = rows(desk, 1)
+    desk.ask({**row, "contact_id": "no-uuid"})
+    told = workplace.boast("push", "--plan", "plan.html")
+    page = (workplace.folder / "plan.html").read_text()
+    assert ("Not sent" in page, "<td>invalid</td>" in page, "--approve" in page + told.out) == (True, True, False), page
+    assert "  deferred" not in told.out
+    refused = workplace.boast("push", "--approve", "0" * 16)
+    assert (refused.code, "add --new-ledger to the command" in refused.err) == (2, True), refused.err

@@ -29,10 +29,10 @@ def test_what_waits_is_told_once_also_when_an_outage_comes_between():
         (0, None, Waiting()),
         (0, None, Waiting()),
     )
-    assert first == "requests need attention: 0 held, 1 refused, 0 unknown; see `boast requests list`."
+    assert first == "requests need attention: 1 refused; see `boast requests list`."
     assert outage == "failed: GET: refused"
     assert back.startswith("well again")
-    assert back.endswith("As before, 0 held, 1 refused, 0 unknown need attention.")
+    assert back.endswith("As before, 1 refused need attention.")
     assert still == ""
     assert dropped.startswith("well again")
     assert after == ""
