@@ -54,9 +54,17 @@ def init(*, as_json: bool, **given: Any) -> None:
 
         _boast("sql", "--write", ddl(f"{settings['sources.boast.dataset']}.pending_enrollments"))
     code = 0 if given["no_check"] else _boast("check")
+    if not code:
+        click.echo("Next: `boast load`, then `boast sql` to ask and `boast nightly` to schedule.", err=True)
     if as_json:
         print_json({"status": "failed" if code else "ok", "wrote": written})
     sys.exit(code)
+
+
+_LIKE = {
+    "postgres": ", like postgresql://user:password@host:5432/database",
+    "sqlalchemy": ", like mysql+pymysql://user:password@host/database",
+}
 
 
 def _boast(*arguments: str) -> int:
@@ -91,7 +99,12 @@ def _answers(given: dict[str, Any], there: dict[str, Any]) -> tuple[dict[str, An
     address = f"destination.{destination}.credentials"
     oauth = bool(given["client_id"] or CLIENT in there)
     secrets = {
-        address: secret("credentials", address, f"Address of {destination}", needed=destination != "duckdb"),
+        address: secret(
+            "credentials",
+            address,
+            f"Address of {destination}{_LIKE.get(destination, '')}",
+            needed=destination != "duckdb",
+        ),
         TOKEN: secret("token", TOKEN, "Access token (empty: OAuth)", needed=not oauth),
     }
     if oauth or (asking and not secrets[TOKEN] and TOKEN not in there):

@@ -88,6 +88,11 @@ def _show(names: list[str], rows: Iterator[tuple[Any, ...]], *, write: bool) -> 
     if write and not shown:
         note("Done.")
         return
+    if (
+        len(shown) == 1
+        and sum(max(len(n), len(_cell(v))) + 2 for n, v in zip(names, shown[0], strict=True)) > stdout().width
+    ):
+        names, shown = ["column", "value"], list(zip(names, shown[0], strict=True))  # as one line nobody could read it
     for place, name in enumerate(names):
         numbers = all(isinstance(row[place], int | float | None) for row in shown)
         table.add_column(Text(_cell(name)), justify="right" if numbers else "left", overflow="fold")

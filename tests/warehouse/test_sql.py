@@ -210,3 +210,9 @@ def test_through_sqlalchemy_a_query_is_answered_and_a_change_needs_its_word(thro
     assert ask("select count(*) as n from boast_data.mine").out.split() == ["n", "5"]
     assert ask("--write", "delete from boast_data.mine").code == 0
     assert ask("--csv", "select * from boast_data.mine").out.split() == ["id"]
+
+
+def test_one_row_that_is_wider_than_the_terminal_is_shown_as_lines(job):
+    done = job.boast("sql", *job.into, "select * from pipeline_health", COLUMNS="80")
+    lines = dict(line.split(maxsplit=1) for line in done.out.splitlines() if len(line.split()) > 1)
+    assert (lines["column"].strip(), lines["verified"].strip(), lines["listed"].strip()) == ("value", "covered", "40")
