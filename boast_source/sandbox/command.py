@@ -54,6 +54,26 @@ def sandbox(faults: tuple[str, ...], now: datetime, unknown_status: str, **given
       boast sandbox
       boast sandbox --enrollments 100000 --page-size 100 --live 86400
       boast sandbox --fault '{"kind": "status", "status": 429, "retry_after": 1, "every": 10}'
+
+    A fault is a JSON object: its kind, and optionally method, path (a regular expression), times (for how many
+    requests), after (skip the first n), every (only each nth), probability, and what its kind takes.
+
+    \b
+    Kinds:
+      latency             seconds
+      status              status, retry_after (seconds, or "date:SECONDS"), body ("errors", "none", "html")
+      error_before_write  500, nothing happened
+      error_after_write   it happened, then 500
+      drop                the connection is dropped, nothing happened
+      drop_after_write    it happened; the connection is held `seconds` and dropped without an answer
+      hold                the connection is held `seconds` and dropped, nothing happened
+      hold_then_act       held `seconds`, then it happens, whether or not the client is still there
+      cut_body            it happened; half of the answer's body arrives
+      not_json            an HTML page with status 200, nothing happened
+      wrong_shape         data: what stands in place of the records; nothing happened
+      trickle             the answer arrives one byte every `seconds`
+      rate_limit          more than `per_second` requests a second get 429, with retry_after as above
+      token_revoked       all access tokens end before the request is looked at
     """
     try:
         from boast_source.sandbox.server import serve

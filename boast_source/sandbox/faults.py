@@ -1,22 +1,6 @@
 """Faults on demand: rules that say which request meets which mishap, and the mishaps.
 
-A rule: `kind`, and optionally `method` (`*`), `path` (a regular expression), `times` (null: for ever), `after` (skip
-the first n matching requests), `every` (only each nth), `probability`, and the parameters of its kind:
-
-latency             seconds
-status              status, retry_after (seconds, or "date:SECONDS"), body ("errors", "none", "html")
-error_before_write  500, nothing happened
-error_after_write   it happened, then 500
-drop                the connection is dropped, nothing happened
-drop_after_write    it happened; the connection is held `seconds` and dropped without an answer
-hold                the connection is held `seconds` and dropped, nothing happened
-hold_then_act       held `seconds`, then it happens, whether or not the client is still there
-cut_body            it happened; half of the answer's body arrives
-not_json            an HTML page with status 200, nothing happened
-wrong_shape         `data` of the wrong type, nothing happened
-trickle             the answer arrives one byte every `seconds`
-rate_limit          more than `per_second` requests a second get 429, with retry_after as above
-token_revoked       all access tokens end before the request is looked at
+`boast sandbox --help` lists what a rule may say.
 """
 
 from __future__ import annotations
@@ -40,6 +24,7 @@ KINDS = {
     *("latency", "status", "error_before_write", "error_after_write", "drop", "drop_after_write", "hold"),
     *("hold_then_act", "cut_body", "not_json", "wrong_shape", "trickle", "rate_limit", "token_revoked"),
 }
+PARAMETERS = {"seconds", "status", "retry_after", "body", "data", "per_second"}
 
 
 @dataclass
@@ -60,10 +45,14 @@ class Rule:
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> Rule:
-        """A rule from JSON. Raises ValueError for a kind that does not exist."""
+        """A rule from JSON. Raises ValueError for a kind or a key that does not exist."""
         known = {"kind", "method", "path", "times", "after", "every", "probability"}
         if given.get("kind") not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(sorted(KINDS))}")
+        if unknown := sorted(given.keys() - known - PARAMETERS):
+            raise ValueError(
+                f"a fault has no {', '.join(unknown)}; it may have {', '.join(sorted(known | PARAMETERS))}"
+            )
         parameters = {key: value for key, value in given.items() if key not in known}
         return cls(**{key: value for key, value in given.items() if key in known}, parameters=parameters)
 

@@ -25,3 +25,9 @@ def test_a_file_of_settings_that_is_no_toml_is_named_once_with_the_place(workpla
 def test_a_destination_that_dlt_does_not_have_is_said_so(workplace):
     done = workplace.boast("check", "--destination", "postgre")
     assert "FAIL destination: dlt has no destination postgre; did you mean postgres? docs/warehouses.md" in done.out
+
+
+def test_a_fault_with_a_key_that_no_rule_has_is_refused_with_those_it_may_have(workplace):
+    done = workplace.boast("sandbox", "--port", "0", "--fault", '{"kind": "status", "methods": "POST"}')
+    assert done.code == 2
+    assert "a fault has no methods; it may have after, body," in " ".join(done.err.split())
