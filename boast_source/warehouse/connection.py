@@ -36,8 +36,8 @@ class Connected:
     own_schemas: Collection[str] = frozenset({"information_schema"})
     reads_on_the_same_connection = False  # elsewhere whoever streams rows would be in the way
     how_to_configure = (
-        "Set destination.{name}.credentials in .dlt/secrets.toml or DESTINATION__{NAME}__CREDENTIALS,"
-        " for example postgresql://user:password@host:5432/database, with special characters percent-encoded."
+        "Set destination.{name}.credentials in .dlt/secrets.toml or DESTINATION__{NAME}__CREDENTIALS:"
+        " docs/warehouses.md or dlt's documentation of {name} says how."
     )
 
     def __init__(self, pipeline: dlt.Pipeline) -> None:

@@ -234,6 +234,10 @@ def _key(*what: str) -> int:
 class Postgres(Warehouse):
     """Postgres itself, not what only speaks its protocol (Redshift)."""
 
+    how_to_configure = (
+        "Set destination.{name}.credentials in .dlt/secrets.toml or DESTINATION__{NAME}__CREDENTIALS,"
+        " for example postgresql://user:password@host:5432/database, with special characters percent-encoded."
+    )
     has_unique_indexes = True
 
     def _made(self) -> _SqlClient:

@@ -31,3 +31,10 @@ def test_a_fault_with_a_key_that_no_rule_has_is_refused_with_those_it_may_have(w
     done = workplace.boast("sandbox", "--port", "0", "--fault", '{"kind": "status", "methods": "POST"}')
     assert done.code == 2
     assert "a fault has no methods; it may have after, body," in " ".join(done.err.split())
+
+
+@pytest.mark.parametrize(("destination", "shown"), [("postgres", True), ("snowflake", False)])
+def test_an_address_of_postgres_is_the_example_for_postgres_only(workplace, destination, shown):
+    done = workplace.boast("check", "--destination", destination)
+    assert f"Set destination.{destination}.credentials" in done.out
+    assert ("postgresql://" in done.out) == shown
