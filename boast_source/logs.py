@@ -82,12 +82,16 @@ def say(message: str, *, level: int = logging.INFO, error: BaseException | None 
     log.log(level, "%s", message, extra={"facts": facts}, exc_info=error)
 
 
-def hush_hint_warnings() -> None:
-    """Dlt warns when a hint (JSON) is narrower than the Arrow type (text); ours is so on purpose, at every run."""
+_HUSHED: set[str] = set()  # names of dlt's functions
+
+
+def hush(function: str) -> None:
+    """Leave out the warnings of one of dlt's functions."""
+    _HUSHED.add(function)
     logger = logging.getLogger("dlt")
-    if _no_hint_warning not in logger.filters:
-        logger.addFilter(_no_hint_warning)
+    if _is_heard not in logger.filters:
+        logger.addFilter(_is_heard)
 
 
-def _no_hint_warning(record: logging.LogRecord) -> bool:
-    return not (record.funcName == "_compute_tables" and record.levelno == logging.WARNING)
+def _is_heard(record: logging.LogRecord) -> bool:
+    return record.levelno != logging.WARNING or record.funcName not in _HUSHED

@@ -22,7 +22,7 @@ MEANING: dict[str, str] = {
     "covered": "all records that the list counted while it was read came, and the warehouse equals them",
     "recent": "what changed since the last full listing is stored, and the counts agree",
     "moving": "the list changed while it was read, or counts more than it lists; the warehouse holds all that was seen",
-    "failed": "the warehouse does not hold what was seen, or suspiciously many rows are gone",
+    "failed": "a list could not be read, the warehouse does not hold what was seen, or suspiciously many rows are gone",
 }
 
 

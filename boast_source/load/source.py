@@ -27,7 +27,7 @@ from boast_source.listing.columns import keeps_history
 from boast_source.listing.listing import Listing, listing_of
 from boast_source.listing.report import Options
 from boast_source.load import altered, checks, fields
-from boast_source.logs import hush_hint_warnings
+from boast_source.logs import hush
 from boast_source.models.schema import relations
 from boast_source.shapes import HISTORY, SHAPES, Shape
 from boast_source.warehouse import kinds_of, warehouse_of
@@ -88,7 +88,7 @@ def source_of(listing: Any) -> Sequence[DltResource]:
 
 def resources(listing_for: Callable[[str], Listing]) -> Sequence[DltResource]:
     """One resource per list, and the history."""
-    hush_hint_warnings()
+    hush("_compute_tables")  # that a hint (JSON) is narrower than the Arrow type (text): ours is so on purpose
     return [_list_resource(shape, listing_for) for shape in SHAPES.values()] + [_history_resource(listing_for)]
 
 

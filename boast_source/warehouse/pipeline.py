@@ -18,6 +18,7 @@ from filelock import FileLock
 from boast_source.config import configured
 from boast_source.driver_text import one_line, stripping
 from boast_source.errors import ConfigurationError
+from boast_source.logs import hush
 from boast_source.warehouse import working_folder
 from boast_source.warehouse.duckdb import duckdb
 from boast_source.warehouse.kinds import warehouse_of
@@ -43,6 +44,7 @@ def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequen
         dataset = _normalized(destination, dataset)
         with _making_folders(found, dataset) as folder:
             working_folder.set_aside_unreadable(folder / pipeline_name(accounts))
+            hush("_state_to_props")  # that another destination was chosen before: it is what a person wants
             pipeline = dlt.pipeline(
                 pipeline_name(accounts),
                 destination=found,

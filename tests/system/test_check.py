@@ -38,3 +38,8 @@ def test_an_address_of_postgres_is_the_example_for_postgres_only(workplace, dest
     done = workplace.boast("check", "--destination", destination)
     assert f"Set destination.{destination}.credentials" in done.out
     assert ("postgresql://" in done.out) == shown
+
+
+def test_another_destination_than_before_is_no_warning(workplace):
+    workplace.boast("check")
+    assert workplace.boast("check", "--destination", "postgres").err == ""
