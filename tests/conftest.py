@@ -15,6 +15,7 @@ os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 
 from boast_source.sandbox import SandboxOptions
 from boast_source.sandbox.server import running
+from tests.support.quicker import remember_types
 from tests.support.wheel import built
 from tests.support.workplace import Workplace
 
@@ -22,6 +23,7 @@ pytest_plugins = ["tests.support.postgres", "tests.support.warehouses", "tests.s
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("unhurried")
+remember_types()
 
 
 @pytest.fixture

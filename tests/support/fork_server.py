@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import faulthandler
-import functools
 import gc
 import importlib
 import json
@@ -22,32 +21,28 @@ import sys
 import threading
 import types
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 
 from dlt.common.configuration.container import Container
 
+from tests.support.quicker import remember_types
+
 LARGEST = 1 << 20  # bytes of a request
-# What others import for a command. It stays until the child is gone: to clear it away is what takes Python longest.
-FROZEN = (
+# what others import for a command
+LIBRARIES = (
     *("dlt", "dlt.destinations.impl.duckdb.factory", "dlt.destinations.job_client_impl", "dlt.load.load"),
     *("dlt.extract.extract", "dlt.normalize", "dlt.pipeline.pipeline", "dlt.sources.helpers.requests"),
     *("pyarrow.compute", "pyarrow.dataset", "pyarrow.parquet", "sqlglot.dialects", "sqlglot.optimizer"),
     *("dlt._workspace.cli._plugins", "dlt.common.libs.pyarrow", "dlt.common.libs.sql_alchemy_compat"),
     *("pendulum.locales.en.locale", "pytz", "rich._emoji_codes"),
     *("click", "email.utils", "fsspec", "jinja2", "orjson", "rich.progress", "rich.table", "tenacity"),
+    *("duckdb", "dlt.destinations.impl.duckdb.duck"),
 )
-LIVING = ("duckdb", "dlt.destinations.impl.duckdb.duck")
 
 
 def _preload() -> None:
     """Import what commands import, and make sure that a child finds what a new interpreter has."""
-    for name in FROZEN:
-        importlib.import_module(name)
-    assert "duckdb" not in sys.modules
-    gc.collect()
-    gc.freeze()
-    for name in LIVING:
+    for name in LIBRARIES:
         importlib.import_module(name)
     package = importlib.import_module("boast_source")
     for module in pkgutil.walk_packages(package.__path__, "boast_source."):
@@ -56,6 +51,9 @@ def _preload() -> None:
     assert Container().thread_contexts[threading.get_ident()][0] == {}, "an import made a context of dlt's"
     assert not logging.getLogger().handlers, "an import set up logging"
     assert threading.active_count() == 1, "an import started a thread"
+    remember_types()
+    gc.collect()
+    gc.freeze()
 
 
 def _serve(connection: socket.socket) -> list[str] | None:
@@ -87,18 +85,8 @@ def _serve(connection: socket.socket) -> list[str] | None:
         connection.send(str(pid).encode())
 
 
-class _Quiet:
-    """Ends after all modules. What is frozen still holds parts of DuckDB, whose bindings would say so as the last."""
-
-    def __init__(self) -> None:
-        self.say_nothing = functools.partial(os.dup2, os.open(os.devnull, os.O_WRONLY), 2)
-
-    def __del__(self) -> None:
-        self.say_nothing()
-
-
 def _run(arguments: list[str]) -> None:
-    """Do what `python ARGUMENTS` does; the interpreter then ends by itself."""
+    """Do what `python ARGUMENTS` does, but for the end."""
     kind, *rest = arguments
     if kind == "-m":
         sys.path[0], sys.argv = str(Path.cwd()), rest
@@ -113,16 +101,25 @@ def _run(arguments: list[str]) -> None:
 
 
 def _run_and_end(arguments: list[str]) -> None:
-    """The same, but it is the process that ends: DuckDB 1 in a forked child aborts while Python ends."""
+    """The same, with what Python does at the end as far as a program sees it. Modules are not cleared away: it takes
+    longer than most commands, and DuckDB 1 aborts over it in a forked child.
+    """
     code: object = 0
     try:
         _run(arguments)
     except SystemExit as end:
         code = end.code
+    except Exception:  # noqa: BLE001 -- told as Python tells what nobody caught
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    if not isinstance(code, int | None):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    threading._shutdown()
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else int(code is not None))
+    os._exit(code or 0)
 
 
 if __name__ == "__main__":
@@ -134,6 +131,4 @@ if __name__ == "__main__":
         _arguments = _serve(_connection)
     if _arguments is None:
         os._exit(0)
-    atexit.register(Container.reset_main_thread)  # what dlt holds ends before Python does
-    sys.quiet = _Quiet()
-    (_run_and_end if version("duckdb").startswith("1.") else _run)(_arguments)
+    _run_and_end(_arguments)
