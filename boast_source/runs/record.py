@@ -230,9 +230,13 @@ def _rows_in(path: Path) -> list[dict[str, Any]]:
 
 def _inserted(warehouse: Warehouse, rows: list[dict[str, Any]], run: Run) -> bool:
     try:
-        if run.exit_code not in {DONE, ATTENTION} and not warehouse.is_there():
+        makes_it = run.exit_code in {DONE, ATTENTION}
+        if not makes_it and warehouse.file and not warehouse.file.exists():
             return False
-        warehouse.put("runs", _TYPES, ("run_id",), rows)
+        with warehouse.open(patience=0):
+            if not makes_it and not warehouse.is_there():
+                return False
+            warehouse.put("runs", _TYPES, ("run_id",), rows)
     except Exception:  # noqa: BLE001 -- whatever the driver raises, the record is kept for the next run
         return False
     return True

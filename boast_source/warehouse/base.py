@@ -187,7 +187,7 @@ class Warehouse(Connected):
     def _stored_columns(self, table: str) -> dict[str, Any]:
         if not hasattr(self.dlts, "get_storage_table"):
             return {}
-        with self.dlts as client:
+        with self.asking() as client:
             _, columns = client.get_storage_table(table)
             return {name.lower(): column for name, column in columns.items()}
 
@@ -195,7 +195,7 @@ class Warehouse(Connected):
         """By name the tables of dlt's schema, as whichever pipeline wrote it last; none where none is stored."""
         if not hasattr(self.dlts, "get_stored_schema"):
             return {}
-        with contextlib.suppress(DestinationUndefinedEntity), self.dlts as client:
+        with contextlib.suppress(DestinationUndefinedEntity), self.asking() as client:
             stored = client.get_stored_schema(name)
             tables: dict[str, Any] = orjson.loads(stored.schema)["tables"] if stored else {}
             return tables
@@ -215,7 +215,7 @@ class Warehouse(Connected):
 
     def make_again(self) -> list[str]:
         """Make the tables and columns that somebody dropped; returns their names. Raises what dlt raises."""
-        return dropped.make_again(self.pipeline)
+        return dropped.make_again(self)
 
     @contextlib.contextmanager
     def bounded(self, megabytes: int = memory.LEAST) -> Iterator[None]:

@@ -6,6 +6,7 @@ Source: `pipeline.sql_client()` of dlt.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,19 @@ class Connected:
     def dlts(self) -> Any:
         """Dlt's own client of the destination, made once: it resolves its whole configuration for each."""
         return self.pipeline.destination_client()
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[Any]:
+        """Dlt's own client, over the connection that is open where that may be read on; DuckLake attaches its catalog
+        for each new one.
+        """
+        if self._open is not None and self.reads_on_the_same_connection:
+            client = copy.copy(self.dlts)
+            client.sql_client = self._open
+            yield client
+            return
+        with self.dlts as client:
+            yield client
 
     def _made(self) -> SqlClient:
         return self.pipeline.sql_client()

@@ -6,7 +6,7 @@ dlt migrates only when the schema's hash is not stored yet; a table dropped sinc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from boast_source.errors import DestinationError
 from boast_source.warehouse.connection import columns_in
@@ -15,24 +15,22 @@ from boast_source.warehouse.dialect import text_literal
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    import dlt
-
-    from boast_source.warehouse.connection import SqlClient
+    from boast_source.warehouse.connection import Connected, SqlClient
 
 
-def make_again(pipeline: dlt.Pipeline) -> list[str]:
+def make_again(warehouse: Connected) -> list[str]:
     """Make the tables and columns that the schema has and the destination lacks; returns their names.
 
     They come empty: the load that follows fills them with what is visible. Raises what dlt raises, and
     DestinationError for a column that no load can fill.
     """
+    pipeline = warehouse.pipeline
     if not pipeline.schemas:
         pipeline.sync_destination()  # a fresh working folder: the schema comes from the destination
     if not pipeline.schemas:
         return []
     schema = pipeline.default_schema
-    with pipeline.destination_client() as found:
-        client: Any = found
+    with warehouse.asking() as client:
         if not hasattr(client, "get_storage_tables") or not client.is_storage_initialized():
             return []
         _, has_versions = client.get_storage_table(schema.version_table_name)
