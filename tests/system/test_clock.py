@@ -40,18 +40,21 @@ def seconds_until(moment: datetime) -> float:
     return (moment - datetime.now(timezone.utc)).total_seconds()
 
 
-def nights(workplace, server, clock, offsets, *, jump=None):
-    """Nights at these offsets, changes and two requests before each; the second jumps to `jump` while it lists."""
+def nights(workplace, server, clock, offsets, jumps=()):
+    """Nights at these offsets, changes and two requests before each; the second, and then each, jumps while it lists
+    to the next of `jumps`.
+    """
     free = iter(pairs(server))
     for night, offset in enumerate(offsets):
         clock(offset)
         ask(workplace, [next(free), next(free)])
         server.control("POST", "mutate", {"update": 4, "insert": 1, "delete": night % 2})
-        if jump is not None and night == 1:
+        jump = jumps[night - 1] if 0 < night <= len(jumps) else None
+        if jump is not None:
             server.control("DELETE", "counters")
             server.control("POST", "faults", {"kind": "latency", "seconds": 0.2, "path": "enrollments", "times": 10})
         process = workplace.start("nightly", "--json", *([] if night else ["--new-ledger"]))
-        if jump is not None and night == 1:
+        if jump is not None:
             arrived(server, "GET sequence_enrollments", 2, process=process)
             clock(jump)
         done = finish(process)
@@ -76,19 +79,17 @@ def all_is_well(workplace, server, offsets):
 
 
 @pytest.mark.parametrize(
-    ("offsets", "jump"),
+    ("offsets", "jumps"),
     [
-        ([0, 3 * DAY, 0], None),
-        ([0, 500 * DAY, 0, 60], None),  # longer than rows of runs are kept
-        ([0, -40 * DAY, 0], None),
-        ([0, 0, 0], 2 * DAY),
-        ([0, 0, 0], -2 * DAY),
+        ([0, 3 * DAY, 500 * DAY, 0, 60], ()),  # longer than rows of runs are kept
+        ([0, -40 * DAY, 0], ()),
+        ([0, 0, 0, 0], (2 * DAY, -2 * DAY)),
     ],
 )
-def test_a_clock_that_is_wrong_and_is_put_right_loses_nothing(sandbox, workplace, clock, offsets, jump):
+def test_a_clock_that_is_wrong_and_is_put_right_loses_nothing(sandbox, workplace, clock, offsets, jumps):
     server = sandbox(enrollments=60, page_size=10, token_lifetime=3600)
     workplace.use_oauth(server).env |= NO_REPORT | {"SOURCES__BOAST__PUSH__SETTLE_AFTER": "1"}
-    nights(workplace, server, clock, offsets, jump=jump)
+    nights(workplace, server, clock, offsets, jumps)
     clock(0)
     all_is_well(workplace, server, offsets)
 
