@@ -92,6 +92,16 @@ def _rows_of_delta(warehouse, table: str, columns: str, where: str) -> list[tupl
         return connection.register(table, rows).sql(f"select {columns} from {table} where {where}").fetchall()
 
 
+@pytest.fixture(scope="session")
+def duckdb_extensions(tmp_path_factory):
+    """A folder, as HOME is one, with what DuckLake needs of DuckDB's extensions."""
+    home = tmp_path_factory.mktemp("extensions")
+    code = "from duckdb_extensions import import_extension as i; [i(e) for e in {}]"
+    names = ["ducklake", "sqlite_scanner", "postgres_scanner"]
+    subprocess.run([sys.executable, "-c", code.format(names)], env=os.environ | {"HOME": str(home)}, check=True)
+    return home
+
+
 @pytest.fixture(params=[name for name, kind in KINDS.items() if kind.elsewhere == HERE])
 def place_to_load(request, workplace, monkeypatch):
     """One of the warehouses, empty."""
@@ -126,11 +136,10 @@ def _environment(name, request, workplace, stack) -> dict[str, str]:
         return stack.enter_context(object_store.serving()).env_of_dlt
     if name.startswith("ducklake"):
         home = workplace.folder / "home"
-        code = "from duckdb_extensions import import_extension as i; i('ducklake'); i('{}_scanner')"
-        catalog, scanner = f"sqlite:///{workplace.folder}/catalog.sqlite", "sqlite"
+        (home / ".duckdb").symlink_to(request.getfixturevalue("duckdb_extensions") / ".duckdb")
+        catalog = f"sqlite:///{workplace.folder}/catalog.sqlite"
         if name == "ducklake_postgres":
-            catalog, scanner = request.getfixturevalue("postgres").url(), "postgres"
-        subprocess.run([sys.executable, "-c", code.format(scanner)], env=os.environ | {"HOME": str(home)}, check=True)
+            catalog = request.getfixturevalue("postgres").url()
         return {
             "HOME": str(home),
             "DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG": catalog,
