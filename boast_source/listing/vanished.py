@@ -44,8 +44,8 @@ def ask_for_undelivered(
         by_account[account].suspicious += 1
     stored, delivered = compared.stored_counts(), compared.listed_counts()
     for account, report in by_account.items():
-        few = report.suspicious <= GONE_ROWS or report.suspicious <= GONE_SHARE * stored.get(account, 0)
-        if options.accept_missing or (few and delivered.get(account, 0)):
+        here = stored.get(account, 0), delivered.get(account, 0)
+        if options.accept_missing or not too_many(report.suspicious, *here):
             report.suspicious = 0
     believed: dict[str, list[str]] = {}
     for account, key in undelivered:
@@ -61,6 +61,11 @@ def ask_for_undelivered(
     return [key for account in proved for key in believed[account]] + _ask(
         listed, reader, options.workers, by_account, open_
     )
+
+
+def too_many(gone: int, stored: int, delivered: int) -> bool:
+    """Whether so many rows are gone, of those that are stored, that a broken list is the likelier reason."""
+    return gone > 0 and (not delivered or (gone > GONE_ROWS and gone > GONE_SHARE * stored))
 
 
 def _proved(listed: Listed, reader: Reader, report: ListReport, absent: int) -> bool:

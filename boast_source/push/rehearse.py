@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from boast_source.listing.listing import listing_of
 from boast_source.listing.report import Options
+from boast_source.listing.vanished import too_many
 from boast_source.push import controls, requests
 from boast_source.push.asked import CALLED, accounts_of, asked, facts_of, lanes
 from boast_source.push.lanes import plan
@@ -16,6 +17,9 @@ from boast_source.push.snapshot import COLUMNS, known
 from boast_source.shapes import SEQUENCE_ENROLLMENTS, SHAPES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from boast_source.listing.listing import Listing
     from boast_source.push.context import Context
 
 _OPEN = Verdict(State.UNKNOWN, "open", "a push settles it by reading back")
@@ -41,9 +45,10 @@ def rehearse(context: Context) -> None:
     ready = [request for request in found if request.asked and not request.open]
     steered = controls.read(ledger) if there else controls.Controls()
     facts = facts_of(context, found, exists, ledger.now(), steered)
+    readable = accounts.mine.difference(_disbelieved(context, listing))
     result.planned = [
         *((request, _OPEN) for request in open_),
-        *plan(lanes(context, ready, open_, exists, accounts.mine), facts),
+        *plan(lanes(context, ready, open_, exists, readable), facts),
     ]
     for request, verdict in result.planned:
         result.count(request, State.DEFERRED if verdict.send else verdict.state)
@@ -53,3 +58,16 @@ def rehearse(context: Context) -> None:
     result.plan_file = write(result.plan, options.plan, ledger.client)
     if there:
         controls.keep_plan(ledger, result.plan, context.run_id)
+
+
+def _disbelieved(context: Context, listing: Listing) -> Iterator[str]:
+    """Yield the accounts for which a push would send nothing, since too many rows are gone to be believed."""
+    table, found = SEQUENCE_ENROLLMENTS.name, listing.reports
+    for account, listed in {str(r.account_id): r.listed for r in found if r.resource == table}.items():
+        stored = context.ledger.warehouse.count_present(table, account)
+        if too_many(stored - listed, stored, listed):
+            context.on_note(
+                f"account {account} lists {listed:,} of {stored:,} stored enrollments, too few to believe: a push"
+                " would send nothing for it"
+            )
+            yield account.lower()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from pathlib import Path
 
 from tests.support.sandbox_client import POST
 
@@ -116,3 +117,15 @@ def test_a_plan_names_what_would_not_be_sent_and_approves_nothing_where_there_is
     assert "  deferred" not in told.out
     refused = workplace.boast("push", "--approve", "0" * 16)
     assert (refused.code, "add --new-ledger to the command" in refused.err) == (2, True), refused.err
+
+
+def test_a_plan_sends_nothing_for_an_account_whose_list_lost_too_many(pushing):
+    desk = pushing(enrollments=60)
+    desk.push(limit=0)
+    desk.ask(*rows(desk, 2))
+    gone = list(desk.server.truth())[:40]
+    desk.server.control("POST", "mutate", {"delete_ids": gone})
+    planned = desk.push(plan="plan.json").summary
+    assert (planned["deferred"], json.loads(Path(planned["plan"]).read_text())["to_send"]) == (2, 0)
+    done = desk.push()
+    assert (done.code, done.counts) == (3, {"deferred": 2})

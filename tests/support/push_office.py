@@ -160,7 +160,9 @@ class Office:
                 shown = self.world.listed()
             return [pa.table({c: pa.array([e.get(c) for e in shown], pa.string()) for c in columns})]
 
-        return SimpleNamespace(prepare=_nothing, accounts=lambda: list(self.accounts), listed=listed, close=_nothing)
+        return SimpleNamespace(
+            prepare=_nothing, accounts=lambda: list(self.accounts), listed=listed, close=_nothing, reports=[]
+        )
 
     def list(self, *, exact: bool = True, rng: random.Random | None = None) -> None:
         """Store what the API lists."""
