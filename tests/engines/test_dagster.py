@@ -6,7 +6,7 @@ import pytest
 
 from tests.engines.conftest import ROOT
 from tests.support.sandbox_client import client_of
-from tests.warehouse.test_postgres import counts, listed, stored
+from tests.support.stored_in_postgres import counts, listed, stored
 
 LISTS = {"accounts", "contacts", "forms", "responses", "sequences"}
 

@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from tests.engines.conftest import ROOT
-from tests.warehouse.test_postgres import listed, stored
+from tests.support.stored_in_postgres import listed, stored
 
 DOCKERFILE = "pipelines/kubernetes/Dockerfile"
 NETWORK = ["--network", "host"]  # where the servers of the tests are, and the index of packages for who has his own

@@ -12,7 +12,7 @@ import venv
 import duckdb
 
 from tests.engines.conftest import ROOT
-from tests.warehouse.test_postgres import listed, stored
+from tests.support.stored_in_postgres import listed, stored
 
 FILES = ROOT / "pipelines" / "kubernetes"
 NOT_CARRIED_OUT = {"FROM", "USER", "RUN useradd"}  # they change the machine

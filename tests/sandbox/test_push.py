@@ -273,31 +273,3 @@ def test_a_person_reads_what_to_do_about_each_request_that_waits(pushing, workpl
     assert workplace.boast("requests", "drop", "nothing").code == 2
     assert workplace.boast("requests", "retry", "bad", "--json").json["requests"][0]["state"] == "released"
     assert "\x1b" not in done.out + done.err + listed.out
-
-
-def test_a_request_id_that_would_steer_a_terminal_or_forge_a_line_is_shown_in_one_line(pushing, workplace):
-    desk = pushing()
-    forged = "x\x1b[2J\x1b]0;title\x07\nboast: all is well"
-    desk.ask({"request_id": forged, **desk.free_pairs(1)[0], "contact_id": desk.account})
-    done = workplace.boast("push", "--new-ledger")
-    assert done.code == 3
-    for text in (done.out, done.err, workplace.boast("requests", "list").out, workplace.boast("status").out):
-        assert all(line.isprintable() and not line.startswith("boast: all is well") for line in text.splitlines())
-    assert "all is well" in workplace.boast("requests", "list").out
-
-
-def test_what_looks_like_markup_is_shown_as_it_is_and_hides_no_request(pushing, workplace):
-    desk = pushing()
-    (pair,) = desk.free_pairs(1)
-    key = "imp[/ort]-[red]7"
-    desk.ask({"request_id": key, **pair, "contact_id": desk.account})
-    rehearsed = workplace.boast("push", "--dry-run", "--new-ledger")
-    assert rehearsed.code == 0
-    assert key in rehearsed.out
-    assert workplace.boast("push", "--new-ledger").code == 3
-    listed = workplace.boast("requests", "list")
-    assert listed.code == 0
-    assert key in listed.out
-    dropped = workplace.boast("requests", "drop", key)
-    assert dropped.code == 0
-    assert key in dropped.out

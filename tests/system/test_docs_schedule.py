@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.warehouse.test_postgres import counts, listed, stored
+from tests.support.stored_in_postgres import counts, listed, stored
 
 ROOT = Path(__file__).parents[2]
 DOCS = {name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("schedule", "outgrow")}

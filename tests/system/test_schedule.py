@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.stored_in_postgres import listed
+from tests.support.stored_in_postgres import stored as stored_in_postgres
 from tests.support.wheel import ROOT, environment
 from tests.support.workplace import stored
-from tests.warehouse.test_postgres import listed
-from tests.warehouse.test_postgres import stored as stored_in_postgres
 
 PIPELINES = ROOT / "pipelines"
 BOAST = Path(sys.executable).with_name("boast")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import duckdb
 import pytest
 
+from tests.support.stored_in_postgres import counts, listed
+from tests.support.stored_in_postgres import stored as stored_in_postgres
 from tests.support.workplace import stored
-from tests.warehouse.test_postgres import counts, listed
-from tests.warehouse.test_postgres import stored as stored_in_postgres
 
 ONLY = ("load", "--resources", "sequence_enrollments", "--json")
 DROPS = {
