@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import threading
 from dataclasses import dataclass
@@ -66,12 +67,15 @@ def serve(options: SandboxOptions, rules: list[dict[str, Any]], announce: Callab
     Raises ValueError for a rule that does not exist, OSError or OverflowError for a port that cannot be used.
     """
     faults = [Rule.of(rule) for rule in rules]
-    ends = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # a client may send one as soon as it knows of the server
+    told, telling = os.pipe()  # whichever thread a signal reaches: a library may have started one that blocks none
+    os.set_blocking(telling, False)
+    signal.set_wakeup_fd(telling)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a client may send one as soon as it knows of the server
+        signal.signal(number, lambda *_: None)
     with running(options) as sandbox:
         sandbox.api.faults.rules += faults
         announce(sandbox.info)
-        signal.sigwait(ends)
+        os.read(told, 1)
 
 
 @contextlib.contextmanager
