@@ -184,6 +184,7 @@ def test_killed(sandbox, workplace, place_to_load):
 
 @pytest.mark.usefixtures("part")
 @pytest.mark.filterwarnings("ignore:implicitly coercing SELECT")  # of dlt on SQLite
+@pytest.mark.filterwarnings("ignore:Table .* already exists within the given MetaData")  # the same, of older ones
 def test_refresh(sandbox, workplace, place_to_load, monkeypatch):
     server = sandbox(enrollments=20)
     workplace.use(server)
