@@ -15,7 +15,7 @@ from boast_source.shapes import SEQUENCE_ENROLLMENTS as SHAPE
 from tests.support.plain_api import CHANGES, ORDERS, PlainApi
 
 if TYPE_CHECKING:
-    from boast_source.listing.report import ListReport
+    pass
 
 
 CHANGE = st.tuples(st.sampled_from(CHANGES), st.integers(0, 30))
@@ -27,7 +27,7 @@ OPTIONS = Options(workers=1, keep_going=True)
 
 
 class Schedule(RuleBasedStateMachine):
-    """What any schedule must keep; a subclass says how a run is made."""
+    """What any schedule must keep; a subclass says how a run is made, in `sql`, `run_load` and `close`."""
 
     outcomes = ("whole", "table only", "history only", "nothing")
 
@@ -163,12 +163,3 @@ class Schedule(RuleBasedStateMachine):
             f"select column_name from duckdb_columns() where schema_name = '{self.schema}' and table_name = '{table}'"
         )
         return {name for (name,) in found}
-
-    def sql(self, query):
-        raise NotImplementedError
-
-    def run_load(self, options, outcome) -> list[ListReport]:
-        raise NotImplementedError
-
-    def close(self):
-        raise NotImplementedError

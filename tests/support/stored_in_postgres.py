@@ -1,8 +1,14 @@
-"""What a load left in Postgres, in the API's spelling, and what the sandbox lists."""
+"""How a load into Postgres is called, what it left there in the API's spelling, and what the sandbox lists."""
 
 from __future__ import annotations
 
+INTO = ("load", "--destination", "postgres")
 FIELDS = ("id", "contact_id", "sequence_id", "response_id", "status", "account_id")
+
+
+def loaded(done):
+    assert done.code == 0, done.err
+    return sum(account["loaded"] for account in done.json["accounts"])
 
 
 def stored(postgres):

@@ -5,25 +5,10 @@ from __future__ import annotations
 import itertools
 
 import dlt
-import pytest
 
 from boast_source import boast_source, create_views
-from tests.support.stored_in_postgres import counts, listed, stored
-from tests.support.workplace import NO_REPORT, finish
-
-INTO = ("load", "--destination", "postgres")
-
-
-@pytest.fixture
-def job(workplace, postgres):
-    """A workplace whose commands reach the empty database."""
-    workplace.env |= postgres.env | NO_REPORT
-    return workplace
-
-
-def loaded(done):
-    assert done.code == 0, done.err
-    return sum(account["loaded"] for account in done.json["accounts"])
+from tests.support.stored_in_postgres import INTO, counts, listed, loaded, stored
+from tests.support.workplace import finish
 
 
 def test_the_second_load_loads_nothing_and_the_third_exactly_what_changed(sandbox, job, postgres):

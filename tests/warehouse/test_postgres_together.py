@@ -10,23 +10,9 @@ from dlt.destinations.exceptions import DatabaseException
 
 from boast_source.errors import DestinationError, LockedError
 from boast_source.warehouse.pipeline import warehouse_for
-from tests.support.stored_in_postgres import counts, listed, stored
+from tests.support.stored_in_postgres import INTO, counts, listed, loaded, stored
 from tests.support.waiting import arrived, until
-from tests.support.workplace import NO_REPORT, finish
-
-INTO = ("load", "--destination", "postgres")
-
-
-@pytest.fixture
-def job(workplace, postgres):
-    """A workplace whose commands reach the empty database."""
-    workplace.env |= postgres.env | NO_REPORT
-    return workplace
-
-
-def loaded(done):
-    assert done.code == 0, done.err
-    return sum(account["loaded"] for account in done.json["accounts"])
+from tests.support.workplace import finish
 
 
 @pytest.fixture
