@@ -5,11 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from boast_source.commands.options import print_json, telling
+from boast_source.errors import BoastError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TOKEN = "sources.boast.credentials.access_token"  # noqa: S105 -- its key
 CLIENT = "sources.boast.credentials.client_id"
@@ -73,13 +77,25 @@ def _boast(*arguments: str) -> int:
     return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode  # noqa: S603 -- ours
 
 
+def _destination(name: str) -> str:
+    """Return the name of a destination; one that dlt does not have is asked for again. Raises click.UsageError."""
+    from boast_source.warehouse.pipeline import check_name
+
+    try:
+        check_name(name)
+    except BoastError as error:
+        raise click.UsageError(str(error)) from None
+    return name
+
+
 def _answers(given: dict[str, Any], there: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return settings and secrets as dotted keys: from options, else from a person, else as the files have them."""
     asking = sys.stdin.isatty()
 
-    def text(option: str, key: str, question: str, default: str) -> str:
+    def text(option: str, key: str, question: str, default: str, usable: Callable[[str], str] = str) -> str:
         known = given[option] or (None if asking else there.get(key, default))
-        return str(known or click.prompt(question, default=there.get(key, default), err=True))
+        asked = known or click.prompt(question, default=there.get(key, default), value_proc=usable, err=True)
+        return usable(str(asked))
 
     def secret(option: str, key: str, question: str, *, needed: bool = True) -> str | None:
         if given[option] == "-" and not asking:
@@ -91,7 +107,9 @@ def _answers(given: dict[str, Any], there: dict[str, Any]) -> tuple[dict[str, An
         kept = ", empty keeps the one that is there" if key in there else ""
         return str(click.prompt(f"{question}{kept}", default="", hide_input=True, show_default=False, err=True)) or None
 
-    destination = text("destination", "sources.boast.destination", "Destination (duckdb, postgres, ...)", "duckdb")
+    destination = text(
+        "destination", "sources.boast.destination", "Destination (duckdb, postgres, ...)", "duckdb", _destination
+    )
     settings = {
         "sources.boast.destination": destination,
         "sources.boast.dataset": text("dataset", "sources.boast.dataset", "Dataset", "boast_data"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boast_source.api import BoastClient, path_of
+from boast_source.api.address import checked_url
 from boast_source.config import account_ids_from, settings, unknown_keys
 from boast_source.errors import BoastError, ConfigurationError
 from boast_source.models.schema import relations
@@ -55,7 +56,7 @@ class Checked:
 def check(destination: str | None, dataset: str | None) -> Checked:
     """Check configuration, credentials, lists, folders, destination; what depends on a failed point is left out."""
     points: list[Point] = []
-    found = _point(points, "configuration", settings, lambda s: f"base_url {s.base_url}")
+    found = _point(points, "configuration", _configuration, lambda s: f"base_url {s.base_url}")
     _point(points, "settings", _all_known, None)
     if found is not None:
         _point(points, "credentials", lambda: _with_client(found, points), None)
@@ -64,6 +65,12 @@ def check(destination: str | None, dataset: str | None) -> Checked:
     if _point(points, "webhook", notify.address, None):
         points.append(Point("webhook", ok=True, detail="the address is usable; nothing was sent"))
     return Checked(points)
+
+
+def _configuration() -> Settings:
+    found = settings()
+    checked_url(found.base_url, "sources.boast.base_url")
+    return found
 
 
 def _all_known() -> None:

@@ -17,6 +17,7 @@ from dlt.pipeline.exceptions import PipelineConfigMissing
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from boast_source.errors import ConfigurationError, DestinationError
+from boast_source.warehouse import working_folder
 from boast_source.warehouse.errors import explain, explained, is_lock, is_lost
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class Connected:
     @property
     def place(self) -> str:
         """Where the data goes, in a person's words."""
-        return f"{self.name}{f' ({self.file})' if self.file else ''}, dataset {self.dataset}"
+        where = self.file or working_folder.shown(self.pipeline.destination)
+        return f"{self.name}{f' ({where})' if where else ''}, dataset {self.dataset}"
 
     def check(self) -> None:
         """Raise ConfigurationError when nothing can be loaded as it is configured."""

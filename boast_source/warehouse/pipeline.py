@@ -57,12 +57,7 @@ def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequen
             hint="Free the folder or choose another with DLT_DATA_DIR.",
         ) from error
     except Exception as error:
-        if not hasattr(dlt.destinations, destination):
-            near = difflib.get_close_matches(destination, dlt.destinations.__all__, 1)
-            raise ConfigurationError(
-                f"dlt has no destination {destination}" + (f"; did you mean {near[0]}?" if near else ""),
-                hint="docs/warehouses.md lists those that work; choose by --destination or sources.boast.destination.",
-            ) from error
+        check_name(destination)
         raise ConfigurationError(
             f"The destination {destination} cannot be used: {one_line(str(error).strip().splitlines()[0])}",
             hint=f'Is it a dlt destination, and its extra installed? For example: pip install "dlt[{destination}]".',
@@ -72,6 +67,16 @@ def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequen
     # else dlt takes signals while it normalizes and loads, and forgets them at the end: a push would still begin
     pipeline.runtime_config.intercept_signals = False
     return warehouse
+
+
+def check_name(destination: str) -> None:
+    """Raise ConfigurationError for a destination that dlt does not have."""
+    if not hasattr(dlt.destinations, destination):
+        near = difflib.get_close_matches(destination, dlt.destinations.__all__, 1)
+        raise ConfigurationError(
+            f"dlt has no destination {destination}" + (f"; did you mean {near[0]}?" if near else ""),
+            hint="docs/warehouses.md lists those that work; choose by --destination or sources.boast.destination.",
+        )
 
 
 @contextlib.contextmanager

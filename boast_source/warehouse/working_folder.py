@@ -4,13 +4,16 @@ the warehouse tells what it told.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
+import re
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.schema.typing import SCHEMA_ENGINE_VERSION
 from dlt.pipeline.state_sync import PIPELINE_STATE_ENGINE_VERSION
 
@@ -27,11 +30,26 @@ def address_of(destination: Any) -> str:
 
     Raises what dlt raises when the destination's settings are missing.
     """
+    return " ".join([destination.destination_type, *map(_resolved, parts_of(destination))])
+
+
+def parts_of(destination: Any) -> list[str]:
+    """Return what the settings say about where a warehouse is: host, port, database, bucket, ... without who logs in.
+
+    Raises what dlt raises when the destination's settings are missing.
+    """
     spec = destination.spec()
     spec.dataset_name, spec.local_dir = "any", str(Path.cwd())
     config = destination.configuration(spec)
     parts = [getattr(config.credentials, name, None) for name in _WHERE] + [getattr(config, "bucket_url", None)]
-    return " ".join([destination.destination_type, *(_resolved(str(part)) for part in parts if part)])
+    return [str(part) for part in parts if part]
+
+
+def shown(destination: Any) -> str:
+    """Return where a warehouse is, for people, without who logs in; empty if the settings do not say."""
+    with contextlib.suppress(ConfigurationException):
+        return " ".join(re.sub(r"//[^/]*@", "//", part.partition("?")[0]) for part in parts_of(destination))
+    return ""
 
 
 def _resolved(part: str) -> str:

@@ -86,7 +86,7 @@ def test_another_destination_is_what_every_command_uses_from_then_on(run, postgr
     assert "correct-horse" not in done.stdout + done.stderr
     assert run("load").returncode == 0
     assert postgres.sql("select count(*) from boast_data.sequence_enrollments") == [(20,)]
-    assert "Warehouse: postgres, dataset boast_data." in run("status").stdout
+    assert f"Warehouse: postgres (127.0.0.1 {postgres.port} " in run("status").stdout
     assert not list(run.folder.glob("*.duckdb"))
 
 
@@ -122,10 +122,11 @@ def test_on_a_terminal_it_asks_and_shows_no_secret(run):
     ) as process:
         os.close(follower)
         said = b""
-        for question, answer in ((b"Destination", b"\n"), (b"Dataset", b"asked\n"), (b"token", TOKEN.encode() + b"\n")):
+        asked = (b"Destination", b"did you mean duckdb?", b"Dataset", b"token")
+        for question, answer in zip(asked, (b"duckbd", b"duckdb", b"asked", TOKEN.encode()), strict=True):
             while question not in said or not said.rstrip(b"\r\n ").endswith(b":"):
                 said += os.read(leader, 1024)
-            os.write(leader, answer)
+            os.write(leader, answer + b"\n")
             said = b""
         while chunk := read(leader):
             said += chunk

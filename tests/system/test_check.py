@@ -27,6 +27,12 @@ def test_a_destination_that_dlt_does_not_have_is_said_so(workplace):
     assert "FAIL destination: dlt has no destination postgre; did you mean postgres? docs/warehouses.md" in done.out
 
 
+def test_an_address_that_no_token_is_sent_to_is_no_ok(workplace):
+    done = workplace.boast("check", SOURCES__BOAST__BASE_URL="ftp://boast.example/v1")
+    assert "FAIL configuration: sources.boast.base_url is no valid http(s) address" in done.out
+    assert "ok   configuration" not in done.out
+
+
 def test_a_fault_with_a_key_that_no_rule_has_is_refused_with_those_it_may_have(workplace):
     done = workplace.boast("sandbox", "--port", "0", "--fault", '{"kind": "status", "methods": "POST"}')
     assert done.code == 2
