@@ -4,6 +4,7 @@ BIN := .venv/bin
 STAMP_DEMO := .venv/.demo
 STAMP_DEV := .venv/.dev
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+UV := $(BIN)/uv pip install -q
 RESOLVE := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header
 LOCK := $(RESOLVE) pyproject.toml
 TESTS ?= tests/unit tests/sandbox tests/warehouse tests/system
@@ -50,7 +51,7 @@ test-lowest: $(STAMP_DEV) ## the tests with the oldest supported dependencies, o
 	@lowest=$$($(BIN)/python -c "from tests.support.installed import found; print(found('$(LOWEST)') or '$(BIN)/python')"); \
 	  $(BIN)/uv venv -q --seed --clear --no-python-downloads --python "$$lowest" .venv-lowest
 	@.venv-lowest/bin/python --version
-	@$(BIN)/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[sandbox,report,postgres,delta]' --group dev
+	@$(UV) --python .venv-lowest/bin/python --resolution lowest-direct -e '.[sandbox,report,postgres,delta]' --group dev
 	@.venv-lowest/bin/python $(PYTEST) $(TESTS)
 
 test-airflow: ## the shipped DAG on Airflow 3 itself, in an environment of its own
@@ -72,8 +73,8 @@ test-warehouses: $(STAMP_DEV) .venv-warehouses/.made ## the conformance suite on
 .venv-warehouses/.made: tests/warehouse/requirements.lock pyproject.toml | $(STAMP_DEV)
 	@echo "installing warehouses into .venv-warehouses ..."
 	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python $(BIN)/python .venv-warehouses
-	@.venv-warehouses/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	@.venv-warehouses/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(UV) --python .venv-warehouses/bin/python --require-hashes -r $<
+	@$(UV) --python .venv-warehouses/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 test-docker: $(STAMP_DEV) ## the image itself; needs a Docker engine
@@ -82,7 +83,7 @@ test-docker: $(STAMP_DEV) ## the image itself; needs a Docker engine
 .venv-%/.made: pipelines/%/requirements.lock | $(STAMP_DEV)
 	@echo "installing $* into .venv-$* ..."
 	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python "$(ENGINE_PYTHON)" .venv-$*
-	@.venv-$*/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(UV) --python .venv-$*/bin/python --require-hashes -r $<
 	@touch $@
 
 test-wheel: build ## the tests without the sources: the built wheel on LOWEST, the sdist on HIGHEST (versions or paths)
@@ -112,7 +113,7 @@ format: $(STAMP_DEV) ## let ruff put the code in order
 .venv-site/.made: tools/site-requirements.lock | $(STAMP_DEV)
 	@echo "installing mkdocs into .venv-site ..."
 	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python "$(ENGINE_PYTHON)" .venv-site
-	@.venv-site/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(UV) --python .venv-site/bin/python --require-hashes -r $<
 	@touch $@
 
 site: .venv-site/.made ## the documentation as a site in site/; to read it: python -m http.server -d site
@@ -125,7 +126,7 @@ bench: .venv-bench/.made ## measure against what a user would pick instead
 .venv-bench/.made: requirements-dev.lock pyproject.toml | $(STAMP_DEV)
 	@echo "installing what a user has, and a Postgres, into .venv-bench ..."
 	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python $(BIN)/python .venv-bench
-	@$(BIN)/uv pip install -q --compile-bytecode --python .venv-bench/bin/python -c requirements-dev.lock -e '.[report,postgres]' pgserver pytest pycurl httptools
+	@$(UV) --compile-bytecode --python .venv-bench/bin/python -c requirements-dev.lock -e '.[report,postgres]' pgserver pytest pycurl httptools
 	@touch $@
 
 lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, no addresses
