@@ -15,6 +15,7 @@ from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_LONGEST_SCHEMA = 64
 _LISTED = "boast_lists"  # in the package's state: what a source has extracted
 
 
@@ -30,12 +31,18 @@ def check(table: str, pipeline: dlt.Pipeline, package_state: Any, schema: Mappin
             hint="The comparison, the history and the views go by its name: load into another dataset instead.",
         )
     _refuse_other_names(table, pipeline)
-    key = "version_key" if table == HISTORY else "id"
-    if keys := {
-        name for name, hints in schema["columns"].items() if hints.get("primary_key") or hints.get("merge_key")
-    } - {key}:
+    name = pipeline.pipeline_name
+    if pipeline.default_schema_name is None and not (name.isidentifier() and len(name) <= _LONGEST_SCHEMA):
         raise ConfigurationError(
-            f"The key of {table} is {key}, and not {', '.join(sorted(keys))}.",
+            f"dlt makes no schema for a pipeline that is called {name!r}.",
+            hint=f"Choose a name of letters, digits and underscores, of at most {_LONGEST_SCHEMA} characters.",
+        )
+    key = "version_key" if table == HISTORY else "id"
+    columns = schema["columns"].items()
+    keys = {name for name, hints in columns if hints.get("primary_key") or hints.get("merge_key")}
+    if keys != {key}:
+        raise ConfigurationError(
+            f"The key of {table} is {key}, and not {', '.join(sorted(keys - {key})) or 'none'}.",
             hint="Leave primary_key and merge_key out: rows are compared by id, and merged by it.",
         )
     if schema.get("table_format") == "iceberg":

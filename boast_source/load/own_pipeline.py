@@ -36,7 +36,6 @@ def by_row(function: Callable[[Row], Row | bool | None]) -> Callable[[pa.Table],
     arrays are JSON text.
     """
 
-    @functools.wraps(function)
     def over_table(table: pa.Table) -> pa.Table:
         answers = [function(row) for row in table.to_pylist()]
         if not any(isinstance(answer, dict) for answer in answers):
@@ -48,6 +47,10 @@ def by_row(function: Callable[[Row], Row | bool | None]) -> Callable[[pa.Table],
         columns = {name: _column([row.get(name) for row in rows], types.get(name)) for name in names}
         return pa.table(columns)
 
+    functools.update_wrapper(over_table, function)
+    del over_table.__dict__[
+        "__wrapped__"
+    ]  # by its parameters dlt would judge whether a second one, `meta`, is to be passed
     over_table.__dict__[BY_ROW] = True
     return over_table
 

@@ -74,12 +74,23 @@ def test_a_renamed_resource_is_refused(server, mine, renamed):
         mine.run(resource)
 
 
-@pytest.mark.parametrize("hint", ["primary_key", "merge_key"])
+@pytest.mark.parametrize("hint", [{"primary_key": "contact_id"}, {"merge_key": "contact_id"}, {"primary_key": ""}])
 def test_another_key_is_refused_before_anything_is_written(server, mine, hint):
     source = boast_source().with_resources(LIST)
-    source.sequence_enrollments.apply_hints(**{hint: "contact_id"})
+    source.sequence_enrollments.apply_hints(**hint)
     with pytest.raises(PipelineStepFailed, match="The key of sequence_enrollments is id"):
         mine.run(source)
+    assert not mine.has_pending_data
+
+
+def test_a_pipeline_of_whose_name_dlt_makes_no_schema_is_refused(server, mine, tmp_path):
+    for name, refused in (("boast-nightly", True), ("x" * 65, True), ("boast_nightly", False)):
+        pipeline = dlt.pipeline(name, destination="duckdb", dataset_name="d", pipelines_dir=str(tmp_path / "names"))
+        if refused:
+            with pytest.raises(PipelineStepFailed, match="letters, digits and underscores"):
+                pipeline.run(boast_source().with_resources("forms"))
+        else:
+            pipeline.run(boast_source().with_resources("forms"))
 
 
 def test_a_filter_that_drops_a_whole_table_is_told_how(server, mine):
@@ -101,6 +112,15 @@ def test_a_filter_by_row_keeps_the_rows_that_it_says(server, mine, way):
     kept = [key for key, record in server.truth().items() if record["account_id"] == server.account_ids[0]]
     assert 0 < len(kept) < 20
     assert {key for (key,) in ask(mine, f"select id from {LIST}")} == set(kept)
+
+
+def test_a_function_by_row_may_have_defaults_as_closures_in_loops_do(server, mine):
+    source = boast_source().with_resources(LIST)
+    for column in ("contact_id", "response_id"):
+        source.sequence_enrollments.add_map(by_row(lambda row, column=column: row | {column: "***"}))
+    source.sequence_enrollments.add_filter(by_row(lambda row, meta=None: meta is None))
+    mine.run(source)
+    assert ask(mine, f"select distinct contact_id, response_id from {LIST}") == [("***", "***")]
 
 
 def test_a_map_by_row_changes_adds_and_drops_columns(server, mine):
