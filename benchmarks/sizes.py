@@ -89,7 +89,7 @@ def scratch_of(folder: Path) -> Iterator[list[float]]:
     def watch() -> None:
         while not ended.wait(0.1):
             total = 0
-            for index in folder.glob("boast-scratch-*"):
+            for index in folder.glob("boast-*"):
                 for place, _, names in os.walk(index):
                     for name in names:
                         with contextlib.suppress(OSError):

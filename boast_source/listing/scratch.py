@@ -44,6 +44,7 @@ class Scratch:
         self.schema = schema
         self.root: Scratch = of.root if of else self
         self.allowed = LEAST  # MB, of the root
+        self.using = ""  # the schema that the root's connection uses
         self.folder: Path
         self.folder, remove = (of.folder / schema, of.close) if of else scratch_folder()
         self.lock: threading.RLock = of.lock if of else threading.RLock()
@@ -107,6 +108,7 @@ class Scratch:
         """Forget all that is in the schema."""
         schema = quote(self.schema)
         with self.lock:
+            self.root.using = ""
             self.connection.execute(f"use main; drop schema {schema} cascade; create schema {schema}")
 
     def close(self) -> None:
@@ -114,7 +116,9 @@ class Scratch:
         self._finalizer()
 
     def _used(self) -> duckdb.DuckDBPyConnection:
-        self.connection.execute(f"use {quote(self.schema)}")
+        if self.root.using != self.schema:
+            self.connection.execute(f"use {quote(self.schema)}")
+            self.root.using = self.schema
         return self.connection
 
 
