@@ -166,18 +166,22 @@ def _flatten_into(record: Record, prefix: str, shape: Shape, row: dict[str, str 
 
 
 def to_json(value: Any) -> str:
-    """Canonical JSON text: keys sorted, no spaces, so that equal values are equal texts; without NUL."""
+    """Canonical JSON text: keys sorted, no spaces, so that equal values are equal texts; without NUL and without the
+    sign of zero, which not every warehouse keeps.
+    """
     text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    if r"\u0000" in text and (mended := _without_nul_in(value)) != value:
-        return to_json(mended)
+    if r"\u0000" in text or "-0.0" in text:
+        text = orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS).decode()
     return text
 
 
-def _without_nul_in(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return value.replace("\0", "\ufffd")
+    if isinstance(value, float):
+        return value + 0.0  # -0.0 becomes 0.0
     if isinstance(value, list):
-        return [_without_nul_in(inner) for inner in value]
+        return [_plain(inner) for inner in value]
     if isinstance(value, dict):
-        return {_without_nul_in(key): _without_nul_in(inner) for key, inner in value.items()}
+        return {_plain(key): _plain(inner) for key, inner in value.items()}
     return value

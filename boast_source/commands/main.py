@@ -88,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the last word of every command
+        signals.ignore()  # who sends a second one is not answered with a traceback
         failure = _known(error)
         text = str(failure) if isinstance(failure, BoastError) else _unexpected(failure)
         code = getattr(failure, "exit_code", 1)

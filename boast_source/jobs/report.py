@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from boast_source import runs
+from boast_source import models, runs
 from boast_source.errors import ConfigurationError
 from boast_source.jobs.job import Job, recording
 from boast_source.jobs.progress import QUIET, Progress
@@ -50,9 +50,9 @@ def report_job(
         found = job.settings
         patience = found.lock_timeout
         with job.warehouse.open(patience=patience, on_wait=progress.note, creates=False) as warehouse:
-            if not warehouse.has_sql:
+            if not models.are_possible(warehouse):
                 raise ConfigurationError(
-                    "The report is made of SQL views, and this destination has none",
+                    "The report is made of views, and this destination has none",
                     hint="Load into a SQL destination, for example duckdb or postgres, and report from there.",
                 )
             job.result.place = make_report(

@@ -47,7 +47,7 @@ def create(
     given.
     """
     client = warehouse.client
-    if not are_possible(client):
+    if not are_possible(warehouse):
         return []
     with warehouse.migrating():
         read = {name for view in VIEWS for _, name in _read().findall(text(view))}
@@ -70,9 +70,9 @@ def create(
     return [name for name, reason in refusals.items() if reason is None]
 
 
-def are_possible(client: SqlClient) -> bool:
+def are_possible(warehouse: Warehouse) -> bool:
     """Whether there can be views: dlt attaches a SQLite file per dataset, whose tables no view can name."""
-    return client.capabilities.sqlglot_dialect != "sqlite"
+    return warehouse.has_sql and warehouse.client.capabilities.sqlglot_dialect != "sqlite"
 
 
 def _columns(client: SqlClient, name: str) -> list[str]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from boast_source import models
 from boast_source.errors import BoastError
 from boast_source.outputs import files
 from boast_source.outputs.copy import publish
@@ -53,8 +54,8 @@ def outputs(
         return []
     try:
         with warehouse.open(patience=found.lock_timeout, on_wait=on_note):
-            if not warehouse.has_sql:
-                return []  # files: they have no views to report from, and their readers do not lock them
+            if not models.are_possible(warehouse):
+                return []  # nothing to report from, and readers of files do not lock them
             return [error for name, part in parts.items() if (error := _tried(name, part, on_made))]
     except BoastError as error:
         return [error]

@@ -13,6 +13,8 @@ create or replace macro fingerprint(key, content) as md5_number(key || '|' || co
 -- The one spelling of a moment: in UTC, whatever zone it has.
 create or replace macro moment(x) as
     strftime(timezone('UTC', try_cast(x as timestamptz)), '%Y-%m-%dT%H:%M:%S.%fZ');
+-- Whether a text says when: a moment or a number. Nothing says nothing.
+create or replace macro is_order(x) as x is null or moment(x) is not null or try_cast(x as double) is not null;
 -- The one spelling of a key, whatever type its column has: a whole number without its zeros, a moment in UTC, a day.
 create or replace macro canonical(x) as
     case
@@ -43,7 +45,7 @@ create or replace table newest ({columns}, canonical_key varchar, over uhugeint)
 -- newest_rows --
 select
     {typed},
-    case when action is not null then content_key end as content_key,
+    case when action is not null or state = 'invalid' then content_key end as content_key,
     canonical(request_key) as canonical_key,
     case
         when state in ({final}) and not (state = 'withdrawn' and error_code in ('absent', 'unasked'))
@@ -186,8 +188,7 @@ select
             then 'account_id is missing, and there are several accounts'
         when account_id not in (select id from accounts where is_mine)
             then 'account_id is none of the accounts that the token sees'
-        when requested_at is not null and moment(requested_at) is null and try_cast(requested_at as double) is null
-            then 'requested_at is neither a moment nor a number'
+        when not is_order(requested_at) then 'requested_at is neither a moment nor a number'
     end as fault,
     case
         when account_id is null then true
@@ -222,7 +223,7 @@ where request_key in (select canonical_key from newest where over is not null)
 
 -- select --
 -- One row per key, in the order to be sent: a key that is asked for more than once has the place of its last row. What
--- is no id may be anything, a person's address too: it goes no further.
+-- is no id, no action and no moment may be anything, a person's address too: it goes no further.
 with grouped as (
     select
         *,
@@ -250,7 +251,7 @@ select
     coalesce(n.request_key, g.request_key) as request_key,
     g.content_key,
     case when g.fault is null or is_id(g.account_id) then g.account_id end as account_id,
-    g.action,
+    case when g.action in ('enroll', 'remove') then g.action end as action,
     case when is_id(g.contact_id) then g.contact_id end as contact_id,
     case when is_id(g.sequence_id) then g.sequence_id end as sequence_id,
     case when is_id(g.enrollment_id) then g.enrollment_id end as enrollment_id,
@@ -258,7 +259,7 @@ select
     g.rows,
     c.conflict,
     true as asked,
-    g.requested_at,
+    case when is_order(g.requested_at) then g.requested_at end as requested_at,
     g.several
 from grouped as g
 inner join contents as c using (request_key)

@@ -120,7 +120,7 @@ def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_w
     if file and not file.exists():  # nothing was ever loaded here, and looking makes no file
         return Status(None, where=where, max_age=max_age)
     with warehouse.open(patience=patience, on_wait=on_wait):
-        if not (warehouse.has_sql and models.are_possible(warehouse.client)):
+        if not models.are_possible(warehouse):
             raise DestinationError(
                 "The status is read from views, and this destination has none", hint="Look at the table runs itself."
             )

@@ -61,8 +61,10 @@ def _made_mysql(query: exp.Expr) -> None:
         if isinstance(moved.this, exp.Cast) and moved.this.is_type("date"):  # a date less days; MySQL would see numbers
             moved.replace(exp.DateSub(this=moved.this, expression=moved.expression, unit=exp.var("DAY")))
     for column in query.find_all(exp.ColumnDef):
-        if column.kind and column.kind.is_type("timestamptz"):  # its own has no fractions, and the session's time zone
-            column.set("kind", exp.DataType.build("datetime(6)", dialect="mysql"))
+        # its own timestamp has no fractions, and the session's time zone; its text ends at 64 kB
+        for kind, instead in (("timestamptz", "datetime(6)"), ("text", "longtext")):
+            if column.kind and column.kind.is_type(kind):
+                column.set("kind", exp.DataType.build(instead, dialect="mysql"))
     for clock in list(query.find_all(exp.CurrentTimestamp)):
         clock.replace(exp.Anonymous(this="utc_timestamp", expressions=[exp.Literal.number(6)]))
     for zoned in list(query.find_all(exp.AtTimeZone)):

@@ -131,6 +131,11 @@ def destination_for(name: str, accounts: Sequence[str] | None = None) -> Any:
             "local_dir": str(Path(dlt.current.run_context().local_dir).resolve()),
         }
         return made
+    if kind == "dlt.destinations.sqlalchemy":
+        with contextlib.suppress(ImportError):  # said where the destination is used
+            from boast_source.warehouse.mysql import keep_long_texts
+
+            keep_long_texts()
     return stripping(type(found)(**found.config_params, **found.caps_params, **own) if own else found)
 
 

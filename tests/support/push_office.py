@@ -207,7 +207,7 @@ class Office:
         names += ", enrollment_id, error_code, error_detail"
         rows = self.sql(
             f"select {names} from (select *, row_number() over (partition by request_key order by event desc) as place"
-            f" from {self.schema}.{TABLE}) as ranked where place = 1 and action is not null"
+            f" from {self.schema}.{TABLE}) as ranked where place = 1 and request_key not like ' %'"
         )
         return {row[0]: dict(zip(names.split(", "), row, strict=True)) for row in rows}
 

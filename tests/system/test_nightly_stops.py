@@ -13,8 +13,8 @@ import pytest
 from boast_source.errors import LockedError
 from boast_source.runs.lock import SILENCE, lock
 from tests.support.nights import ask, with_pairs
-from tests.support.waiting import arrived, until
-from tests.support.workplace import DYING, finish, stored
+from tests.support.waiting import PATIENCE, arrived, until
+from tests.support.workplace import DYING, finish, stop, stored
 
 
 @pytest.fixture
@@ -44,6 +44,15 @@ def test_a_stop_while_it_loads_ends_with_3_and_the_next_night_does_the_rest(nigh
     assert workplace.boast("nightly", "--json").json["push"]["enrolled"] == 2
 
 
+def test_a_second_stop_while_the_first_is_answered_changes_nothing(night):
+    server, workplace, _ = night
+    held(server)
+    again = {"DIE_AT": "before 1 boast_source.commands.main:_known", "DIE_WITH": "TERM", "PYTHONPATH": DYING}
+    process = workplace.start("load", **again)
+    arrived(server, "GET sequence_enrollments", process=process)
+    stop(process, signal.SIGTERM, within=PATIENCE)
+
+
 @pytest.mark.parametrize("place", ["normalize/extracted", "load/normalized"])
 def test_a_stop_while_dlt_is_at_work_sends_nothing_and_the_next_night_does_the_rest(night, place):
     server, workplace, free = night
@@ -66,8 +75,8 @@ def test_a_stop_while_dlt_is_at_work_sends_nothing_and_the_next_night_does_the_r
 def test_a_stop_after_the_load_is_in_the_record_and_in_the_summary(night, command, where):
     server, workplace, _ = night
     workplace.env |= {"SOURCES__BOAST__REPORT_PATH": "r.html", "SOURCES__BOAST__PUBLISH_PATH": "bi/copy.duckdb"}
-    stop = {"DIE_AT": f"before 1 boast_source.outputs.outputs:{where}", "DIE_WITH": "TERM", "PYTHONPATH": DYING}
-    done = workplace.boast(command, "--json", RUNTIME__DLTHUB_TELEMETRY="false", **stop)
+    dying = {"DIE_AT": f"before 1 boast_source.outputs.outputs:{where}", "DIE_WITH": "TERM", "PYTHONPATH": DYING}
+    done = workplace.boast(command, "--json", RUNTIME__DLTHUB_TELEMETRY="false", **dying)
     assert (done.code, done.json["status"]) == (3, "attention"), done.err
     (account,) = (done.json["load"] if command == "nightly" else done.json)["accounts"]
     assert (account["loaded"], account["verified"]) == (60, "covered")

@@ -1,4 +1,4 @@
-"""MySQL and MariaDB know no zone of a moment: all are UTC's, whatever the time zone of the session."""
+"""MySQL and MariaDB: no moment has a zone, all are UTC's whatever that of the session; a `text` ends at 64 kB."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from boast_source.warehouse.dialect import moment, translated
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("create table t (a timestamptz, b text)", "DATETIME(6)"),
+        ("create table t (a timestamptz, b text)", "a DATETIME(6),\n  b LONGTEXT"),
+        ("alter table t add column b text", "LONGTEXT"),
         ("select current_timestamp", "UTC_TIMESTAMP(6)"),
         ("select a at time zone 'UTC' from t", "a\nFROM"),
         ("select a at time zone 'Europe/Berlin' from t", "CONVERT_TZ(a, '+00:00', 'Europe/Berlin')"),
     ],
 )
-def test_moments_are_utcs(written, expected):
+def test_moments_are_utcs_and_texts_long(written, expected):
     found = translated(written, "mysql")
     assert expected in found
     assert "AT TIME ZONE" not in found

@@ -99,3 +99,9 @@ def test_a_documented_number_that_no_float_holds_is_kept_beside_its_column():
     warehouse.run({"b": {"n": 1.5}})
     warehouse.run({"b": {"n": 1.5}, "a": {"n": record["n"]}})
     assert (warehouse.table["a"]["n"], warehouse.table["a"]["n__v_text"]) == (None, "1e400")
+
+
+def test_the_sign_of_zero_which_not_every_warehouse_keeps_is_left_out_at_any_depth():
+    (record,) = page_of(b'{"data":[{"id":"a","n":-0.0,"deep":{"x":[-0.0,"-0.0",-0.05]}}]}', 1).records
+    row = stored({"n": record["n"], "deep": record["deep"]})
+    assert (str(row["n"]), row["deep"]) == ("0.0", '{"x":[0.0,"-0.0",-0.05]}')

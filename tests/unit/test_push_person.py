@@ -155,3 +155,14 @@ def test_nobodys_address_is_in_the_ledger(desk):
     desk.ask({"account_id": HERE, "sequence_name": "Welcome", "email": "without.key@example.com"})
     assert counts(desk) == {"enrolled": 1, "invalid": 2, "held": 1}
     assert "example.com" not in repr(desk.sql("select * from boast_data.push_ledger"))
+
+
+def test_nor_is_one_that_stands_in_a_wrong_column(desk):
+    at = "jo@example.com"
+    wrong = ({"contact_id": at}, {"sequence_id": at}, {"account_id": at}, {"action": at}, {"requested_at": at})
+    plain = {"account_id": HERE, "contact_id": ONE, "sequence_id": SEQUENCE}
+    rows = [plain | one for one in (*wrong, {"action": "remove", "enrollment_id": at})]
+    desk.ask(*(row | {"request_id": f"k{n}"} for n, row in enumerate(rows)))
+    assert [counts(desk), counts(desk)] == [{"invalid": 6}] * 2
+    events = desk.sql("select * from boast_data.push_ledger")
+    assert (len(events), "example.com" in repr(events)) == (6, False)

@@ -86,8 +86,9 @@ def test_json(sandbox, workplace, place_to_load):
     server = sandbox(enrollments=8)
     workplace.use(server)
     key, other, *_ = sorted(server.truth())
-    deep = {"z": [1, 2.5, None, True, 'é"\\\n🙂'], "a": {"b": {}, "": ""}}
+    deep = {"z": [1, 2.5, -0.0, None, True, 'é"\\\n🙂'], "a": {"b": {}, "": ""}}
     given = {"deep": deep, "tags": ["a"], "big": 9_007_199_254_740_993, "yes": True, "note": "'; -- \n🙂", "ratio": 0.1}
+    given |= {"nil": -0.0, "long": "x" * 70_000}
     load = ("load", "--json", "--resources", "sequence_enrollments", *place_to_load.to)
     loaded(workplace.boast(*load))
     server.control("POST", "mutate", {"edits": [{"id": key, "set": given}]})

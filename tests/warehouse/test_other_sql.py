@@ -53,6 +53,15 @@ def test_the_status_is_refused_where_there_can_be_no_view(desk):
     assert "this destination has none. Look at the table runs" in done.err
 
 
+def test_a_night_without_views_makes_no_report_and_ends_well_and_the_command_says_why(desk):
+    _, workplace = desk
+    night = workplace.boast("nightly", *TO, "--no-push", SOURCES__BOAST__REPORT_PATH="report.html")
+    assert (night.code, night.err.count("!")) == (0, 0), night.err
+    refused = workplace.boast("report", *TO)
+    assert (refused.code, "this destination has none" in refused.err) == (2, True), refused.err
+    assert not (workplace.folder / "report.html").exists()
+
+
 def test_a_push_needs_the_users_word_that_it_is_the_only_sender(desk):
     server, workplace = desk
     first = workplace.boast("push", *TO, "--new-ledger", "--json")
