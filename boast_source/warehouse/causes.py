@@ -120,6 +120,9 @@ _BY_WORDS = {  # before code and class, which say less: of MariaDB 42000 is near
     r"failed to download extension|extension \S+ not found": EXTENSION,
     r"access denied for user .* to database|command denied to user": RIGHTS,
     r'database "[^"]*" does not exist|unknown database': NO_DATABASE,
+    r"database is locked|lock wait timeout|deadlock found|max_statement_time": BUSY,
+    r"database or disk is full": FULL,
+    r"unable to open database file|disk i/o error": FILE,
 }
 _OF_CREDENTIALS = ("authentication", "password", "access denied", "pg_hba", "login", "unauthorized", "token")
 _OF_REACH = ("connect", "could not translate host", "timeout", "timed out", "closed", "refused")

@@ -19,6 +19,8 @@ from boast_source.warehouse.causes import (
     CONSTRAINT,
     CREDENTIALS,
     EXTENSION,
+    FILE,
+    FULL,
     NO_DATABASE,
     RIGHTS,
     SCHEMA,
@@ -250,7 +252,11 @@ def test_credentials_are_named_for_what_credentials_cause():
             NO_DATABASE,
         ),
         (sqlite3.OperationalError("(1049, \"Unknown database 'd'\")"), NO_DATABASE),
+        (sqlite3.OperationalError("database is locked"), BUSY),
+        (sqlite3.OperationalError("(1205, 'Lock wait timeout exceeded; try restarting transaction')"), BUSY),
+        (sqlite3.OperationalError("database or disk is full"), FULL),
+        (sqlite3.OperationalError("unable to open database file"), FILE),
     ],
 )
-def test_a_right_a_database_or_an_extension_that_is_missing_is_called_so(error, cause):
+def test_a_cause_that_no_code_names_is_known_by_its_words(error, cause):
     assert cause_of(error) == cause

@@ -62,6 +62,18 @@ def test_a_night_without_views_makes_no_report_and_ends_well_and_the_command_say
     assert not (workplace.folder / "report.html").exists()
 
 
+@pytest.mark.parametrize("expression", ["no_function(contact_id)", "json(contact_id)", "abs(-9223372036854775808)"])
+def test_an_error_of_a_view_of_yours_is_told_as_its_own(desk, expression):
+    _, workplace = desk
+    with database(workplace) as connection:
+        columns = f"{expression} as contact_id, sequence_id"
+        connection.execute(f"create view wanted as select {columns} from pending_enrollments")
+    alone = {"SOURCES__BOAST__PUSH__SINGLE_SENDER": "true", "SOURCES__BOAST__PUSH__PENDING_TABLE": "wanted"}
+    done = workplace.boast("push", *TO, "--new-ledger", **alone)
+    assert (done.code, "Your table or view" in done.err) == (2, True), done.err
+    assert workplace.boast("nightly", *TO, "--new-ledger", **alone).code == 3
+
+
 def test_a_push_needs_the_users_word_that_it_is_the_only_sender(desk):
     server, workplace = desk
     first = workplace.boast("push", *TO, "--new-ledger", "--json")
