@@ -46,7 +46,10 @@ def _preload() -> None:
         importlib.import_module(name)
     package = importlib.import_module("boast_source")
     for module in pkgutil.walk_packages(package.__path__, "boast_source."):
-        if not module.name.startswith(("boast_source.sandbox", "boast_source.__main__")):
+        # what a command does not import, or only with an extra that its user may lack
+        if not module.name.startswith(
+            ("boast_source.sandbox", "boast_source.__main__", "boast_source.warehouse.mysql")
+        ):
             importlib.import_module(module.name)
     assert Container().thread_contexts[threading.get_ident()][0] == {}, "an import made a context of dlt's"
     assert not logging.getLogger().handlers, "an import set up logging"
