@@ -1,13 +1,14 @@
 """How long and how dear: from ten thousand to ten million enrollments, and `boast load` of every list. All measured.
 
 `python -m benchmarks.sizes` prints the tables of docs/outgrow.md: a first load, the same again, one with one changed
-row, one with --full-refresh.
+row, one with --full-refresh; with --requests, how many requests full and incremental listings make.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import platform
 import sys
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 SIZES = [10_000, 100_000, 1_000_000, 10_000_000]
 PER_PAGE = 100
 NIGHTS = 30.4  # a month
+CHANGED = 100
 RUNS = ("first", "again", "one changed", "full refresh")
 
 
@@ -50,7 +52,11 @@ def main() -> None:
     parser.add_argument("--latency", type=int, default=100, help="ms that the API takes for a page")
     parser.add_argument("--workers", type=int, default=8, help="requests at once")
     parser.add_argument("--price", type=float, default=0.10, help="of an hour of the machine, in any currency")
+    parser.add_argument("--requests", action="store_true", help="how many requests; a list sorted by updated_at")
     given = parser.parse_args()
+    if given.requests:
+        print_requests(given.rows or SIZES)
+        return
     print(
         f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}; {PER_PAGE} enrollments a"
         f" page, {given.latency} ms a page, {given.workers} requests at once; DuckDB;"
@@ -78,6 +84,30 @@ def cost(rows: int, latency: int, workers: int, *, every: bool = False) -> Cost:
             raise RuntimeError(f"stored {folder.stored()} rows and distinct ids instead of {rows}")
         file = (folder.path / "boast.duckdb").stat().st_size / 1e6
     return Cost(rows, found.runs, file, max(most))
+
+
+def print_requests(sizes: list[int]) -> None:
+    """Print a table of what a full listing asks, and an incremental one after CHANGED changes and after none."""
+    print(f"| enrollments | full | {CHANGED} changed | nothing changed | full at 60 a minute | full at 10 a second |")
+    print(f"|{'--:|' * 6}")
+    for rows in sizes:
+        full, changed, nothing = requests(rows)
+        limits = " | ".join(duration(full / a_second) for a_second in (1, 10))
+        print(f"| {rows:,} | {full:,} | {changed} | {nothing} | {limits} |", flush=True)
+
+
+def requests(rows: int) -> tuple[int, int, int]:
+    """Requests for the enrollments: of a full listing, of an incremental one with changes, of one without."""
+    with serving(rows, PER_PAGE, 0, order="updated_desc") as base_url, Folder() as folder:
+
+        def asked() -> int:
+            folder.run(OURS, base_url, 8)
+            told = next(line for line in (folder.path / "output.txt").read_text().splitlines() if line[:1] == "{")
+            return int(json.loads(told)["accounts"][0]["requests"])
+
+        full, nothing = asked(), asked()
+        urllib.request.urlopen(f"{base_url.removesuffix('/v1')}/change?page={CHANGED}").close()
+        return full, asked(), nothing
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from boast_source.api import Page
-from boast_source.errors import NotFoundError, PagingError
+from boast_source.errors import NotFoundError, PagingError, RefusedError, UnavailableError, UnreadableError
 from boast_source.listing.sweep import MAX_PASSES, sweep
 from tests.support.moving_list import Memory, paged, record
 
@@ -78,7 +78,7 @@ def test_a_404_on_the_first_page_is_the_callers_error():
 
 def test_an_empty_page_in_the_middle_is_not_the_end():
     def fetch(number):
-        records = [] if number == 2 else [record(f"{number}-{i}") for i in range(3)]
+        records = [] if number in {2, 5} else [record(f"{number}-{i}") for i in range(3)]
         return Page(number=number, records=records, count=9, items=3, pages=4)
 
     result, index = run(fetch)
@@ -99,6 +99,31 @@ def test_passes_that_agree_with_each_other_and_not_with_the_count_are_not_exact(
     result, index = run(lambda n: paged(rows, n, count=count), prove=True)
     assert index.everything() == {str(i) for i in range(8)}
     assert (result.steadiness, result.passes, result.short) == (says, 3, short)
+
+
+@pytest.mark.parametrize("prove", [False, True])
+def test_a_server_that_stops_counting_at_a_bound_hides_nothing(prove):
+    rows = [record(str(i)) for i in range(17)]
+    result, index = run(lambda n: paged(rows, n, count=9, pages=3), prove=prove)
+    assert index.everything() == {str(i) for i in range(17)}
+    assert result.steadiness == "covered"
+
+
+@pytest.mark.parametrize("error", [None, NotFoundError, RefusedError, UnavailableError, UnreadableError])
+@pytest.mark.parametrize("prove", [False, True])
+def test_whatever_comes_past_a_full_last_page_nothing_is_amiss(prove, error):
+    rows = [record(str(i)) for i in range(9)]
+    asked = []
+
+    def fetch(number):
+        asked.append(number)
+        if number > 3 and error:
+            raise error("past the end", hint="-", method="GET", path="/x")
+        return paged(rows, min(number, 3) if prove else number)
+
+    result, index = run(fetch, prove=prove)
+    assert index.everything() == {str(i) for i in range(9)}
+    assert (result.steadiness, asked) == (("exact", [1, 2, 3, 4] * 2) if prove else ("covered", [1, 2, 3, 4]))
 
 
 @pytest.mark.parametrize("count", [6, 9])
@@ -226,7 +251,8 @@ def test_a_list_that_never_holds_still_is_moving_within_the_bound():
 
     def fetch(number):
         calls.append(number)
-        return Page(number=number, records=[record(str(len(calls)))], count=len(calls), items=1, pages=2)
+        records = [record(str(len(calls)))] if number < 3 else []
+        return Page(number=number, records=records, count=len(calls), items=1, pages=2)
 
     result, _ = run(fetch)
     assert (result.steadiness, result.passes) == ("moving", MAX_PASSES)
