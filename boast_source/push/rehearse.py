@@ -10,8 +10,9 @@ from boast_source.listing.vanished import too_many
 from boast_source.push import controls, requests
 from boast_source.push.asked import CALLED, accounts_of, asked, facts_of, lanes
 from boast_source.push.lanes import plan
-from boast_source.push.model import State, Verdict
+from boast_source.push.model import Evidence, State, Verdict
 from boast_source.push.plan import plan_of, write
+from boast_source.push.settle import settle
 from boast_source.push.shown import names_of
 from boast_source.push.snapshot import COLUMNS, known
 from boast_source.shapes import SEQUENCE_ENROLLMENTS, SHAPES
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 
     from boast_source.listing.listing import Listing
     from boast_source.push.context import Context
+    from boast_source.push.requests import Request
+    from boast_source.push.snapshot import Known
 
 _OPEN = Verdict(State.UNKNOWN, "open", "a push settles it by reading back")
+_UNASKED = Verdict(State.WITHDRAWN, "absent", "it did not happen, and is no longer asked for")
 
 
 def rehearse(context: Context) -> None:
@@ -41,13 +45,16 @@ def rehearse(context: Context) -> None:
         exists = known(scratch, found, listing.listed(SEQUENCE_ENROLLMENTS, COLUMNS), accounts.mine)
     finally:
         listing.close()
-    open_ = [request for request in found if request.open]
-    ready = [request for request in found if request.asked and not request.open]
+    again = {request.request_key for request in found if request.open and _is_sent_again(context, request, exists)}
+    open_ = [request for request in found if request.open and request.request_key not in again]
+    ready = [request for request in found if request.asked and (not request.open or request.request_key in again)]
+    unasked = [request for request in found if request.request_key in again and not request.asked]
     steered = controls.read(ledger) if there else controls.Controls()
     facts = facts_of(context, found, exists, ledger.now(), steered)
     readable = accounts.mine.difference(_disbelieved(context, listing))
     result.planned = [
         *((request, _OPEN) for request in open_),
+        *((request, _UNASKED) for request in unasked),
         *plan(lanes(context, ready, open_, exists, readable), facts),
     ]
     for request, verdict in result.planned:
@@ -58,6 +65,16 @@ def rehearse(context: Context) -> None:
     result.plan_file = write(result.plan, options.plan, ledger.client)
     if there:
         controls.keep_plan(ledger, result.plan, context.run_id)
+
+
+def _is_sent_again(context: Context, request: Request, known: Known) -> bool:
+    """Return whether a push decides anew on what was sent before: an operator released it, and it is not there."""
+    if request.event.state != State.RELEASED:
+        return False
+    there = [e.id for e in known.of(request.as_claimed())]
+    taken = context.ledger.attributed([*there, *filter(None, [request.event.enrollment_id])])
+    proof = context.proof(context.ledger.now(), None)
+    return settle(request, known, taken, proof, context.client)[0] is Evidence.ABSENT
 
 
 def _disbelieved(context: Context, listing: Listing) -> Iterator[str]:

@@ -62,6 +62,26 @@ def test_what_is_approved_is_sent_exactly_and_what_changed_since_is_held(pushing
     assert desk.push().counts == {"enrolled": 1, "held": 1}, "what was not in the plan is sent by the next push"
 
 
+def test_what_an_operator_released_after_it_was_sent_is_in_the_plan_and_can_be_approved(pushing):
+    desk = pushing()
+    one, two, three = rows(desk, 3)
+    desk.fault("status", status=422, times=1)
+    desk.ask(one)
+    assert desk.push().counts == {"refused": 1}
+    desk.fault("error_before_write", times=2)
+    desk.ask(two, three)
+    assert desk.push().counts == {"unknown": 2}
+    desk.decide("release", "r0")
+    desk.decide("retry", "r1")
+    seen = desk.push(plan="plan.json")
+    assert seen.counts == {"deferred": 2, "unknown": 1}, "of a dry run, those that would be sent are deferred"
+    assert desk.push(approve=seen.summary["plan_hash"]).counts == {"enrolled": 2, "unknown": 1}
+    desk.execute("delete from boast_data.pending_enrollments where request_id = 'r2'")
+    desk.decide("retry", "r2")
+    assert desk.push(dry_run=True).counts == desk.push().counts == {"withdrawn": 1}
+    assert desk.writes == {POST: 2}
+
+
 def test_a_first_push_can_be_approved_and_says_what_comes_next(pushing, workplace):
     desk = pushing()
     desk.ask(*rows(desk, 3))
