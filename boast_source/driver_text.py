@@ -105,7 +105,8 @@ def said(error: BaseException) -> str:
     code = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
     if code is None and _REACHING.match(reached := bare(str(error))):
         return reached
-    return _known(str(error)) or (f"{kind} (SQLSTATE {code})" if code else kind)
+    made = getattr(getattr(error, "diag", None), "internal_query", None)  # by a function, maybe of a row's values
+    return ("" if made else _known(str(error))) or (f"{kind} (SQLSTATE {code})" if code else kind)
 
 
 def _is_drivers(error: BaseException) -> bool:

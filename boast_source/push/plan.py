@@ -14,7 +14,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boast_source.errors import DestinationError
+from boast_source.errors import DestinationError, one_line
+from boast_source.private import new_file
 from boast_source.push.decide import short
 from boast_source.warehouse import columns_in, explained
 
@@ -153,24 +154,23 @@ def people_of(client: SqlClient, plan: Plan) -> dict[str, str]:
 
 def write(plan: Plan, file: str, client: SqlClient) -> str:
     """Write a plan, as JSON where the file is called so, else as a page; return its path. Raises DestinationError."""
-    path = Path(file)
+    path = Path(file).resolve()
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     page = None if path.suffix.lower() == ".json" else plan.as_html(people_of(client, plan))
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-            if page is None:
-                json.dump(plan.as_json(), out, indent=1)
-            else:
-                out.write(page)  # it names people
+        with os.fdopen(new_file(partial), "w", encoding="utf-8") as out:  # it names people, whatever was there before
+            out.write(page or json.dumps(plan.as_json(), indent=1))
+        partial.replace(path)
     except OSError as error:
         raise DestinationError(
             f"The plan cannot be written to {path}: {error.strerror}", hint="Name another file with --plan."
         ) from None
-    return str(path.resolve())
+    return str(path)
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     head = "".join(f"<th>{escape(one)}</th>" for one in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(v or ''))}</td>" for v in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{escape(one_line(v or ''))}</td>" for v in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 

@@ -20,6 +20,7 @@ def test_a_plan_is_a_page_with_names_and_a_file_without_and_sends_nothing(pushin
     workplace.boast("load")
     desk.ask(*rows(desk, 4))
     assert desk.push(limit=0).code == 0
+    (workplace.folder / "plan.html").touch(0o644)
     page = workplace.boast("push", "--plan", "plan.html", "--json")
     assert page.code == 0, page.err
     assert page.json["plan"] == str(workplace.folder / "plan.html")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import traceback
+from types import SimpleNamespace
 
 import duckdb
 import pytest
@@ -142,6 +143,7 @@ class RaiseException(sqlite3.DatabaseError):
     """A driver's error with Postgres' code, as psycopg2 raises it."""
 
     pgcode: str
+    diag: SimpleNamespace
 
 
 @pytest.mark.parametrize(("text", "code"), OF_POSTGRES)
@@ -155,6 +157,12 @@ def test_of_what_postgres_says_of_a_row_only_known_words_or_the_code_are_left(te
     wrapped = RuntimeError(f"The step load failed with exception: {text}")
     wrapped.__cause__ = error
     assert "canary" not in traceback_of(wrapped)
+
+
+def test_a_name_in_a_statement_that_a_function_makes_may_be_a_value_of_a_row():
+    error = RaiseException('column "canary" does not exist')
+    error.pgcode, error.diag = "42703", SimpleNamespace(internal_query="select canary from t")
+    assert said(error) == "RaiseException (SQLSTATE 42703)"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from rich.table import Table
 from boast_source.commands.terminal import SafeConsole, cell
 from boast_source.errors import BoastError, one_line
 from boast_source.logs import OneLine
+from boast_source.push.plan import Plan
+from boast_source.push.requests import Request
 
 FORGED = "x\x1b[2J\x1b]0;title\x07\r\nboast: all is well\x0b\x85\u2028\u202e"
 
@@ -37,6 +39,13 @@ def test_every_error_and_log_line_is_printable_and_one_line():
     assert one_line(FORGED).isprintable()
     record = logging.LogRecord("dlt", logging.WARNING, __file__, 1, "it says %s", (FORGED,), None)
     assert OneLine("%(levelname)s %(message)s").format(record).isprintable()
+
+
+def test_a_page_for_people_shows_what_is_approved_and_nothing_turns_it_around():
+    request = Request(FORGED, "c", "a", "enroll", "p", "s", None)
+    page = Plan([request], {"s": FORGED}).as_html({"p": FORGED})
+    assert "boast: all is well" in page
+    assert "".join(page.split("\n")).isprintable()
 
 
 def test_a_hangup_is_ignored_where_nohup_asked_for_it():
