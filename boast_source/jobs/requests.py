@@ -50,9 +50,13 @@ def requests_job(
     """
     choice = choice or Choice()
     with _ledger(destination, dataset, alone=action != "list") as ledger:
-        choice = replace(choice, sequences=_ids(choice.sequences, shown.names_of(ledger, "sequences"), "sequences"))
+        names, given = shown.names_of(ledger, "sequences"), choice.sequences
+        choice = replace(choice, sequences=_ids(given, names, "sequences"))
         if action == "list":
-            return shown.shown(listed(ledger, choice), ledger, _timing(ledger))
+            found = listed(ledger, choice)
+            if not found:  # else a misspelt name looks as if nothing waited
+                _check_known("sequence", given, names)
+            return shown.shown(found, ledger, _timing(ledger))
         events = chosen(ledger, action, choice)
         if confirm and not choice.keys:
             confirm(events)
@@ -130,7 +134,7 @@ def _check_known(kind: str, given: Iterable[str], known: Mapping[str, str]) -> N
     for one in given:
         if not one.strip() or (known and one.strip().lower() not in names):
             raise ConfigurationError(
-                f"No {kind} {one!r} was loaded, so nothing was paused",
+                f"No {kind} {one!r} was loaded",
                 hint=f"Some that were: {there}." if there else "Give an id.",
             )
 

@@ -72,6 +72,8 @@ def test_many_are_decided_on_by_what_they_are_like_once_their_count_is_confirmed
     desk, workplace = office
     workplace.boast("load")
     name = sequence_name(desk, desk.sequences[-1]).upper()
+    misspelt = workplace.boast("requests", "list", "--sequence", "Wellcome")
+    assert (misspelt.code, "was loaded. Some that were: " in misspelt.err) == (2, True), "not that nothing waits"
     asked = workplace.boast("requests", "release", "--state", "refused", "--sequence", name)
     assert (asked.code, "1 requests are like this" in asked.err, "--confirm 1" in asked.err) == (2, True, True)
     assert desk.states()["r2"] == "refused"
