@@ -83,6 +83,7 @@ def compared(
     scratch.execute(queries.of("latest", hash=content_hash(columns), cursor=cursor, chosen=chosen))
     make_stored(scratch, columns, stored)
     scratch.execute(queries.of("differing"))
+    scratch.execute(queries.of("lacking"))
     return Compared(listed, columns, kept or columns, within)
 
 
@@ -175,7 +176,9 @@ class Changes(_Step):
             yield queries.of(name, columns=self._names(filled=hashed), slice=part)
         if MISSING in row_columns(self.listed.shape, self.columns):
             kept = f", {content_hash(self.kept)} as {HASH}, true as _stored" if hashed else ""
-            yield queries.of("gone_rows", columns=self._names() + kept)
+            # where rows are altered on their way, who knows whether these had been let through
+            which = "id not in (select id from lacking)" if hashed else "true"
+            yield queries.of("gone_rows", columns=self._names() + kept, which=which)
 
     def versions(
         self,

@@ -63,6 +63,25 @@ select l._seq, case when l.id is null then s.id end as id
 from latest l full join stored s on s.id = l.id
 where l.id is null or s.id is null or l._hash <> s._hash
 
+-- lacking --
+-- Rows that the history has and the table has not: the newest version of each id.
+create or replace table lacking (id varchar, account_id varchar, missing_since timestamptz, _hash uuid)
+
+-- lacking_of --
+select id, account_id, try_cast(missing_since as timestamptz) as missing_since, try_cast(content_hash as uuid) as _hash
+from incoming
+
+-- not_lacking --
+-- What was listed comes by itself.
+delete from lacking
+where not list_contains($accounts::varchar[], account_id) or id in (select id from latest union all select id from stored)
+
+-- lacking_stored --
+insert into stored select id, account_id, missing_since, false, _hash from lacking
+
+-- lacking_differ --
+insert into differing select null, id from lacking
+
 -- shared_ids --
 -- (id, account, another account) of ids that two accounts listed, or that the warehouse holds as another's. The first
 -- are known only where an id came twice.
@@ -196,6 +215,7 @@ join (select _seq, _hash from latest where {slice}) l using (_seq)
 -- The rows that are gone, with `missing_since` set.
 select {columns}
 from (select * replace (coalesce(missing_since, seen_at()) as missing_since) from whole semi join gone using (id))
+where {which}
 
 -- newest --
 -- Of the history the newest version of each id.
@@ -296,7 +316,11 @@ seen as (
   select *, 1 as step from whole semi join lost using (id)
   union all by name
   select * replace ({hash} as _hash), 2 as step
-  from (select * replace (seen_at() as missing_since) from whole semi join gone using (id) anti join parted using (id))
+  from (
+    select * replace (seen_at() as missing_since)
+    from whole semi join gone using (id) anti join parted using (id)
+    where id not in (select id from newest where missing)
+  )
 ),
 newest_of_them as (from newest semi join (select id from seen) using (id)),
 fresh as (

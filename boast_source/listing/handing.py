@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from boast_source.listing import diff
+from boast_source.shapes import HISTORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from boast_source.listing.column import Column
-    from boast_source.listing.diff import Changes
+    from boast_source.listing.diff import Changes, Whole
     from boast_source.listing.index import Listed
     from boast_source.listing.report import ListReport
 
@@ -23,10 +24,11 @@ STORED = {b"boast": b"stored"}  # metadata of a batch: its rows were stored befo
 
 @dataclass
 class ComparedList:
-    """One list after its comparison: `streams` counts the tables that still want rows of it; `written`: something was
-    handed on; `ids`: all that this is about, None: the whole list; `repeated`: rows that the warehouse holds beyond
-    one per id; `hashed`: the table keeps the hash of what was listed; `anew`: it did not before;
-    `versions`: how many were handed on, if nobody altered them on their way.
+    """One list after its comparison: `streams` counts the tables that still want rows of it; `whole` reads rows as they
+    are stored; `written`: something was handed on; `ids`: all that this is about, None: the whole list; `repeated`:
+    rows that the warehouse holds beyond one per id; `back`: rows may come back from the history; `table`: which of the
+    two is verified; `hashed`: the table keeps the hash of what was listed; `anew`: it did not before; `versions`: how
+    many were handed on, if nobody altered them on their way.
     """
 
     listed: Listed
@@ -34,10 +36,13 @@ class ComparedList:
     changes: Changes
     reports: list[ListReport]
     streams: int
-    written: bool = False
+    whole: Whole
     ids: list[str] | None = None
     counts: dict[str, tuple[int, int]] = field(default_factory=dict)
     repeated: int = 0
+    back: bool = False
+    table: str = HISTORY
+    written: bool = False
     hashed: bool = False
     anew: bool = False
     versions: int = 0

@@ -14,11 +14,12 @@ from boast_source.listing import diff, queries
 from boast_source.listing.columns import HASH, HISTORY_KEYS, MISSING, as_stored, columns_of, keeps_history, row_columns
 from boast_source.listing.handing import SEEN, ComparedList, handed_on
 from boast_source.listing.index import Listed
+from boast_source.listing.lacking import Lacking, whole_rows
 from boast_source.listing.reader import Swept
 from boast_source.listing.scratch import Scratch
 from boast_source.listing.shared import note_shared
-from boast_source.listing.stored import StoredList, ids_of_recent, note_silent, note_unlisted, stored_rows
-from boast_source.listing.vanished import ask_for_undelivered, left, none_seen
+from boast_source.listing.stored import StoredList, ids_of_recent, note_silent, note_unlisted, stored_rows, written_rows
+from boast_source.listing.vanished import ask_for_undelivered, lost_accounts, none_seen
 from boast_source.shapes import ACCOUNTS, HISTORY, SHAPES
 from boast_source.warehouse.capabilities import keeps_json
 
@@ -70,24 +71,29 @@ class Listing:
         warehouse: Warehouse | None,
         stored_kinds: Mapping[str, Kind] | None,
         fields: Mapping[str, str | None] | None = None,
+        *,
+        empty: bool = False,
     ) -> None:
         """Read the list for every account and compare it with the warehouse; once per list.
 
         `fields`: by column the undocumented field that earlier listings filled it from.
-        `stored_kinds` None: count the table as empty (it is, or it is about to be dropped).
+        `stored_kinds` None, or `empty`: count the table as empty (it is, or it is about to be).
         """
         if shape.name in self._lists:
             return
         destination = warehouse.pipeline.destination if warehouse else None
         longest = destination.capabilities().max_column_identifier_length if destination else None
         json_kind: Kind = "json" if destination is None or keeps_json(destination) else "text"
-        readable = None if stored_kinds is None else warehouse
+        readable = None if stored_kinds is None or empty else warehouse
 
         def columns_for(listed: Listed) -> list[Column]:
             return columns_of(listed, stored_kinds or {}, fields or {}, longest=longest, json_kind=json_kind)
 
         listed, reports = self._read(shape, readable, columns_for)
         ids = ids_of_recent(listed, reports)
+        asks = self._reader.asks and keeps_history(shape)
+        asked = asks and ids is None and not self.options.bounded
+        lacking = Lacking(warehouse if asked else None, self.accounts(), empty=readable is None)
 
         def compared_now() -> diff.Compared:
             columns = columns_for(listed)
@@ -97,20 +103,19 @@ class Listing:
                 warehouse.limit_memory(self._memory)
             stored = stored_rows(readable, shape, columns, ids)
             kept = as_stored(columns, stored_kinds or {})
-            return diff.compared(listed, columns, stored, self.options.within(), kept)
+            compared = diff.compared(listed, columns, stored, self.options.within(), kept)
+            lacking.count_as_stored(compared)
+            return compared
 
         compared = compared_now()
         note_shared(compared, shape, self._reader, reports)
         repeated = self._take_repeated(compared, shape, warehouse)
         gone: list[str] = []
         passes = sum(report.passes for report in reports)
-        if self._reader.asks and keeps_history(shape):
-            if self.options.account_ids is None:
-                listed_once = {account for account, _ in self.options.states}  # also those without an enrollment
-                known = listed_once.difference(self.accounts()).union(compared.other_accounts(self.accounts()))
-                lost = [left(shape, account) for account in sorted(known)]
-                self.reports += lost
-                reports += lost
+        if asks:
+            lost = lost_accounts(shape, compared, self.options, self.accounts())
+            self.reports += lost
+            reports += lost
             gone = ask_for_undelivered(listed, compared, self._reader, self.options, reports)
         elif self.options.unlisted:
             note_unlisted(compared, reports)
@@ -121,15 +126,15 @@ class Listing:
         gone += [key for report in reports for key in report.gone]
         if repeated and keeps_history(shape):  # one row takes the place of them all
             gone += compared.repeated_vanished(self.accounts())
-        whole = self._whole(shape, compared.columns, readable)
+        gone += lacking.known_missing()
+        whole = whole_rows(shape, compared.columns, readable, lacking)
         changes = compared.changes(gone, whole, everything=self.options.everything)
         counts = changes.counts()
         _count(reports, compared.listed_counts(), counts)
-        streams = 2 if keeps_history(shape) else 1
-        self._lists[shape.name] = ComparedList(
-            listed, compared.columns, changes, reports, streams, ids=ids, counts=counts, repeated=repeated
-        )
-        self._lists[shape.name].hashed = HASH in (stored_kinds or {})
+        streams, back = 2 if keeps_history(shape) else 1, bool(lacking.ids)
+        one = ComparedList(listed, compared.columns, changes, reports, streams, whole, ids, counts, repeated, back)
+        one.hashed = HASH in (stored_kinds or {})
+        self._lists[shape.name] = one
 
     def rows(self, shape: Shape, *, altered: bool = False) -> Iterator[pa.Table]:
         """What differs from the warehouse, in batches; one empty batch when nothing was ever stored or listed.
@@ -137,13 +142,15 @@ class Listing:
         `altered`: on their way, so that each must keep the hash of what was listed.
         """
         one = self._lists[shape.name]
+        one.table = shape.name
         one.anew, one.hashed = altered and not one.hashed, altered or one.hashed
         rows = one.changes.rows(hashed=one.hashed)
-        yield from handed_on(one, rows, {"id"}, some=one.repeated > 0 or any(map(any, one.counts.values())))
+        some = one.repeated > 0 or one.back or any(map(any, one.counts.values()))
+        yield from handed_on(one, rows, {"id"}, some=some)
 
-    def note_dropped(self, shape: Shape, ids: pa.ChunkedArray) -> None:
+    def note_dropped(self, table: str, ids: pa.ChunkedArray) -> None:
         """These rows were handed on, and whoever alters them lets them not through."""
-        names = pa.repeat(pa.scalar(shape.name, pa.string()), len(ids))
+        names = pa.repeat(pa.scalar(table, pa.string()), len(ids))
         self._scratch.append("dropped", pa.table({"resource": names, "id": ids}))
 
     def is_repeated(self, shape: Shape) -> bool:
@@ -183,7 +190,7 @@ class Listing:
         versions = one.changes.versions(
             warehouse.read(history, names, newest_by=("id", "version"), ids=one.ids) if warehouse else (),
             lambda: warehouse.read(history, ["id", HASH]) if warehouse else (),
-            self._whole(shape, one.columns, warehouse),
+            one.whole,
             mended=self.options.mended or one.anew,
             last=last if warehouse and (altered or one.hashed) else None,
         )
@@ -201,9 +208,9 @@ class Listing:
             scratch = one.listed.scratch
             if one.streams:  # the history was left out
                 diff.keep_to_verify(one.changes, str(scratch.folder / SEEN))
-            diff.make_stored(scratch, one.columns, stored_rows(warehouse, shape, one.columns, one.ids))
+            diff.make_stored(scratch, one.columns, written_rows(warehouse, one.table, shape, one.columns, one.ids))
             repeated = int(scratch.value("select count(*) - count(distinct id) from stored"))
-            unequal = diff.unequal(scratch, str(scratch.folder / SEEN), shape.name)
+            unequal = diff.unequal(scratch, str(scratch.folder / SEEN), one.table)
         twice, kept = 0, None
         if keeps_history(shape) and one.ids is None:
             twice = warehouse.count_repeated(HISTORY, "version_key")
@@ -264,11 +271,6 @@ class Listing:
         state = self.options.states.get((account, shape.name))
         counted = (state.counted if state else None) or 0
         return StoredList(self._scratch, shape, account, warehouse, columns_for, counted)
-
-    def _whole(self, shape: Shape, columns: list[Column], warehouse: Warehouse | None) -> diff.Whole:
-        """Reads the rows that will be handed on as they are stored."""
-        names = [*row_columns(shape, columns), HASH]
-        return lambda ids: warehouse.read(shape.name, names, ids=ids) if warehouse else ()
 
 
 def listing_of(

@@ -11,6 +11,7 @@ from boast_source.listing import diff, queries
 from boast_source.listing.columns import ACCOUNT, HASH, MISSING, keeps_history, row_columns
 from boast_source.listing.index import Listed, ListIndex
 from boast_source.listing.scratch import Scratch
+from boast_source.shapes import HISTORY
 from boast_source.warehouse.arrow import quote
 
 if TYPE_CHECKING:
@@ -38,6 +39,15 @@ def stored_rows(
 
     names = [*row_columns(shape, columns), HASH]
     return warehouse.read(shape.name, names, in_duckdb=digest, ids=ids) if warehouse else ()
+
+
+def written_rows(
+    warehouse: Warehouse, table: str, shape: Shape, columns: list[Column], ids: Collection[str] | None
+) -> Iterable[pa.Table]:
+    """The same after the load; where the history was loaded alone, its newest versions."""
+    if table == HISTORY:
+        return warehouse.read(HISTORY, ["id", ACCOUNT, MISSING, HASH], newest_by=("id", "version"), ids=ids)
+    return stored_rows(warehouse, shape, columns, ids)
 
 
 def ids_of_recent(listed: Listed, reports: list[ListReport]) -> list[str] | None:

@@ -14,6 +14,8 @@ from boast_source.listing.index import ASKED, ListIndex
 from boast_source.listing.report import ListReport
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from boast_source.listing.diff import Compared
     from boast_source.listing.index import Listed
     from boast_source.listing.reader import Reader
@@ -81,8 +83,16 @@ def _proved(listed: Listed, reader: Reader, report: ListReport, absent: int) -> 
         return False
 
 
-def left(shape: Shape, account: str) -> ListReport:
-    """Report on an account that the token no longer sees."""
+def lost_accounts(shape: Shape, compared: Compared, options: Options, accounts: Sequence[str]) -> list[ListReport]:
+    """Report on accounts that were listed once, also those without an enrollment, and that the token sees no more."""
+    if options.account_ids is not None:
+        return []
+    listed_once = {account for account, _ in options.states}
+    known = listed_once.difference(accounts).union(compared.other_accounts(list(accounts)))
+    return [_left(shape, account) for account in sorted(known)]
+
+
+def _left(shape: Shape, account: str) -> ListReport:
     report = ListReport(account, shape.name, verified="failed")
     report.error = (
         "the token no longer sees this account; its rows stay as they were. Give the token access again,"

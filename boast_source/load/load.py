@@ -20,7 +20,7 @@ from boast_source.load.source import source_of
 from boast_source.runs import listings
 from boast_source.runs.record import ATTENTION, DONE, FAILED, ensure_table
 from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
-from boast_source.warehouse import dropped, explained, run
+from boast_source.warehouse import explained, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -87,7 +87,6 @@ def load_held(
     with run.quiet():
         mended = _make_dropped(warehouse, on_note)
         finish_pending(warehouse.pipeline, on_note)
-        _bring_back(warehouse, options, on_note)
         known = _known_lists(warehouse, on_note)
         listing = listing_of(client, replace(options, mended=mended, states=known), on_page, warehouse)
         with contextlib.closing(listing), warehouse.bounded():
@@ -189,18 +188,3 @@ def _make_dropped(warehouse: Warehouse, on_note: Callable[[str], None]) -> bool:
     if names:
         on_note(f"somebody dropped {', '.join(names[:5])}{' and more' if len(names) > 5 else ''}: made again")
     return bool(names)
-
-
-def _bring_back(warehouse: Warehouse, options: Options, on_note: Callable[[str], None]) -> None:
-    """Bring enrollments back that somebody deleted here and that the API no longer has: no listing does."""
-    if not warehouse.has_sql:
-        return
-    try:
-        with explained(), warehouse.session() as client:
-            table = SEQUENCE_ENROLLMENTS.name
-            count = dropped.bring_back(client, table, HISTORY, options.account_ids) if client else 0
-    except DestinationError as error:
-        on_note(f"enrollments that somebody deleted here are not brought back: {error}")
-        return
-    if count:
-        on_note(f"somebody deleted {count:,} enrollments that the API no longer has: they come back from the history")

@@ -23,7 +23,7 @@ from dlt.common.storages.load_package import commit_load_package_state
 from boast_source import models
 from boast_source.api import BoastClient, BoastCredentials
 from boast_source.config import DEFAULT_BASE_URL, account_ids_from
-from boast_source.listing.columns import keeps_history
+from boast_source.listing.columns import HISTORY_KEYS, keeps_history
 from boast_source.listing.listing import Listing, listing_of
 from boast_source.listing.report import Options
 from boast_source.load import altered, checks, fields
@@ -136,7 +136,7 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
         replaced = listing.replaced(shape, _warehouse(listing))
         strategy = "delete-insert" if listing.is_repeated(shape) else "upsert"
         if way:
-            way.note_dropped = functools.partial(listing.note_dropped, shape)
+            way.note_dropped = functools.partial(listing.note_dropped, shape.name)
         batches = listing.rows(shape, altered=way is not None and way.alters)
         yield from _hinted(batches, listing, shape, strategy, replaced, way=way)
 
@@ -162,6 +162,8 @@ def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
         listing = listing_for(HISTORY)
         way = _begin(HISTORY, listing)
         _prepare(listing, shape)
+        if way:
+            way.note_dropped = functools.partial(listing.note_dropped, HISTORY)
         batches = listing.versions(shape, _warehouse(listing), altered=way is not None and way.alters)
         yield from _hinted(batches, listing, shape, "insert-only", way=way)
 
@@ -231,16 +233,16 @@ def _hinted(
 def _prepare(listing: Listing, shape: Shape) -> None:
     """Sweep and compare."""
     warehouse = _warehouse(listing)
-    kinds = _stored_kinds(shape.name, warehouse)
-    if warehouse:
-        _listings[warehouse.pipeline] = listing
-    if kinds is None or warehouse is None:
-        listing.prepare(shape, warehouse, kinds)
+    if warehouse is None:
+        listing.prepare(shape, None, None)
         return
+    _listings[warehouse.pipeline] = listing
+    kinds, empty = _stored_kinds(shape, warehouse)
     # earlier versions kept the columns in dlt's state alone
     kept: dict[str, str | None] = dict.fromkeys(dlt.current.resource_state(shape.name).get("unknown_fields", ()))
     tables = (shape.name, HISTORY) if keeps_history(shape) else (shape.name,)
-    listing.prepare(shape, warehouse, kinds, kept | fields.known(warehouse, dlt.current.source_schema(), tables))
+    kept |= fields.known(warehouse, dlt.current.source_schema(), tables)
+    listing.prepare(shape, warehouse, kinds, kept, empty=empty)
 
 
 def _package_state() -> Any:
@@ -262,17 +264,22 @@ def _warehouse(listing: Listing) -> Warehouse | None:
     return listing.warehouse
 
 
-def _stored_kinds(table: str, warehouse: Warehouse | None) -> dict[str, Kind] | None:
-    """The kinds of the table's columns; None when there is nothing to compare with, or soon will not be."""
-    state = _package_state()
-    if state is None:
-        return None
-    leaving = [*state.get("dropped_tables", ()), *state.get("truncated_tables", ())]
-    if any(leaver["name"] == table for leaver in leaving):
-        return None
-    known = dlt.current.source_schema().tables.get(table)
-    there = warehouse.kinds(table) if warehouse else {}  # also what other pipelines brought
-    return there | (kinds_of(known["columns"]) if known else {})
+def _stored_kinds(shape: Shape, warehouse: Warehouse) -> tuple[dict[str, Kind], bool]:
+    """The kinds of the table's columns, and whether dlt's `refresh` empties it in this run.
+
+    Where it drops the table, the columns are those of the history, which stays and gets the same values.
+    """
+    state = _package_state() or {}
+    dropped, emptied = (
+        any(leaver["name"] == shape.name for leaver in state.get(leaving, ()))
+        for leaving in ("dropped_tables", "truncated_tables")
+    )
+    if dropped:
+        kept = warehouse.kinds(HISTORY) if keeps_history(shape) else {}
+        return {name: kind for name, kind in kept.items() if name not in HISTORY_KEYS}, True
+    known = dlt.current.source_schema().tables.get(shape.name)
+    there = warehouse.kinds(shape.name)  # also what other pipelines brought
+    return there | (kinds_of(known["columns"]) if known else {}), emptied
 
 
 def _protect_history(warehouse: Warehouse) -> None:

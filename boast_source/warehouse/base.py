@@ -52,13 +52,14 @@ class Warehouse(Connected):
         newest_by: tuple[str, str] | None = None,
         ids: Collection[str] | None = None,
         above: tuple[str, datetime] | None = None,
+        without: str | None = None,
         in_duckdb: Callable[[str, Sequence[str]], str | None] | None = None,
     ) -> Iterator[pa.Table]:
         """The table's rows, those of `columns` that it has, in batches; nothing when there is no such table.
 
         `newest_by=(key, order)`: only the row with the highest `order` of each `key`. `ids`, `above=(column, moment)`:
-        only these rows are needed, more may come. Text may come for typed values, where that is faster.
-        `in_duckdb(name, columns)` may give another query, for a DuckDB only.
+        only these rows are needed, more may come; `without`: not those whose id this table has. Text may come for typed
+        values, where that is faster. `in_duckdb(name, columns)` may give another query, for a DuckDB only.
 
         Raises DestinationError when the connection is lost.
         """
@@ -71,7 +72,9 @@ class Warehouse(Connected):
             if not wanted:
                 return
             names = ", ".join(client.escape_column_name(column) for column in wanted)
-            for source in _parts(client, name, wanted, ids, above):
+            other = client.make_qualified_table_name(without) if without else ""
+            other = other if other and columns_in(client, other) else ""
+            for source in _parts(client, name, wanted, ids, above, other):
                 sql = f"select {names} from {source}"
                 if newest_by:
                     key, order = (client.escape_column_name(column) for column in newest_by)
@@ -271,6 +274,7 @@ def _parts(
     columns: Sequence[str],
     ids: Collection[str] | None,
     above: tuple[str, datetime] | None,
+    without: str,
 ) -> Iterator[str]:
     """The table, or parts of it that together hold the rows that are needed."""
     dialect = client.capabilities.sqlglot_dialect
@@ -283,5 +287,11 @@ def _parts(
     elif above and above[0] in columns and dialect in {"duckdb", "postgres"}:
         column, since = client.escape_column_name(above[0]), text_literal(above[1].isoformat(), dialect)
         yield f"(select * from {name} where {column} > cast({since} as timestamptz)) as part"
+    elif without:
+        key = client.escape_column_name("id")
+        # a join would be slow in MariaDB, `not exists` in SQLite, and `not in` in Postgres
+        both = f"select {key}, 1 as there from {without} union all select {key}, 0 as there from {name}"
+        lacking = f"select {key} from ({both}) as ids group by {key} having max(there) = 0"
+        yield f"(select * from {name} where {key} in ({lacking})) as part"
     else:
         yield name

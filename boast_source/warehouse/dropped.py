@@ -1,5 +1,4 @@
-"""What somebody dropped in the destination by hand: tables and columns that dlt believes to be there are made again,
-and rows that no listing brings back come from the history.
+"""What somebody dropped in the destination by hand: tables and columns that dlt believes to be there are made again.
 
 dlt migrates only when the schema's hash is not stored yet; a table dropped since then would fail every load for good.
 """
@@ -9,13 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from boast_source.errors import DestinationError
-from boast_source.warehouse.connection import columns_in
-from boast_source.warehouse.dialect import text_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from boast_source.warehouse.connection import Connected, SqlClient
+    from boast_source.warehouse.connection import Connected
 
 
 def make_again(warehouse: Connected) -> list[str]:
@@ -54,27 +49,3 @@ def make_again(warehouse: Connected) -> list[str]:
     if lacking:
         pipeline.sync_schema()
     return lacking
-
-
-def bring_back(client: SqlClient, table: str, history: str, accounts: Collection[str] | None) -> int:
-    """Insert the rows that are missing in the API, and that the history has and the table has not; returns how many.
-
-    `accounts`: whose rows, None: of all. Raises what the destination raises.
-    """
-    into, source = (client.make_qualified_table_name(name) for name in (table, history))
-    kept = {column.lower() for column in columns_in(client, source)}
-    shared = [column for column in columns_in(client, into) if column.lower() in kept]
-    if not {"id", "account_id", "missing_since", "version"} <= kept or "id" not in shared:
-        return 0
-    dialect = client.capabilities.sqlglot_dialect
-    listed = ", ".join(text_literal(account, dialect) for account in accounts or ())
-    lost = f"left join {into} as t on t.id = h.id where t.id is null and h.missing_since is not null"
-    lost += f" and h.account_id in ({listed})" if listed else ""
-    if not client.execute_sql(f"select h.id from {source} as h {lost} limit 1"):
-        return 0
-    newest = f"select *, row_number() over (partition by id order by version desc) as place from {source}"
-    lost = f"from ({newest}) as h {lost} and h.place = 1"
-    names = [client.escape_column_name(column) for column in shared]
-    counted = client.execute_sql(f"select count(*) {lost}") or [(0,)]
-    client.execute_sql(f"insert into {into} ({', '.join(names)}) select {', '.join(f'h.{n}' for n in names)} {lost}")
-    return int(counted[0][0])

@@ -1,0 +1,73 @@
+"""Enrollments that only the history has: somebody deleted their rows or the table, dlt's `refresh` drops it, or the
+history was loaded without it. Those that are not listed count as stored, as the history has them last.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from boast_source.listing import queries
+from boast_source.listing.columns import ACCOUNT, HASH, MISSING, row_columns
+from boast_source.shapes import HISTORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+
+    from boast_source.listing.column import Column
+    from boast_source.listing.diff import Compared, Whole
+    from boast_source.shapes import Shape
+    from boast_source.warehouse import Warehouse
+
+log = logging.getLogger("boast_source")
+
+
+@dataclass
+class Lacking:
+    """Those of some accounts. `warehouse` None: they are not asked for; `empty`: the table is, or it is about to be."""
+
+    warehouse: Warehouse | None
+    accounts: Sequence[str]
+    empty: bool
+    ids: dict[str, bool] = field(default_factory=dict)  # whether the history has it as missing
+
+    def count_as_stored(self, compared: Compared) -> None:
+        """Put them among what is stored and was not delivered."""
+        if self.warehouse is None:
+            return
+        scratch, names = compared.scratch, ["id", ACCOUNT, MISSING, HASH]
+        without = None if self.empty else compared.listed.shape.name
+        for batch in self.warehouse.read(HISTORY, names, newest_by=("id", "version"), without=without):
+            if set(names) <= set(batch.column_names):
+                scratch.append("lacking", batch, queries.of("lacking_of"))
+        scratch.execute(queries.of("not_lacking"), {"accounts": list(self.accounts)})
+        scratch.execute(queries.of("lacking_stored"))
+        scratch.execute(queries.of("lacking_differ"))
+        self.ids = dict(scratch.rows("select id, missing_since is not null from lacking"))
+
+    def known_missing(self) -> list[str]:
+        """The ids that the history has as missing: nothing else brings their rows back."""
+        back = [key for key, missing in self.ids.items() if missing]
+        if back and not self.empty:
+            log.warning("%d enrollments that the API no longer has come back from the history", len(back))
+        return back
+
+    def rows(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Their newest versions; more may come."""
+        if self.warehouse and self.ids:
+            yield from self.warehouse.read(HISTORY, columns, newest_by=("id", "version"), ids=self.ids)
+
+
+def whole_rows(shape: Shape, columns: list[Column], warehouse: Warehouse | None, lacking: Lacking) -> Whole:
+    """Return what reads the rows that will be handed on as they are stored."""
+    names = row_columns(shape, columns)
+
+    def whole(ids: list[str]) -> Iterator[pa.Table]:
+        if warehouse:
+            yield from warehouse.read(shape.name, [*names, HASH], ids=ids)
+        yield from lacking.rows(names)
+
+    return whole
