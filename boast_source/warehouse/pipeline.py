@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import dlt
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination import Destination
-from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.common.pipeline import get_dlt_pipelines_dir
 from filelock import FileLock
 
@@ -95,7 +94,7 @@ def _normalized(destination: str, dataset: str) -> str:
     """Return the name under which dlt makes the dataset: it warns a hundred times when that is another."""
     if any(dlt.config.get(key, bool) is False for key in _keys(destination, "enable_dataset_name_normalization")):
         return dataset
-    return NamingConvention().normalize_identifier(dataset)
+    return dlt.Schema(PIPELINE).naming.normalize_table_identifier(dataset)  # by the convention that is configured
 
 
 def _keys(destination: str, setting: str) -> list[str]:

@@ -129,3 +129,12 @@ def test_a_folder_from_before_datasets_counted_is_taken_over_by_its_dataset(tmp_
     second = folder_for(tmp_path, "boast", "duckdb /w", "two")
     assert second.parent == tmp_path
     assert [folder_for(tmp_path, "boast", "duckdb /w", name) for name in ("one", "two")] == [tmp_path, second]
+
+
+@pytest.mark.parametrize("naming", ["snake_case", "direct", "duck_case", "sql_cs_v1", "sql_ci_v1"])
+def test_a_dataset_is_the_same_to_the_commands_and_to_a_pipeline_of_your_own(tmp_path, monkeypatch, naming):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("SCHEMA__NAMING", naming)
+    mine = dlt.pipeline("mine", destination="duckdb", dataset_name="My-Data")
+    assert warehouse_for("duckdb", "My-Data").dataset == mine.sql_client().dataset_name
