@@ -50,11 +50,8 @@ def check(table: str, pipeline: dlt.Pipeline, package_state: Any, schema: Mappin
             "Iceberg tables are not written: on a filesystem the tables are Delta tables.",
             hint="Leave table_format out, or load into a SQL destination.",
         )
-    if schema.get("file_format") == "csv" and _is_dlts_postgres(pipeline):
-        raise ConfigurationError(
-            "dlt's own postgres destination turns empty texts into nulls when it loads CSV files.",
-            hint="Leave loader_file_format out.",
-        )
+    if why := _unloadable(schema.get("file_format"), pipeline):
+        raise ConfigurationError(why, hint="Leave loader_file_format out.")
     if table in package_state.get(_LISTED, ()):
         raise ConfigurationError(
             f"Two boast_source() in one run extract {table}, which would write rows twice.",
@@ -81,6 +78,14 @@ def _refuse_other_names(table: str, pipeline: dlt.Pipeline) -> None:
             f"The naming convention of this pipeline {way}, under which the next run looks for what it has written.",
             hint="Use snake_case, or one that leaves our names as they are: duck_case, direct, sql_ci_v1, sql_cs_v1.",
         )
+
+
+def _unloadable(form: Any, pipeline: dlt.Pipeline) -> str | None:
+    if form == "csv" and _is_dlts_postgres(pipeline):
+        return "dlt's own postgres destination turns empty texts into nulls when it loads CSV files."
+    if form == "jsonl" and pipeline.destination.capabilities().sqlglot_dialect == "duckdb":
+        return "DuckDB loads no JSONL file without rows, which is what a list gets where nothing changed."
+    return None
 
 
 def file_format(pipeline: dlt.Pipeline, schema: Mapping[str, Any]) -> dict[str, str]:

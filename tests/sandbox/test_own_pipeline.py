@@ -74,6 +74,14 @@ def test_a_renamed_resource_is_refused(server, mine, renamed):
         mine.run(resource)
 
 
+def test_json_lines_which_duckdb_loads_only_with_rows_are_refused(server, mine):
+    for options in ({"loader_file_format": "parquet"}, {"loader_file_format": "insert_values"}, {}):
+        mine.run(boast_source().with_resources("accounts"), **options)
+    with pytest.raises(PipelineStepFailed, match="JSONL"):
+        mine.run(boast_source().with_resources("accounts"), loader_file_format="jsonl")
+    assert not mine.has_pending_data
+
+
 @pytest.mark.parametrize("hint", [{"primary_key": "contact_id"}, {"merge_key": "contact_id"}, {"primary_key": ""}])
 def test_another_key_is_refused_before_anything_is_written(server, mine, hint):
     source = boast_source().with_resources(LIST)
