@@ -119,9 +119,10 @@ format: $(STAMP_DEV) ## let ruff put the code in order
 site: .venv-site/.made ## the documentation as a site in site/; to read it: python -m http.server -d site
 	@NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build -q
 
-bench: .venv-bench/.made ## measure against what a user would pick instead
+bench: .venv-bench/.made ## measure against what a user would pick instead, and ten thousand to ten million rows; an hour or two
 	@.venv-bench/bin/python -m benchmarks
 	@.venv-bench/bin/python -m benchmarks.transport
+	@.venv-bench/bin/python -m benchmarks.sizes --latency 0
 
 .venv-bench/.made: requirements-dev.lock pyproject.toml | $(STAMP_DEV)
 	@echo "installing what a user has, and a Postgres, into .venv-bench ..."

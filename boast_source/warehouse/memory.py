@@ -11,8 +11,9 @@ import os
 import re
 from pathlib import Path
 
-LEAST = 128  # MB: a join of 10,000,000 rows with as many needs no more
-PER_ROW = 8  # bytes, beyond that size
+LEAST = 128  # MB: enough to compare MANY rows
+MANY = 1_000_000
+PER_ROW = 24  # bytes for each beyond them: 10,000,000 need more than 128 MB in all and less than 192
 BATCH = 4 * 2**20  # bytes of JSON that are kept before they become a batch; one page may bring more
 PER_COLUMN = 4  # MB for each of many: two threads hold some thousand values of each, in several steps at once
 COPIES = 96  # of the largest record, while two threads type, hash and write
@@ -26,7 +27,7 @@ def needed(rows: int = 0, size: int = 0, widest: int = 0, columns: int = 0) -> i
     """
     group = size * min(rows, GROUP) // max(rows, 1)
     wide = widest * COPIES + max(group - BATCH, 0) * GROUP_COPIES
-    wanted = LEAST + PER_COLUMN * columns + (max(rows - 10_000_000, 0) * PER_ROW + wide) // _MB
+    wanted = LEAST + PER_COLUMN * columns + (max(rows - MANY, 0) * PER_ROW + wide) // _MB
     return max(min(wanted, _machine() * 8 // 10), LEAST)
 
 
