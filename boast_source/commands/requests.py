@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -14,6 +13,7 @@ from boast_source.push.model import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from boast_source.push.ledger import Event
 
@@ -200,8 +200,9 @@ def _says_yes(action: str, count: int) -> bool:
 
 
 def _moment(text: str) -> datetime:
+    from boast_source.warehouse.dialect import moment_of
+
     try:
-        found = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        return cast("datetime", moment_of(text.strip()))
     except ValueError:
         raise click.BadParameter("give a date or a time, for example 2026-05-01T12:00", param_hint="--before") from None
-    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)

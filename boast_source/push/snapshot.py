@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from boast_source.warehouse.dialect import moment_of
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from boast_source.listing.scratch import Scratch
     from boast_source.push.requests import Request
@@ -126,8 +128,7 @@ def known(
 
 def _moment(value: object) -> datetime | None:
     with contextlib.suppress(ValueError):
-        found = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-        return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
+        return moment_of(str(value))
     return None
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlglot
 from dlt.common.normalizers.naming.snake_case import NamingConvention
+from dlt.common.pendulum import pendulum
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 
@@ -81,9 +83,22 @@ def moment(iso: str | None, dialect: str | None) -> str | None:
 
 
 def moment_of(value: datetime | str | None) -> datetime | None:
-    """A moment as a driver answers with it, with its zone: SQLite has texts of them, MySQL's have no zone."""
-    found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    """A moment as a driver or the API answers with it, with its zone: SQLite has texts of them, MySQL's have no zone.
+
+    Raises ValueError for a text that is none.
+    """
+    found = _read(value) if isinstance(value, str) else value
     return found.replace(tzinfo=timezone.utc) if found and found.tzinfo is None else found
+
+
+def _read(text: str) -> datetime:
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(text)
+    # Python 3.10 reads neither `Z` nor `+00` nor a tenth of a second
+    found: Any = pendulum.parse(text, exact=True) if text[:1].isdigit() else None
+    if isinstance(found, datetime):
+        return found
+    raise ValueError("no moment")
 
 
 def text_type(dialect: str | None) -> str:
