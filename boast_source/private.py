@@ -51,6 +51,39 @@ def new_file(path: Path, mode: int = 0o600) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
 
 
+def replace_file(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a text, as UTF-8, in place of whatever file was there, in one step. Raises OSError; the old one then stays.
+
+    `mode`: of the new file, less the umask.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with os.fdopen(new_file(partial, mode), "w", encoding="utf-8") as file:
+            file.write(text)
+        put_in_place(partial, path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def put_in_place(partial: Path, final: Path) -> None:
+    """Let a finished file on the same file system take a place in one step; on POSIX durable when it returns."""
+    _sync(partial)
+    partial.replace(final)
+    _sync(final.parent)
+
+
+def _sync(path: Path) -> None:
+    if os.name != "posix":
+        return
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
 def _own_folder() -> Path:
     """Return the user's folder in the temporary folder; a new one if somebody else has taken its name."""
     user = os.getuid() if hasattr(os, "getuid") else "user"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from boast_source.errors import ConfigurationError
+from boast_source.private import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,11 +68,7 @@ def _set(path: Path, values: Mapping[str, Any], mode: int) -> list[Path]:
         for section in sections:
             table = table.setdefault(section, tomlkit.table(is_super_table=section != sections[-1]))
         table[name] = value
-    real = path.resolve()
-    new = real.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-        file.write(tomlkit.dumps(document))
-    new.replace(real)
+    replace_file(path.resolve(), tomlkit.dumps(document), mode)
     return [path]
 
 

@@ -36,6 +36,7 @@ class Lacking:
 
     def count_as_stored(self, compared: Compared) -> None:
         """Put them among what is stored and was not delivered."""
+        self.ids = {}
         if self.warehouse is None:
             return
         scratch, names = compared.scratch, ["id", ACCOUNT, MISSING, HASH]
@@ -43,6 +44,8 @@ class Lacking:
         for batch in self.warehouse.read(HISTORY, names, newest_by=("id", "version"), without=without):
             if set(names) <= set(batch.column_names):
                 scratch.append("lacking", batch, queries.of("lacking_of"))
+        if not scratch.value("select exists (from lacking)"):
+            return
         scratch.execute(queries.of("not_lacking"), {"accounts": list(self.accounts)})
         scratch.execute(queries.of("lacking_stored"))
         scratch.execute(queries.of("lacking_differ"))

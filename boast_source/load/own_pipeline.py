@@ -48,9 +48,8 @@ def by_row(function: Callable[[Row], Row | bool | None]) -> Callable[[pa.Table],
         return pa.table(columns)
 
     functools.update_wrapper(over_table, function)
-    del over_table.__dict__[
-        "__wrapped__"
-    ]  # by its parameters dlt would judge whether a second one, `meta`, is to be passed
+    # by whose parameters dlt would judge whether a second one, `meta`, is to be passed
+    over_table.__dict__.pop("__wrapped__")
     over_table.__dict__[BY_ROW] = True
     return over_table
 

@@ -18,8 +18,8 @@ import duckdb
 from boast_source import runs
 from boast_source.driver_text import one_line
 from boast_source.errors import ConfigurationError, DestinationError
-from boast_source.outputs.files import local_path, put_in_place
-from boast_source.private import PERSONAL
+from boast_source.outputs.files import local_path
+from boast_source.private import PERSONAL, put_in_place
 from boast_source.warehouse.arrow import quote
 
 if TYPE_CHECKING:

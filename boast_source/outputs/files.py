@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -11,7 +9,7 @@ from urllib.request import url2pathname
 import fsspec
 
 from boast_source.errors import ConfigurationError, DestinationError
-from boast_source.private import new_file
+from boast_source.private import replace_file
 
 
 def local_path(place: str) -> Path | None:
@@ -29,37 +27,15 @@ def write(text: str, place: str) -> str:
     path = local_path(place)
     if path is None:
         return _upload(text, place)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(new_file(partial, 0o666), "w", encoding="utf-8") as file:  # it names nobody: the umask decides
-            file.write(text)
-        put_in_place(partial, path)
+        replace_file(path, text, 0o666)  # it names nobody: the umask decides
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise DestinationError(
             f"The report cannot be written to {path}: {error.strerror}",
             hint="Free space or permissions there, or choose another place with --output or sources.boast.report_path.",
         ) from None
     return str(path)
-
-
-def put_in_place(partial: Path, final: Path) -> None:
-    """Let a finished file on the same file system take a place in one step; on POSIX durable when it returns."""
-    _sync(partial)
-    partial.replace(final)
-    _sync(final.parent)
-
-
-def _sync(path: Path) -> None:
-    if os.name != "posix":
-        return
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _upload(text: str, url: str) -> str:

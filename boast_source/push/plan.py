@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass
 from html import escape
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boast_source.errors import DestinationError, one_line
-from boast_source.private import new_file
+from boast_source.private import replace_file
 from boast_source.push.decide import short
 from boast_source.warehouse import columns_in, explained
 
@@ -155,12 +154,9 @@ def people_of(client: SqlClient, plan: Plan) -> dict[str, str]:
 def write(plan: Plan, file: str, client: SqlClient) -> str:
     """Write a plan, as JSON where the file is called so, else as a page; return its path. Raises DestinationError."""
     path = Path(file).resolve()
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     page = None if path.suffix.lower() == ".json" else plan.as_html(people_of(client, plan))
     try:
-        with os.fdopen(new_file(partial), "w", encoding="utf-8") as out:  # it names people, whatever was there before
-            out.write(page or json.dumps(plan.as_json(), indent=1))
-        partial.replace(path)
+        replace_file(path, page or json.dumps(plan.as_json(), indent=1))  # it names people
     except OSError as error:
         raise DestinationError(
             f"The plan cannot be written to {path}: {error.strerror}", hint="Name another file with --plan."
