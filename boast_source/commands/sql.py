@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
 import math
 import sys
 from typing import TYPE_CHECKING, Any
@@ -53,13 +54,14 @@ def sql(given: Common, query: str | None, *, as_csv: bool, write: bool) -> None:
             if write and not client.has_dataset():
                 client.create_dataset()
             with asked(client, text, write=write) as (names, batches):
-                rows = itertools.chain.from_iterable(batches)
+                rows = (tuple(map(_plain, row)) for row in itertools.chain.from_iterable(batches))
                 if given.as_json:
                     keys = _unlike(names)
-                    found = [dict(zip(keys, map(_plain, row), strict=True)) for row in rows]
+                    found = [dict(zip(keys, row, strict=True)) for row in rows]
                     print_json({"columns": keys, "rows": found})
                 elif as_csv:
-                    csv.writer(sys.stdout, lineterminator="\n").writerows(itertools.chain([names], rows))
+                    lines = itertools.chain([names], (map(_flat, row) for row in rows))
+                    csv.writer(sys.stdout, lineterminator="\n").writerows(lines)
                 else:
                     _show(names, rows, write=write)
 
@@ -115,7 +117,9 @@ def _unlike(names: list[str]) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold: it has neither infinity nor NaN, which become text."""
+    """What JSON can hold: it has neither infinity nor NaN, which become text, nor bytes, which become hexadecimal."""
+    if isinstance(value, bytes | memoryview):
+        return value.hex()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
@@ -123,9 +127,14 @@ def _plain(value: Any) -> Any:
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
+def _flat(value: Any) -> Any:
+    """A value in one cell: of objects and arrays their JSON."""
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else value
+
+
 def _cell(value: object) -> str:
     """A value on one line, without what would steer the terminal."""
-    return "" if value is None else "".join(c if c.isprintable() else " " for c in str(value))
+    return "" if value is None else "".join(c if c.isprintable() else " " for c in str(_flat(value)))
 
 
 def _typed() -> str:

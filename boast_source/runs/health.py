@@ -184,7 +184,7 @@ def _rows(client: SqlClient, table: str, columns: tuple[str, ...], more: str = "
 
 
 def _plain(value: Any) -> Any:
-    """Give times their zone, and make decimals floats."""
+    """Give times in UTC, whatever the session's zone, and make decimals floats."""
     if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
     return float(value) if hasattr(value, "as_tuple") else value

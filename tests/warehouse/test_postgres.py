@@ -170,6 +170,18 @@ def test_a_field_with_a_name_longer_than_postgres_allows_fails_no_load(sandbox, 
         assert sorted(postgres.sql(beside), key=str) == [(2, None), (None, "text")]
 
 
+def test_the_status_is_in_utc_whatever_the_session_s_zone(sandbox, job, postgres):
+    job.use(sandbox(enrollments=5))
+    assert job.boast(*INTO).code == 0
+    ((ended,),) = postgres.sql(
+        "select to_char(finished_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') from boast_data.runs"
+    )
+    assert f"{ended} UTC" in job.boast("status", *INTO[1:]).out
+    found = job.boast("status", *INTO[1:], "--json").json
+    assert found["health"]["last_finished_at"].replace("T", " ")[:16] == ended
+    assert found["health"]["last_finished_at"].endswith("+00:00")
+
+
 def test_a_wrong_password_is_one_line_without_it(sandbox, job, postgres):
     job.use(sandbox(enrollments=20))
     wrong = {"DESTINATION__POSTGRES__CREDENTIALS": postgres.url(password="tr0ub4dor")}

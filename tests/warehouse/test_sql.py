@@ -181,6 +181,16 @@ def test_the_json_is_strict_and_keeps_every_column(job):
     assert found == {"columns": ["a", "a_2", "a_3"], "rows": [{"a": "nan", "a_2": 1, "a_3": "-inf"}]}
 
 
+def test_an_object_is_json_wherever_it_is_printed_and_bytes_are_hexadecimal(job):
+    kind = "bytea" if "postgres" in job.into else "blob"
+    query = f"""select cast('{{"a": [1, null, true], "é": "x"}}' as json) as j, cast('ab' as {kind}) as b"""
+    ((_, _), (as_csv, in_hex)) = csv.reader(io.StringIO(job.boast("sql", *job.into, "--csv", query).out))
+    assert json.loads(as_csv) == {"a": [1, None, True], "é": "x"}
+    assert in_hex == "6162"
+    assert as_csv in job.boast("sql", *job.into, query).out
+    assert job.boast("sql", *job.into, "--json", query).json["rows"][0]["b"] == "6162"
+
+
 @pytest.fixture(params=["sqlite", "mariadb"])
 def through_sqlalchemy(request, workplace, sandbox):
     """A loaded warehouse that dlt reaches by SQLAlchemy, whose results are no cursors."""
