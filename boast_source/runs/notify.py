@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from boast_source.warehouse import Warehouse
 
 TIMEOUT = 10.0  # seconds
+LONGEST = 1_500  # characters of an error: Discord takes 2,000 in all, ntfy 4,096
 FAILING = (runs.FAILED, runs.USAGE)
 _FAILED = "!"  # before the hash of a trouble that failed the run
 
@@ -101,7 +102,7 @@ def news(before: Known, run: Run, waiting: Waiting | None) -> tuple[Known, str |
     trouble = _FAILED + trouble if trouble and fails else trouble
     if trouble and trouble not in about:
         about = (*about, trouble)
-        lines.append(f"{'failed' if fails else 'needs attention'}: {run.error or 'see its log'}")
+        lines.append(f"{'failed' if fails else 'needs attention'}: {_short(run.error or 'see its log')}")
     if waits and newest > before.newest:
         lines.append(f"requests need attention: {waiting}; see `boast requests list`.")
     return Known(code, about, newest, waits), "\n".join(lines) or None
@@ -180,6 +181,11 @@ def _stuck(kept: list[dict[str, object]], run: Run) -> str | None:
     ended = [row.get("exit_code") for row in kept if row.get("command") == run.command]
     in_a_row = next((n for n, code in enumerate(reversed(ended)) if code != runs.LOCKED), len(ended))
     return f"did not run, the second time in a row: {run.error}" if in_a_row == 1 else None
+
+
+def _short(text: str) -> str:
+    """An error in the length that every chat takes: one of many accounts may have thousands of characters."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST].rstrip()} ...; `boast status` shows all of it."
 
 
 def _gist(text: str) -> str:

@@ -46,3 +46,13 @@ def test_a_failure_that_alternates_with_what_needs_a_person_is_no_recovery():
     assert texts[3] == "runs again, 1 enrollments listed, verified: covered."
     assert texts[4].startswith("well again")
     assert texts[5] == ""
+
+
+def test_an_error_of_many_accounts_is_short_enough_for_every_chat_and_nothing_else_is_lost():
+    """Discord refuses a message of more than 2,000 characters: it would be sent anew each night, and never told."""
+    many = "; ".join(f"account {n:036}: GET /accounts/{n:036}/contacts: HTTP 403" for n in range(30))
+    (text,) = told((1, many, REFUSED))
+    assert len(text) < 1_800
+    assert text.startswith("failed: account 0000")
+    assert "`boast status` shows all of it" in text
+    assert text.endswith("requests need attention: 1 refused; see `boast requests list`.")
