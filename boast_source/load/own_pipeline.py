@@ -13,8 +13,7 @@ from boast_source.load import source
 from boast_source.load.altered import BY_ROW
 from boast_source.load.result import Loaded
 from boast_source.models.schema import relations
-from boast_source.runs import ATTENTION, DONE
-from boast_source.runs.record import ensure_table
+from boast_source.runs import ATTENTION, DONE, Run, ensure_table, save
 from boast_source.warehouse import explained, warehouse_of
 
 _DLT_TYPES = {"varchar": "text", "boolean": "bool", "timestamptz": "timestamp"} | {
@@ -94,7 +93,8 @@ def dataset(pipeline: dlt.Pipeline) -> dlt.Dataset:
 
 
 def verify(pipeline: dlt.Pipeline) -> Loaded:
-    """Compare what the pipeline's last run listed, in this process, with what the warehouse holds now.
+    """Compare what the pipeline's last run listed, in this process, with what the warehouse holds now, and record that
+    in `runs`.
 
     `.verified` is the weakest of all accounts, `.exit_code` 0 or 3, `.reports` has one per account and list.
 
@@ -105,7 +105,13 @@ def verify(pipeline: dlt.Pipeline) -> Loaded:
         raise BoastError(
             "There is no listing to verify.", hint="Run the pipeline with boast_source() in this process first."
         )
+    warehouse = warehouse_of(pipeline)
+    run = Run("verify", account_ids=",".join(listing.options.account_ids or ()) or None)
     with explained():
-        listing.verify_all(warehouse_of(pipeline))
+        listing.verify_all(warehouse)
     code = ATTENTION if any(r.error for r in listing.reports) else DONE
-    return Loaded(listing.reports, code, bounded=listing.options.bounded)
+    found = Loaded(listing.reports, code, run_id=run.run_id, bounded=listing.options.bounded)
+    run.count(found.tallies())
+    run.finish(code, "; ".join(found.errors) or None)
+    save(warehouse, run)
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dlt
 
-from boast_source import boast_source, create_views, dataset
+from boast_source import boast_source, create_views, dataset, verify
 from boast_source.models.schema import relations
 from boast_source.shapes import HISTORY, SHAPES, VIEWS
 
@@ -58,3 +58,24 @@ def test_the_dataset_has_the_views_and_leaves_dlts_schema_alone(sandbox, tmp_pat
     assert described == relations()["sequence_performance"].columns["response_rate"].description
     assert pipeline.default_schema.version_hash == before
     assert "sequence_performance" not in pipeline.default_schema.tables
+
+
+def test_a_script_that_verifies_has_runs_so_that_its_freshness_is_known(sandbox, tmp_path, monkeypatch):
+    _, pipeline = loaded(sandbox, tmp_path, monkeypatch)
+    create_views(pipeline)
+    found = dataset(pipeline)
+    assert found["runs"].fetchall() == []
+    checked = verify(pipeline)
+    columns = ("run_id", "command", "status", "exit_code", "verified", "listed", "loaded", "account_ids")
+    assert found["runs"].select(*columns).fetchall() == [(checked.run_id, "verify", "ok", 0, "covered", 30, 30, None)]
+    assert found["good_runs"].select("run_id").fetchall() == [(checked.run_id,)]
+    health = ("verified", "listed", "stored", "last_command", "last_status")
+    assert found["pipeline_health"].select(*health).fetchall() == [("covered", 30, 30, "verify", "ok")]
+
+    with pipeline.sql_client() as client:
+        client.execute_sql("delete from sequence_enrollments where id in (select min(id) from sequence_enrollments)")
+    assert verify(pipeline).exit_code == 3
+    kept = found["runs"].select("exit_code", "status", "verified", "error").order_by("exit_code").fetchall()
+    assert kept[1][:3] == (3, "attention", "failed")
+    assert "differ from what was listed" in kept[1][3]
+    assert found["pipeline_health"].select("last_status").fetchall() == [("attention",)]
