@@ -77,6 +77,13 @@ def test_the_table_is_sorted_by_response_rate_with_small_sequences_last():
     assert [row["key"] for row in found] == ["a/high", "a/low", "a/lucky"]
 
 
+def test_enrollments_without_a_sequence_have_their_row_beside_one_of_the_same_size():
+    rows = [sequence(sequence_id="s"), sequence(sequence_id=None), sequence(sequence_id=None, account_id="b")]
+    html = rendered(sequences=rows)
+    assert [row["key"] for row in read_page(html).tables["sequences"]] == ["a/None", "b/None", "a/s"]
+    assert html.count("<td>no sequence</td>") == 2
+
+
 def test_it_says_which_sequences_are_drawn_and_which_are_not():
     rows = [sequence(sequence_id=str(n), sequence_name=f"Number {n}", enrolled=100 - n) for n in range(DRAWN + 2)]
     html = page.render(figures(sequences=rows), {"funnel": {"wide": "<svg/>", "narrow": "<svg/>"}}, can_draw=True)

@@ -161,6 +161,8 @@ class Figures:
 
     def name(self, row: Row) -> str:
         """How a sequence is called: its name, else the start of its id."""
+        if not row["sequence_id"]:
+            return "no sequence"
         key = str(row["sequence_id"])
         return clean(row.get("sequence_name") or self.names.get(key)) or f"{key[:8]}…"
 
@@ -169,7 +171,7 @@ class Figures:
         """Sequence, its requests by state, and those that were not carried out by state and reason."""
         found: dict[str, tuple[Counter[str], Counter[str]]] = {}
         for row in self.pushed:
-            label = self.name(row) if row["sequence_id"] else "no sequence"
+            label = self.name(row)
             states, reasons = found.setdefault(label, (Counter(), Counter()))
             states[row["state"]] += row["requests"]
             if row["state"] not in {"enrolled", "removed"}:
@@ -181,7 +183,10 @@ def by_rate(rows: list[Row]) -> list[Row]:
     """Sort by response rate, the highest first; sequences with too few enrollments to compare come last."""
     return sorted(
         rows,
-        key=lambda row: (row["enrolled"] < claims.ENOUGH, -row["response_rate"], -row["enrolled"], row["sequence_id"]),
+        key=lambda row: (
+            *(row["enrolled"] < claims.ENOUGH, -row["response_rate"], -row["enrolled"]),
+            *(str(row["sequence_id"]), str(row["account_id"])),  # the API may name neither
+        ),
     )
 
 
