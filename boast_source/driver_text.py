@@ -71,6 +71,8 @@ _SAFE = [
         r"cannot alter type of a column used by a view or rule|cannot drop columns from view",
         r"cannot change (?:name|data type) of view column \S+",
         rf"column \S+ (?:is of|cannot be cast automatically to) type {_NAME}",
+        r"operator does not exist: [\w ]+ [=<>|]+ [\w ]+",
+        r"(?:UNION|INTERSECT|EXCEPT|CASE|COALESCE|IN) types [\w ]+ and [\w ]+ cannot be matched",
         r"terminating connection due to (?:administrator command|[a-z-]+ timeout|conflict with recovery)",
         r"server closed the connection unexpectedly|SSL connection has been closed|connection already closed",
         r"(?:sorry, )?too many (?:clients already|connections)|remaining connection slots are reserved",

@@ -256,7 +256,7 @@ class Ledger:
         return [_event(row) for row in self._rows(sql)]
 
     def _rows(self, sql: str) -> Sequence[Sequence[Any]]:
-        with explained(self.name):
+        with explained(", ".join(table for table in (TABLE, *_EMPTY) if table in sql)):
             return self.client.execute_sql(sql) or ()
 
     def _sql(self, name: str, **values: str) -> str:

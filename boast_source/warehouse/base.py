@@ -63,7 +63,7 @@ class Warehouse(Connected):
 
         Raises DestinationError when the connection is lost.
         """
-        with explained(), self.session() as client:
+        with explained(f"{table}, {without}" if without else table), self.session() as client:
             if client is None:
                 return
             name = client.make_qualified_table_name(table)
@@ -97,7 +97,7 @@ class Warehouse(Connected):
 
     def count_present(self, table: str, account: str) -> int:
         """How many rows of an account the table holds that are not marked missing. Raises DestinationError."""
-        with explained(), self.session() as client:
+        with explained(table), self.session() as client:
             name = client.make_qualified_table_name(table) if client else ""
             if client is None or not columns_in(client, name):
                 return 0
@@ -107,7 +107,7 @@ class Warehouse(Connected):
 
     def count_repeated(self, table: str, key: str) -> int:
         """How many values of a key stand in more than one row. Raises DestinationError."""
-        with explained(), self.session() as client:
+        with explained(table), self.session() as client:
             name = client.make_qualified_table_name(table) if client else ""
             if client is None or key not in map(str.lower, columns_in(client, name)):
                 return 0
@@ -117,7 +117,7 @@ class Warehouse(Connected):
 
     def count_since(self, table: str, column: str, moment: datetime) -> int | None:
         """How many rows have a time at or after a moment; None where nobody can tell. Raises DestinationError."""
-        with explained(), self.session() as client:
+        with explained(table), self.session() as client:
             if client is None or client.capabilities.sqlglot_dialect not in {"duckdb", "postgres"}:
                 return None
             name, since = client.make_qualified_table_name(table), text_literal(moment.isoformat(), "postgres")

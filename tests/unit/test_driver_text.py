@@ -123,6 +123,8 @@ def test_of_what_duckdb_says_of_a_row_only_the_class_the_type_and_the_column_are
 
 # the same on Postgres: as it says it, and its error code
 OF_POSTGRES = {
+    ("operator does not exist: uuid = text\nLINE 1: where id = 'Ada'", "42883"): "operator does not exist: uuid = text",
+    ("UNION types text and uuid cannot be matched", "42804"): "UNION types text and uuid cannot be matched",
     ("no consent: canary", "P0001"): "RaiseException (SQLSTATE P0001)",
     ("FATAL: no consent of canary", "P0001"): "RaiseException (SQLSTATE P0001)",
     ("permission denied for canary", "42501"): "RaiseException (SQLSTATE 42501)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import dlt
+import pytest
 
 from boast_source import boast_source, create_views
 from tests.support.stored_in_postgres import INTO, counts, listed, loaded, stored
@@ -221,3 +222,47 @@ def test_a_connection_lost_while_loading_is_made_good_by_the_next_run(sandbox, j
     assert job.boast(*INTO).code == 0
     assert stored(postgres) == listed(server)
     assert counts(postgres, "sequence_enrollments_history", "version_key") == (109, 109)
+
+
+OTHER_TYPES = {
+    "sequence_enrollments.id": "(sequence_enrollments_history, sequence_enrollments)",
+    "sequence_enrollments_history.id": "(sequence_enrollments_history, sequence_enrollments)",
+    "sequence_enrollments.account_id": 'column "account_id" is of type uuid',
+    "contacts.id": "(contacts): operator does not exist: uuid = character varying",
+}
+
+
+@pytest.fixture
+def altered(sandbox, job, postgres):
+    """A load, a pending table without rows, and a column that somebody made a uuid."""
+    job.use(sandbox(enrollments=20))
+    job.boast(*INTO)
+    postgres.sql("create table boast_data.pending_enrollments (contact_id text, sequence_id text)")
+
+    def alter(column):
+        table, name = column.split(".")
+        views = "select table_name from information_schema.views where table_schema = 'boast_data'"
+        for (view,) in postgres.sql(views):
+            postgres.sql(f"drop view if exists boast_data.{view} cascade")
+        postgres.sql(f"alter table boast_data.{table} alter {name} type uuid using {name}::uuid")
+
+    return alter
+
+
+@pytest.mark.parametrize(("column", "named"), OTHER_TYPES.items())
+def test_a_key_that_somebody_gave_another_type_is_named_with_its_table(altered, sandbox, job, column, named):
+    altered(column)
+    job.use(sandbox(enrollments=20, seed=2))
+    done = job.boast(*INTO)
+    assert done.code == 1
+    assert named in done.err
+    assert "uuid" in done.err
+
+
+def test_a_push_names_the_table_with_the_other_type_and_not_the_ledger_alone(altered, job):
+    push = ("push", "--new-ledger", "--destination", "postgres")
+    assert job.boast(*push).code == 0
+    altered("sequence_enrollments.account_id")
+    done = job.boast(*push[:1], *push[2:])
+    assert done.code == 1
+    assert "(push_ledger, sequence_enrollments): UNION types text and uuid" in done.err
