@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from boast_source.outputs.report.page import render
 from tests.support.page_reader import read_page
+from tests.support.report_figures import figures, sequence
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is in the dev group")
 QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -103,6 +105,20 @@ def test_the_numbers_that_a_reader_sees_are_those_of_the_views(browser, report):
         for row in expected
     ]
     assert len(read_page(file.read_text()).tables["sequences"]) == len(seen)
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_a_name_without_a_blank_hides_nothing(browser, tmp_path, width):
+    long = "a" * 140
+    rows = [sequence(sequence_id="s", sequence_name=long), sequence(sequence_id="t")]
+    file = tmp_path / "report.html"
+    file.write_text(render(figures(sequences=rows, accounts={"a": long}), {}, can_draw=False))
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(file.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    shares = page.locator("#sequences td[data-name=response_rate]").first.bounding_box()
+    assert shares["x"] + shares["width"] <= width
+    page.close()
 
 
 def test_it_prints_on_paper(browser, report):
