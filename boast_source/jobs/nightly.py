@@ -124,7 +124,7 @@ def nightly_job(
         if job.died:
             notify.tell_death(job.warehouse, job.died, progress.note)
         _night(job, client, found_push, how_to_push)
-        if job.result.loaded and job.warehouse.has_sql:
+        if job.result.loaded:
             job.result.unmade = outputs_of(job, job.result.loaded, reporting=True)
     return job.result
 

@@ -55,7 +55,8 @@ def outputs(
     try:
         with warehouse.open(patience=found.lock_timeout, on_wait=on_note):
             if not models.are_possible(warehouse):
-                return []  # nothing to report from, and readers of files do not lock them
+                on_note("no report and no copy for dashboards: they are made of views, and this destination has none")
+                return []
             return [error for name, part in parts.items() if (error := _tried(name, part, on_made))]
     except BoastError as error:
         return [error]

@@ -54,6 +54,14 @@ def test_only_what_differs_is_merged_and_the_history_is_whole(sandbox, bucket):
     assert [run["exit_code"] for run in table(bucket, "runs")] == [0, 0, 0]
 
 
+def test_a_night_says_what_it_leaves_out(sandbox, bucket):
+    bucket.use(sandbox(enrollments=20))
+    night = bucket.boast("nightly", "--destination", "filesystem", SOURCES__BOAST__REPORT_PATH="report.html")
+    assert night.code == 0, night.err
+    assert "no report and no copy for dashboards: they are made of views, and this destination has none" in night.err
+    assert not (bucket.folder / "report.html").exists()
+
+
 def test_plain_files_are_refused_with_the_reason(sandbox, bucket):
     bucket.use(sandbox(enrollments=10))
     without = bucket.folder / "without"

@@ -57,6 +57,7 @@ def test_a_night_without_views_makes_no_report_and_ends_well_and_the_command_say
     _, workplace = desk
     night = workplace.boast("nightly", *TO, "--no-push", SOURCES__BOAST__REPORT_PATH="report.html")
     assert (night.code, night.err.count("!")) == (0, 0), night.err
+    assert "no report and no copy for dashboards: they are made of views, and this destination has none" in night.err
     refused = workplace.boast("report", *TO)
     assert (refused.code, "this destination has none" in refused.err) == (2, True), refused.err
     assert not (workplace.folder / "report.html").exists()
