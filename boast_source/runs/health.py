@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+import pyarrow as pa
+
 from boast_source import models
 from boast_source.errors import DestinationError
+from boast_source.models.schema import relations
 from boast_source.runs.record import DONE, FAILED
-from boast_source.shapes import SHAPES
+from boast_source.shapes import SEQUENCE_ENROLLMENTS, SHAPES
 from boast_source.warehouse import columns_in, explained
 
 if TYPE_CHECKING:
@@ -22,6 +26,11 @@ HEALTH = (
     *("last_run_id", "last_command", "last_status", "last_exit_code", "last_finished_at", "last_error"),
     *("held", "refused", "unknown", "waiting"),
 )
+# in files a run has a row for each time it was recorded, with times as text
+_NEWEST = """create view runs as select * replace (cast(started_at as timestamptz) as started_at,
+cast(finished_at as timestamptz) as finished_at) from appended
+qualify row_number() over (partition by run_id order by finished_at desc nulls last) = 1"""
+ENROLLMENTS = SEQUENCE_ENROLLMENTS.name
 AHEAD = 3600.0  # seconds that the clock of another machine may run ahead
 RUNS = ("run_id", "command", "started_at", "finished_at", "status", "exit_code", "verified", "listed", "loaded", "sent")
 
@@ -120,6 +129,9 @@ def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_w
     if file and not file.exists():  # nothing was ever loaded here, and looking makes no file
         return Status(None, where=where, max_age=max_age)
     with warehouse.open(patience=patience, on_wait=on_wait):
+        if not warehouse.has_sql:
+            with explained():
+                return Status(*_of_files(warehouse), max_age=max_age)
         if not models.are_possible(warehouse):
             raise DestinationError(
                 "The status is read from views, and this destination has none", hint="Look at the table runs itself."
@@ -136,6 +148,31 @@ def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_w
             paused = _paused(client) if "push_ledger" in counts else []
     rows = {name: int(counted[0][0]) for name, counted in counts.items() if counted}
     return Status(health[0] if health else None, where, last, rows, max_age, paused)
+
+
+def _of_files(warehouse: Warehouse) -> tuple[dict[str, Any] | None, str, list[dict[str, Any]], dict[str, int]]:
+    """Return the first fields of `Status` where tables are files: the same views, over them, in a DuckDB in memory."""
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        there: dict[str, list[str]] = {}
+        for name, columns in (("runs", relations()["runs"].columns), (ENROLLMENTS, ("account_id", "missing_since"))):
+            if batches := list(warehouse.read(name, tuple(columns))):
+                connection.register(name if name != "runs" else "appended", pa.concat_tables(batches))
+                there[name] = batches[0].column_names
+        if "runs" in there:
+            connection.execute(_NEWEST)
+        for view in ("push_requests", "good_runs", "pipeline_health"):
+            connection.execute(f"create view {view} as {models.written(view, there, 'UTC')}")
+
+        def rows(sql: str) -> list[dict[str, Any]]:
+            found = connection.execute(sql)
+            names = [column[0] for column in found.description or ()]
+            return [dict(zip(names, map(_plain, row), strict=True)) for row in found.fetchall()]
+
+        newest = f"select {', '.join(RUNS)} from runs order by coalesce(finished_at, started_at) desc limit 5"
+        counted = rows(f"select count(*) as rows from {ENROLLMENTS}")[0]["rows"] if ENROLLMENTS in there else 0
+        health = rows(f"select {', '.join(HEALTH)} from pipeline_health") if "runs" in there else [None]
+        return health[0], warehouse.place, rows(newest) if "runs" in there else [], {ENROLLMENTS: counted}
 
 
 def _health(client: SqlClient) -> list[dict[str, Any]]:

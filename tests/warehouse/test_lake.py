@@ -54,6 +54,27 @@ def test_only_what_differs_is_merged_and_the_history_is_whole(sandbox, bucket):
     assert [run["exit_code"] for run in table(bucket, "runs")] == [0, 0, 0]
 
 
+def test_the_status_judges_by_the_views_of_a_warehouse(sandbox, bucket):
+    server, into = sandbox(enrollments=20), ("--destination", "filesystem")
+    bucket.use(server)
+    assert "No load has succeeded yet" in bucket.boast("status", *into).out
+    assert bucket.boast("status", *into, "--max-age", "26h").code == 1
+    assert load(bucket) == 20
+    server.control("POST", "mutate", {"delete": 1})
+    assert load(bucket) == 0
+    done = bucket.boast("status", *into, "--max-age", "26h")
+    assert (done.code, done.out.splitlines()[0]) == (0, "Nothing needs attention."), done.err
+    found = bucket.boast("status", *into, "--json").json
+    health = {name: found["health"][name] for name in ("verified", "listed", "stored", "missing", "waiting")}
+    assert health == {"verified": "covered", "listed": 19, "stored": 19, "missing": 1, "waiting": 0}
+    assert [run["command"] for run in found["runs"]] == ["load", "load"]
+    assert bucket.boast("load", *into, SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN="wrong").code == 1
+    later = bucket.boast("status", *into)
+    assert "The last run needs attention." in later.out
+    assert "HTTP 401" in later.out
+    assert bucket.boast("status", *into, "--max-age", "1").code == 1
+
+
 def test_a_night_says_what_it_leaves_out(sandbox, bucket):
     bucket.use(sandbox(enrollments=20))
     night = bucket.boast("nightly", "--destination", "filesystem", SOURCES__BOAST__REPORT_PATH="report.html")
