@@ -56,6 +56,11 @@ def test_every_link_leads_somewhere(page):
         assert not anchor or anchor in anchors(there), (target, anchor)
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "dbt/README.md"], ids=lambda page: page.name)
+def test_nobody_is_told_to_install_by_a_name_that_is_not_ours_on_pypi(page):
+    assert not re.search(r"boast-source\[|install [^\n`]*\bboast-source", text(page))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_setting_that_is_named_exists_with_this_default(page):
     for block in blocks(page, "toml"):
