@@ -62,11 +62,16 @@ BUSY = Cause(
     "The warehouse is busy", "Run again when the others are done, or raise its limit of connections or its timeouts."
 )
 FILE = Cause("A file of the warehouse cannot be read or written", "Check its path, its permissions and the free space.")
+SENDERS = Cause(
+    "Another push has recorded this event of a request first, so this one sent nothing for it",
+    "Let one push run at a time, then run again; the index keeps contacts from being enrolled twice, so leave it.",
+)
 OTHER = Cause("The destination does not answer as it should", "Run again with --debug to see where.")
 
 _SQLSTATE = {  # the longest prefix that fits
     "08": UNREACHABLE,
     "0A": OTHER,
+    "21": BUSY,  # two rows for one, since another run is at work
     "22": TYPE,
     "23": CONSTRAINT,
     "25006": READ_ONLY,
@@ -117,6 +122,7 @@ _CLASSES = {  # of DuckDB, then of any driver (PEP 249)
     "ProgrammingError": SCHEMA,
 }
 _BY_WORDS = {  # before code and class, which say less: of MariaDB 42000 is nearly all
+    r"push_ledger_once": SENDERS,
     r"failed to download extension|extension \S+ not found": EXTENSION,
     r"access denied for user .* to database|command denied to user": RIGHTS,
     r'database "[^"]*" does not exist|unknown database': NO_DATABASE,

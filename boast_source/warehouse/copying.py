@@ -1,4 +1,4 @@
-"""Rows out of Postgres by COPY, as CSV that Arrow parses while the next block arrives.
+"""Rows into and out of Postgres by COPY, as CSV; what comes is parsed by Arrow while the next block arrives.
 
 Source: PostgreSQL documentation, COPY, Message Flow (COPY sends one message per row).
 """
@@ -6,6 +6,7 @@ Source: PostgreSQL documentation, COPY, Message Flow (COPY sends one message per
 from __future__ import annotations
 
 import contextlib
+import io
 import queue
 import threading
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,11 @@ import pyarrow.csv as pa_csv
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import pyarrow.parquet as pq
     from dlt.destinations.sql_client import SqlClientBase
 
 BLOCK = 2**20  # bytes of CSV per batch read
+ROWS = 20_000  # per batch written
 
 
 def copied(client: SqlClientBase[Any], sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -99,3 +102,22 @@ def _parsed(block: bytes, columns: Sequence[str]) -> pa.Table:
             quoted_strings_can_be_null=False,
         ),
     )
+
+
+class CsvOf(io.RawIOBase):
+    """A Parquet file as CSV, one batch in memory: null is nothing, every text is quoted, also the empty one."""
+
+    def __init__(self, file: pq.ParquetFile) -> None:
+        self._batches = file.iter_batches(ROWS)
+        self._options = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
+        self._current = io.BytesIO()
+
+    def read(self, size: int = -1) -> bytes:
+        while not (data := self._current.read(size)):
+            batch = next(self._batches, None)
+            if batch is None:
+                return b""
+            sink = pa.BufferOutputStream()
+            pa_csv.write_csv(batch, sink, self._options)
+            self._current = io.BytesIO(sink.getvalue())
+        return data

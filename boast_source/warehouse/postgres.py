@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
 from dlt.destinations.impl.postgres.factory import postgres as dlt_postgres
@@ -29,7 +27,7 @@ from boast_source.errors import ConfigurationError, DestinationError, LockedErro
 from boast_source.warehouse import rights
 from boast_source.warehouse.base import Warehouse
 from boast_source.warehouse.capabilities import Remembering
-from boast_source.warehouse.copying import copied
+from boast_source.warehouse.copying import CsvOf, copied
 from boast_source.warehouse.errors import explained
 from boast_source.warehouse.pooler import is_pooled
 
@@ -42,8 +40,9 @@ if TYPE_CHECKING:
     from dlt.destinations.sql_client import SqlClientBase
     from typing_extensions import Self
 
-ROWS = 20_000  # per batch written
 ADVISORY = "boast-source"  # the name space of the advisory locks
+# an idle connection that the server ends is a lock that is lost; no row on Postgres 13, which has no such setting
+_IDLES = "select set_config(name, '0', false) from pg_settings where name = 'idle_session_timeout'"
 
 
 class postgres(Remembering, dlt_postgres):
@@ -76,10 +75,13 @@ class _SqlClient(Psycopg2SqlClient):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.locks: list[str] = []  # the statements that took them
+        self.is_replaced = False
 
     def open_connection(self) -> Any:
         """Connect without a search path: every name is qualified, and poolers drop or refuse libpq's options."""
         driver: Any = self.dbapi
+        if self.is_replaced:
+            raise _replaced()
         self._conn = driver.connect(dsn=self.credentials.to_native_representation())
         self._reset_connection()
         for statement in self.locks:
@@ -87,10 +89,8 @@ class _SqlClient(Psycopg2SqlClient):
                 cursor.execute(statement)
                 if cursor.fetchone() == (False,):
                     self.close_connection()  # nobody goes on with it
-                    raise DestinationError(
-                        "The connection to Postgres broke, and another run has taken this one's place",
-                        hint="Nothing to do: the other run is at work; the next one does what this one left.",
-                    )
+                    self.is_replaced = True
+                    raise _replaced()
         return self._conn
 
     def _reset_connection(self) -> None:
@@ -99,6 +99,7 @@ class _SqlClient(Psycopg2SqlClient):
 
     def __enter__(self) -> Self:
         self.locks.clear()
+        self.is_replaced = False
         super().__enter__()
         return self
 
@@ -108,6 +109,8 @@ class _SqlClient(Psycopg2SqlClient):
     @contextlib.contextmanager
     def execute_query(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """As dlt's; a stop cancels the statement, which libpq waits for deaf to signals."""
+        if self._conn is None:  # it broke, and the server did not take another then
+            self.open_connection()
         with contextlib.ExitStack() as stack:
             with signals.waking(self._conn.cancel):
                 cursor = stack.enter_context(super().execute_query(query, *args, **kwargs))
@@ -120,6 +123,9 @@ class _SqlClient(Psycopg2SqlClient):
         """
         if self.is_pooled():
             return True
+        if not self.locks:
+            self.locks.append(_IDLES)
+            self.execute_sql(_IDLES)
         statement = f"select {function}({key})"
         ((answer,),) = self.execute_sql(statement) or ((None,),)
         taken = answer is not False
@@ -178,27 +184,8 @@ class _CopyJob(RunnableLoadJob, HasFollowupJobs):
         table = client.make_qualified_table_name(self.load_table_name)
         with client.begin_transaction(), client.native_connection.cursor() as cursor:
             cursor.copy_expert(
-                f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8')", _CsvOf(file), size=2**16
+                f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8')", CsvOf(file), size=2**16
             )
-
-
-class _CsvOf(io.RawIOBase):
-    """A Parquet file as CSV, one batch in memory: null is nothing, every text is quoted, also the empty one."""
-
-    def __init__(self, file: pq.ParquetFile) -> None:
-        self._batches = file.iter_batches(ROWS)
-        self._options = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
-        self._current = io.BytesIO()
-
-    def read(self, size: int = -1) -> bytes:
-        while not (data := self._current.read(size)):
-            batch = next(self._batches, None)
-            if batch is None:
-                return b""
-            sink = pa.BufferOutputStream()
-            pa_csv.write_csv(batch, sink, self._options)
-            self._current = io.BytesIO(sink.getvalue())
-        return data
 
 
 @contextlib.contextmanager
@@ -220,6 +207,13 @@ def migrating(client: Any) -> Iterator[None]:
             client.locks.pop()
         with contextlib.suppress(Exception):  # the server frees the locks of a lost connection
             client.execute_sql("select pg_advisory_unlock(%s)", key)
+
+
+def _replaced() -> DestinationError:
+    return DestinationError(
+        "The connection to Postgres broke, and another run has taken this one's place",
+        hint="Nothing to do: the other run is at work; the next one does what this one left.",
+    )
 
 
 def _locked(why: str) -> LockedError:

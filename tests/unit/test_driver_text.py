@@ -25,6 +25,7 @@ from boast_source.warehouse.causes import (
     NO_DATABASE,
     RIGHTS,
     SCHEMA,
+    SENDERS,
     TYPE,
     UNREACHABLE,
     cause_of,
@@ -243,7 +244,8 @@ def test_credentials_are_named_for_what_credentials_cause():
     assert [coded(code) for code in ("28P01", "28000")] == [CREDENTIALS] * 2
     assert coded("3D000") == NO_DATABASE
     assert [coded(code) for code in ("08006", "57P01")] == [UNREACHABLE] * 2
-    assert coded("57014") == BUSY
+    assert coded("57014") == coded("21000") == BUSY
+    assert coded("23505", 'duplicate key value violates unique constraint "push_ledger_once"') == SENDERS
     assert coded(None, "FATAL: password authentication failed") == CREDENTIALS
     assert coded(None, "Connection refused") == UNREACHABLE
     others = {coded(code) for code in ("23502", "22P02", "42P01", "42501", "25006", "53100", "P0001", "XX000")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 
 import pytest
 from dlt.destinations.exceptions import DatabaseException
@@ -63,8 +64,30 @@ def test_a_run_whose_connection_broke_does_not_go_on_beside_the_one_that_took_it
     one.lock_sender(single_sender=False)
     postgres.sql(f"select pg_terminate_backend({one.client.native_connection.info.backend_pid}, 60000)")
     other.lock_sender(single_sender=False)
-    with pytest.raises(DestinationError, match="has taken this one's place"):
-        one.client.execute_sql("select 1")
+    for _ in range(2):  # nor does what a first error let go on
+        with pytest.raises(DestinationError, match="has taken this one's place"):
+            one.client.execute_sql("select 1")
+
+
+def test_a_run_goes_on_once_the_server_takes_connections_again(warehouses, postgres):
+    one, other = warehouses
+    one.lock_sender(single_sender=False)
+    one.client.close_connection()  # as after an error while the server was down
+    one.client.execute_sql("select 1")
+    with pytest.raises(LockedError):
+        other.lock_sender(single_sender=False)
+
+
+def test_a_server_that_drops_idle_connections_lets_no_second_run_in(warehouses):
+    one, other = warehouses
+    one.client.execute_sql("set idle_session_timeout = 200")
+    one.lock_accounts(["a"])
+    one.lock_sender(single_sender=False)
+    time.sleep(1)  # a long listing, or an API that answers slowly
+    with pytest.raises(LockedError):
+        other.lock_accounts(["a"])
+    with pytest.raises(LockedError):
+        other.lock_sender(single_sender=False)
 
 
 def test_locks_end_with_the_connection(warehouses):
