@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from boast_source.warehouse.dropped import FIELD
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import dlt
 
     from boast_source.warehouse import Warehouse
-
-HINT = "x-boast-field"
 
 
 def known(warehouse: Warehouse, schema: dlt.Schema, tables: Iterable[str]) -> dict[str, str]:
@@ -25,6 +25,6 @@ def known(warehouse: Warehouse, schema: dlt.Schema, tables: Iterable[str]) -> di
     for table in tables:
         for there in everywhere:
             for name, column in there.get(table, {}).get("columns", {}).items():
-                if HINT in column:
-                    found.setdefault(name, str(column[HINT]))
+                if FIELD in column:
+                    found.setdefault(name, str(column[FIELD]))
     return found

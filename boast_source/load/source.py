@@ -31,6 +31,7 @@ from boast_source.logs import hush
 from boast_source.models.schema import relations
 from boast_source.shapes import HISTORY, SHAPES, Shape
 from boast_source.warehouse import kinds_of, warehouse_of
+from boast_source.warehouse.dropped import FIELD
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -216,7 +217,7 @@ def _hinted(
     `strategy`, or a better one for so many `replaced` rows.
     """
     hints: dict[str, Any] = {}
-    columns: dict[str, dict[str, Any]] = {name: {fields.HINT: f} for name, f in listing.fields(shape).items()}
+    columns: dict[str, dict[str, Any]] = {name: {FIELD: f} for name, f in listing.fields(shape).items()}
     for name, kind in sorted(listing.hints(shape).items()):
         columns.setdefault(name, {})["data_type"] = kind
     if way:

@@ -1,16 +1,21 @@
 """What somebody dropped in the destination by hand: tables and columns that dlt believes to be there are made again.
+And what another run made of an undocumented field at the same time as this pipeline, of another type.
 
 dlt migrates only when the schema's hash is not stored yet; a table dropped since then would fail every load for good.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from boast_source.errors import DestinationError
 
 if TYPE_CHECKING:
+    import dlt
+
     from boast_source.warehouse.connection import Connected
+
+FIELD = "x-boast-field"  # a column's hint: the undocumented field that fills it
 
 
 def make_again(warehouse: Connected) -> list[str]:
@@ -42,6 +47,7 @@ def make_again(warehouse: Connected) -> list[str]:
                     hint="Rename it back, or restore the table from a backup.",
                 )
             lacking += [f"{table}.{column['name']}" for column in new] if columns else [table]
+            _take_types(client, schema, table, columns)
         if lacking:
             versions = client.sql_client.make_qualified_table_name(schema.version_table_name)
             column = client.sql_client.escape_column_name(schema.naming.normalize_identifier("version_hash"))
@@ -49,3 +55,24 @@ def make_again(warehouse: Connected) -> list[str]:
     if lacking:
         pipeline.sync_schema()
     return lacking
+
+
+def _take_types(client: Any, schema: dlt.Schema, table: str, columns: dict[str, Any]) -> None:
+    """Give undocumented fields the types of their columns, where another run made these first; it failed every load.
+
+    Only Postgres has runs side by side and tells JSON from text.
+    """
+    if client.capabilities.sqlglot_dialect != "postgres":
+        return
+    own = schema.tables[table]["columns"]
+    others = [
+        name
+        for name, column in columns.items()
+        if FIELD in own.get(name, {}) and own[name]["data_type"] != column["data_type"]
+    ]
+    for name in others:
+        own[name]["data_type"] = columns[name]["data_type"]
+    if others:
+        with client.sql_client.with_staging_dataset():  # made anew with the schema's new version
+            staged = client.sql_client.make_qualified_table_name(table)
+            client.sql_client.execute_sql(f"drop table if exists {staged}")

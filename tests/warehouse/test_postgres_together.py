@@ -192,3 +192,25 @@ def test_a_run_that_hangs_keeps_no_other_account_waiting(sandbox, job, postgres)
     server.control("DELETE", "faults")
     assert job.boast(*INTO).code == 0
     assert stored(postgres) == listed(server)
+
+
+def test_a_field_whose_column_another_run_made_of_another_type_fails_no_later_load(sandbox, job, postgres):
+    server = sandbox(enrollments=10, accounts=2)
+    job.use(server)
+    ids = sorted(key for key, row in server.truth().items() if row["account_id"] == server.account_ids[0])
+    only = (*INTO, "--json", "--resources", "sequence_enrollments", "--account", server.account_ids[0])
+
+    def edit(key, value):
+        server.control("POST", "mutate", {"edits": [{"id": key, "set": {"note": value}}]})
+
+    edit(ids[0], "one")
+    assert loaded(job.boast(*only)) == len(ids)
+    postgres.sql("drop view boast_data.enrollment_history cascade")
+    for table in ("sequence_enrollments", "sequence_enrollments_history"):  # as a run of the other account would
+        postgres.sql(f"alter table boast_data.{table} alter note type jsonb using to_jsonb(note)")
+    edit(ids[1], "two")
+    assert loaded(job.boast(*only)) >= 1
+    edit(ids[1], "three")
+    assert loaded(job.boast(*only)) == 1
+    notes = postgres.sql("select note from boast_data.sequence_enrollments where note is not null")
+    assert sorted(map(str, notes)) == ["('one',)", "('three',)"]
