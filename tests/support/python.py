@@ -33,6 +33,7 @@ STANDARD = INHERITED | {"PYTHONPATH": AS_A_USER}
 # what is read at the start of the interpreter, of the C library or at an import
 EARLY = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "ARROW_", "DLT_", "FSSPEC_", "OPENSSL_")
 LATE = ("DLT_DATA_DIR",)
+FORKED_WITH = (AS_A_USER, "")  # values of PYTHONPATH: without SQLAlchemy, with it
 # as every command sets it before it imports
 FOR_IMPORTS = {"RUNTIME__DLTHUB_TELEMETRY": "false", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 # with the oldest supported ones, a forked child ends in `terminate called without an active exception`
@@ -42,7 +43,9 @@ LARGEST = 1 << 20  # bytes of a request
 
 def start(arguments: list[str], *, cwd: Path, env: dict[str, str], spawn: bool = False) -> Process:
     """Start `python ARGUMENTS` (`-m MODULE …`, `-c CODE …` or `SCRIPT …`), its output in pipes, its input empty."""
-    if spawn or not FORKS or _early(env) != _early(STANDARD):
+    path = env.get("PYTHONPATH", "")
+    forks = FORKS and not spawn and path in FORKED_WITH and _early(env) == _early(STANDARD | {"PYTHONPATH": path})
+    if not forks:
         return subprocess.Popen(
             [sys.executable, "-X", "faulthandler", *arguments],
             cwd=cwd,
@@ -52,7 +55,7 @@ def start(arguments: list[str], *, cwd: Path, env: dict[str, str], spawn: bool =
             stderr=subprocess.PIPE,
             text=True,
         )
-    return Forked(arguments, cwd, env)
+    return Forked(arguments, cwd, env, path)
 
 
 def _early(env: dict[str, str]) -> dict[str, str]:
@@ -62,12 +65,13 @@ def _early(env: dict[str, str]) -> dict[str, str]:
 class Forked:
     """What `subprocess.Popen` offers, of a child that the server forked."""
 
-    def __init__(self, arguments: list[str], cwd: Path, env: dict[str, str]) -> None:
+    def __init__(self, arguments: list[str], cwd: Path, env: dict[str, str], path: str) -> None:
         self.args = [sys.executable, *arguments]
         self.returncode: int | None = None
         out, err = os.pipe(), os.pipe()
         theirs = [os.open(os.devnull, os.O_RDONLY), out[1], err[1]]
-        self.pid = _server().ask({"arguments": arguments, "cwd": str(cwd), "env": env}, theirs)
+        self._server = _server(path)
+        self.pid = self._server.ask({"arguments": arguments, "cwd": str(cwd), "env": env}, theirs)
         for file in theirs:
             os.close(file)
         self._end = os.pidfd_open(self.pid)  # the server keeps the process id until it is asked for the exit code
@@ -107,7 +111,7 @@ class Forked:
             ended.register(self._end, select.POLLIN)
             if not ended.poll(None if timeout is None else timeout * 1000):
                 raise subprocess.TimeoutExpired(self.args, timeout)
-            self.returncode = _server().ask({"wait": self.pid}, [])
+            self.returncode = self._server.ask({"wait": self.pid}, [])
             os.close(self._end)
         return self.returncode
 
@@ -137,7 +141,7 @@ Process = subprocess.Popen | Forked
 class Server:
     """The process that forks."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str) -> None:
         self._lock = threading.Lock()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._home = tempfile.TemporaryDirectory(prefix="boast-fork-")
@@ -145,7 +149,7 @@ class Server:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())],
                 cwd=ROOT,
-                env=STANDARD | FOR_IMPORTS | {"HOME": self._home.name},
+                env=STANDARD | FOR_IMPORTS | {"HOME": self._home.name, "PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,  # nothing comes: children have pipes of their own
                 pass_fds=[theirs.fileno()],
@@ -165,7 +169,8 @@ class Server:
 
 
 @functools.cache
-def _server() -> Server:
-    server = Server()
+def _server(path: str) -> Server:
+    """One for each value of PYTHONPATH."""
+    server = Server(path)
     atexit.register(server.close)
     return server
