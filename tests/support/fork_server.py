@@ -82,6 +82,8 @@ def _serve(connection: socket.socket) -> list[str] | None:
             os.environ.clear()
             os.environ.update(request["env"])
             faulthandler.enable()
+            if "DIE_AT" in os.environ:
+                importlib.import_module("tests.support.dying.sitecustomize")
             return request["arguments"]
         for file in files:
             os.close(file)

@@ -2,9 +2,8 @@
 
 One such server belongs to each process that runs tests. What it forks is a real process: it has a process id, a
 folder, an environment, pipes, signals and an exit code of its own, and ends as Python ends. Only the imports (a second
-of CPU time) are done once. What must not be shared is spawned instead: `start` does so by itself where the environment
-says something that Python or a library reads when it starts, and for `spawn=True`.
-
+of CPU time) are done once. It is spawned instead where the environment says something that Python or a library reads
+when it starts.
 """
 
 from __future__ import annotations
@@ -28,11 +27,12 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 AS_A_USER = str(Path(__file__).parent / "as_a_user")
+DIES = str(Path(__file__).parent / "dying")  # in PYTHONPATH: the process kills itself where DIE_AT says
 INHERITED = {key: os.environ[key] for key in ("PATH", "LANG", "SYSTEMROOT") if key in os.environ}
 STANDARD = INHERITED | {"PYTHONPATH": AS_A_USER}
 # what is read at the start of the interpreter, of the C library or at an import
 EARLY = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "ARROW_", "DLT_", "FSSPEC_", "OPENSSL_")
-LATE = ("DLT_DATA_DIR",)
+LATE = ("DLT_DATA_DIR", "PYTHONPATH")
 FORKED_WITH = (AS_A_USER, "")  # values of PYTHONPATH: without SQLAlchemy, with it
 # as every command sets it before it imports
 FOR_IMPORTS = {"RUNTIME__DLTHUB_TELEMETRY": "false", "ARROW_DEFAULT_MEMORY_POOL": "system"}
@@ -41,11 +41,10 @@ FORKS = sys.platform == "linux" and int(version("pyarrow").split(".")[0]) >= 24
 LARGEST = 1 << 20  # bytes of a request
 
 
-def start(arguments: list[str], *, cwd: Path, env: dict[str, str], spawn: bool = False) -> Process:
+def start(arguments: list[str], *, cwd: Path, env: dict[str, str]) -> Process:
     """Start `python ARGUMENTS` (`-m MODULE …`, `-c CODE …` or `SCRIPT …`), its output in pipes, its input empty."""
-    path = env.get("PYTHONPATH", "")
-    forks = FORKS and not spawn and path in FORKED_WITH and _early(env) == _early(STANDARD | {"PYTHONPATH": path})
-    if not forks:
+    path = os.pathsep.join(part for part in env.get("PYTHONPATH", "").split(os.pathsep) if part != DIES)
+    if not FORKS or path not in FORKED_WITH or _early(env) != _early(STANDARD):
         return subprocess.Popen(
             [sys.executable, "-X", "faulthandler", *arguments],
             cwd=cwd,

@@ -12,10 +12,10 @@ from typing import Any
 
 import duckdb
 
-from tests.support.python import AS_A_USER, STANDARD, Process, start
+from tests.support.python import AS_A_USER, DIES, STANDARD, Process, start
 from tests.support.waiting import PATIENCE, last_words
 
-DYING = os.pathsep.join([AS_A_USER, str(Path(__file__).parent / "dying")])
+DYING = os.pathsep.join([AS_A_USER, DIES])
 NO_REPORT = {"SOURCES__BOAST__REPORT_PATH": ""}  # for nights about other things: drawing takes as long as all the rest
 
 
@@ -38,7 +38,6 @@ class Workplace:
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
-    spawn: bool = False  # for tests of real start-ups and deaths
 
     def use(self, server, **more: str) -> Workplace:
         """Point the commands at a sandbox, with its fixed token."""
@@ -58,7 +57,7 @@ class Workplace:
         """Start `boast ARGUMENTS`, forked from a process that has imported everything, or spawned (see `python.py`)."""
         mine = {"HOME": str(self.folder / "home"), "DLT_DATA_DIR": str(self.folder / "state")}
         given = STANDARD | mine | self.env | env
-        return start(["-m", "boast_source", *arguments], cwd=self.folder, env=given, spawn=self.spawn)
+        return start(["-m", "boast_source", *arguments], cwd=self.folder, env=given)
 
     def boast(self, *arguments: str, **env: str) -> Done:
         return finish(self.start(*arguments, **env))

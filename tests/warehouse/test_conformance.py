@@ -174,9 +174,7 @@ def test_killed(sandbox, workplace, place_to_load):
     path = DYING if "PYTHONPATH" not in workplace.env else DYING.rpartition(":")[2]
     for death in DEATHS:
         server.control("POST", "mutate", {"update": 4, "insert": 2})
-        workplace.spawn = True
         assert workplace.boast(*load, DIE_AT=death, PYTHONPATH=path).code == -9
-        workplace.spawn = False
         server.control("POST", "mutate", {"update": 2, "insert": 1})  # what the dead run cannot know
         loaded(workplace.boast(*load))
         is_exact(place_to_load, server)
