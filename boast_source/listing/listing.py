@@ -211,6 +211,7 @@ class Listing:
             diff.make_stored(scratch, one.columns, written_rows(warehouse, one.table, shape, one.columns, one.ids))
             repeated = int(scratch.value("select count(*) - count(distinct id) from stored"))
             unequal = diff.unequal(scratch, str(scratch.folder / SEEN), one.table)
+            scratch.clear()
         twice, kept = 0, None
         if keeps_history(shape) and one.ids is None:
             twice = warehouse.count_repeated(HISTORY, "version_key")

@@ -8,11 +8,10 @@ cursor loses late rows, ties and content that changed without it (hence the lag 
 from __future__ import annotations
 
 import functools
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import dlt
 from dlt.common.configuration.container import Container
@@ -27,6 +26,7 @@ from boast_source.listing.columns import HISTORY_KEYS, keeps_history
 from boast_source.listing.listing import Listing, listing_of
 from boast_source.listing.report import Options
 from boast_source.load import altered, checks, fields
+from boast_source.load.turns import Turns
 from boast_source.logs import hush
 from boast_source.models.schema import relations
 from boast_source.shapes import HISTORY, SHAPES, Shape
@@ -41,10 +41,6 @@ if TYPE_CHECKING:
     from boast_source.warehouse import Warehouse
 
 EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
-P = ParamSpec("P")
-T = TypeVar("T")
-_END = object()
-_turn = threading.Lock()
 _listings: weakref.WeakKeyDictionary[dlt.Pipeline, Listing] = weakref.WeakKeyDictionary()
 
 
@@ -90,7 +86,9 @@ def source_of(listing: Any) -> Sequence[DltResource]:
 def resources(listing_for: Callable[[str], Listing]) -> Sequence[DltResource]:
     """One resource per list, and the history."""
     hush("_compute_tables")  # that a hint (JSON) is narrower than the Arrow type (text): ours is so on purpose
-    return [_list_resource(shape, listing_for) for shape in SHAPES.values()] + [_history_resource(listing_for)]
+    turns = Turns()
+    lists = [_list_resource(shape, listing_for, turns) for shape in SHAPES.values()]
+    return [*lists, _history_resource(listing_for, turns)]
 
 
 class _Renewed:
@@ -110,26 +108,8 @@ class _Renewed:
         return self._listing
 
 
-def _in_turn(items: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
-    """One resource at a time, also where dlt runs them in threads (`parallelize`): they share a listing, which is
-    concurrent in itself, and dlt's configuration contexts do not bear threads.
-    """
-
-    @functools.wraps(items)
-    def in_turn(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        iterator = items(*args, **kwargs)
-        while True:
-            with _turn:
-                item = next(iterator, _END)
-            if item is _END:
-                return
-            yield item  # type: ignore[misc]
-
-    return in_turn
-
-
-def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltResource:
-    @_in_turn
+def _list_resource(shape: Shape, listing_for: Callable[[str], Listing], turns: Turns) -> DltResource:
+    @turns.of(shape.name)
     def rows() -> Iterator[pa.Table]:
         listing = listing_for(shape.name)
         way = _begin(shape.name, listing)
@@ -146,7 +126,7 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
         updated_at: dlt.sources.incremental[Any] = dlt.sources.incremental(  # noqa: B008 -- dlt reads it
             "updated_at", primary_key=(), on_cursor_value_missing="include"
         ),
-    ) -> Iterator[pa.Table]:
+    ) -> Iterator[pa.Table | None]:
         if updated_at.end_value is None and updated_at.start_value is not None:
             # no range was asked for: one value from the year 9999 must not hide what changes before it
             updated_at.start_value = updated_at.initial_value or EPOCH
@@ -155,10 +135,10 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing]) -> DltRe
     return _resource(enrollments if keeps_history(shape) else rows, shape.name, key="id", strategy="upsert")
 
 
-def _history_resource(listing_for: Callable[[str], Listing]) -> DltResource:
+def _history_resource(listing_for: Callable[[str], Listing], turns: Turns) -> DltResource:
     shape = SHAPES["sequence_enrollments"]
 
-    @_in_turn
+    @turns.of(shape.name)
     def versions() -> Iterator[pa.Table]:
         listing = listing_for(HISTORY)
         way = _begin(HISTORY, listing)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import duckdb
 
 CHUNK = 20_000  # rows per batch handed to dlt
-BULK = 40_000  # rows per insert into the index
+READ = 2_048  # rows that a warehouse answers at once, however wide
+BULK, BULKY = 40_000, 4 * 2**20  # rows, or bytes, of an insert into the index
 
 
 def quote(name: str) -> str:
@@ -35,7 +36,7 @@ def in_bulk(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
             yield pa.concat_tables(waiting)
             waiting = []
         waiting.append(batch)
-        if sum(table.num_rows for table in waiting) >= BULK:
+        if sum(table.num_rows for table in waiting) >= BULK or sum(table.nbytes for table in waiting) >= BULKY:
             yield pa.concat_tables(waiting)
             waiting = []
     if waiting:

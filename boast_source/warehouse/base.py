@@ -14,7 +14,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from boast_source import signals
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.warehouse import dropped, memory, rights
-from boast_source.warehouse.arrow import CHUNK, quote
+from boast_source.warehouse.arrow import READ, quote
 from boast_source.warehouse.connection import Connected, columns_in
 from boast_source.warehouse.dialect import moment, text_literal, translated
 from boast_source.warehouse.errors import explained
@@ -93,7 +93,7 @@ class Warehouse(Connected):
         driver = getattr(getattr(client.native_connection, "connection", None), "driver_connection", None)
         interrupt = getattr(driver, "interrupt", lambda: None)  # SQLite's, which hears no signal
         with signals.waking(interrupt), client.execute_query(sql) as cursor:
-            yield from cursor.iter_arrow(CHUNK)
+            yield from cursor.iter_arrow(READ)
 
     def count_present(self, table: str, account: str) -> int:
         """How many rows of an account the table holds that are not marked missing. Raises DestinationError."""

@@ -21,7 +21,7 @@ from dlt.pipeline.exceptions import PipelineConfigMissing
 
 from boast_source.errors import ConfigurationError
 from boast_source.shapes import HISTORY, SHAPES
-from boast_source.warehouse.arrow import CHUNK, quote, streamed
+from boast_source.warehouse.arrow import READ, quote, streamed
 from boast_source.warehouse.base import Warehouse
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Lake(Warehouse):
         if not names:
             return
         if newest_by is None:
-            for batch in rows.to_batches(columns=names, batch_size=CHUNK):
+            for batch in rows.to_batches(columns=names, batch_size=READ):
                 yield pa.Table.from_batches([batch])
             return
         key, order = (quote(column) for column in newest_by)
@@ -82,7 +82,7 @@ class Lake(Warehouse):
             connection.register("lake", rows)
             listed = ", ".join(quote(name) for name in names)
             sql = f"select {listed} from lake qualify row_number() over (partition by {key} order by {order} desc) = 1"
-            for batch in streamed(connection, sql, CHUNK):
+            for batch in streamed(connection, sql, READ):
                 yield pa.Table.from_batches([batch])
 
     def count_present(self, table: str, account: str) -> int:

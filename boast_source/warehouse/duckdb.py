@@ -29,7 +29,7 @@ from boast_source.driver_text import stripped
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.shapes import HISTORY, SHAPES
 from boast_source.warehouse import memory
-from boast_source.warehouse.arrow import CHUNK, literal, quote, streamed
+from boast_source.warehouse.arrow import READ, literal, quote, streamed
 from boast_source.warehouse.base import Warehouse
 from boast_source.warehouse.capabilities import Remembering
 
@@ -148,7 +148,7 @@ class DuckDB(Warehouse):
         ((catalog, schema),) = connection.execute("select current_database(), current_schema()").fetchall()
         with connection.cursor() as cursor:  # an open result occupies its connection, and a cursor inherits no `use`
             cursor.execute(f"use {quote(catalog)}.{quote(schema)}")
-            for batch in streamed(cursor, sql, CHUNK):
+            for batch in streamed(cursor, sql, READ):
                 yield pa.Table.from_batches([batch])
 
     @contextlib.contextmanager
