@@ -123,11 +123,12 @@ bench: .venv-bench/.made ## measure against what a user would pick instead, and 
 	@.venv-bench/bin/python -m benchmarks
 	@.venv-bench/bin/python -m benchmarks.transport
 	@.venv-bench/bin/python -m benchmarks.sizes --latency 0
+	@.venv-bench/bin/python -m benchmarks.sizes --latency 0 --all-lists --rows 600000
 
 .venv-bench/.made: requirements-dev.lock pyproject.toml | $(STAMP_DEV)
 	@echo "installing what a user has, and a Postgres, into .venv-bench ..."
 	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python $(BIN)/python .venv-bench
-	@$(UV) --compile-bytecode --python .venv-bench/bin/python -c requirements-dev.lock -e '.[report,postgres]' pgserver pytest pycurl httptools
+	@$(UV) --compile-bytecode --python .venv-bench/bin/python -c requirements-dev.lock -e '.[report,postgres,sandbox]' pgserver pytest pycurl httptools
 	@touch $@
 
 lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, no addresses
