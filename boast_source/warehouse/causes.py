@@ -36,6 +36,11 @@ EXTENSION = Cause(
 RIGHTS = Cause(
     "The warehouse's role may not do this", "Grant the right that is missing: `boast check` prints the statements."
 )
+NO_SCHEMA = Cause(
+    "The warehouse's role may not do this",
+    "Grant it `create` on the database, or let an administrator make the dataset's schema and <dataset>_staging for it"
+    " (`boast check` prints the statements); a load with --account makes a staging schema of its own.",
+)
 READ_ONLY = Cause("The warehouse is read-only", "Point the destination at a primary server with a role that may write.")
 CONSTRAINT = Cause(
     "A constraint in the warehouse refuses a row",
@@ -123,6 +128,7 @@ _CLASSES = {  # of DuckDB, then of any driver (PEP 249)
 }
 _BY_WORDS = {  # before code and class, which say less: of MariaDB 42000 is nearly all
     r"push_ledger_once": SENDERS,
+    r"(?<!fatal:  )permission denied for database": NO_SCHEMA,
     r"failed to download extension|extension \S+ not found": EXTENSION,
     r"access denied for user .* to database|command denied to user": RIGHTS,
     r'database "[^"]*" does not exist|unknown database': NO_DATABASE,

@@ -32,6 +32,8 @@ def test_a_role_without_create_is_told_the_statements_and_works_once_they_are_ru
         postgres.sql(statement)
     assert workplace.boast("check", *TO).code == 0
     night = workplace.boast("load", *TO)
+    alone = workplace.boast("load", *TO, "--account", workplace.boast("prepare", *TO).out.split()[0])
+    assert (alone.code, "makes a staging schema of its own" in alone.err) == (1, True), alone.err
     assert (night.code, "not all views" in night.err) == (0, False), night.err
     postgres.sql("drop owned by narrow cascade; drop role narrow")
 
