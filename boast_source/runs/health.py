@@ -92,7 +92,7 @@ class Status:
             return f"No load has succeeded yet in {self.where}: run `boast load`."
         if self.stale and self.max_age is not None:
             return (
-                f"Stale: older than {self.max_age / 3600:g} h. Run `boast nightly`, or see why the schedule does not."
+                f"Stale: older than {self.max_age / 3600:.3g} h. Run `boast nightly`, or see why the schedule does not."
             )
         waiting = Waiting(*(self.health[kind] for kind in ("held", "refused", "unknown")))
         others = self.health["waiting"] - waiting.total

@@ -68,7 +68,10 @@ def _permission(client: SqlClient, statement: str, *, write: bool) -> Iterator[N
         yield
         return
     if not _reads(statement, client.capabilities.sqlglot_dialect):
-        raise ConfigurationError("This is no query, or one that may write files", hint="Add --write to run it.")
+        raise ConfigurationError(
+            "This is no query, or one that may write files",
+            hint="A query begins with select or with. For anything else add --write.",
+        )
     if not begin:
         if not isinstance(sqlglot.parse_one(statement, read=client.capabilities.sqlglot_dialect), exp.Query):
             raise ConfigurationError("This is no query", hint="Add --write to change the warehouse.")
