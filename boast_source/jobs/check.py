@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from boast_source import models
 from boast_source.api import BoastClient, path_of
 from boast_source.api.address import checked_url
 from boast_source.config import account_ids_from, settings, unknown_keys
@@ -140,6 +141,8 @@ def _reach(destination: str | None, dataset: str | None) -> str:
         return f"{warehouse.place}: the first load makes the file"
     with warehouse.open(patience=PATIENCE):
         warehouse.ask_rights(list(relations()))
+        if warehouse.has_sql:
+            models.refuse_foreign(warehouse.client, relations())
         return f"{warehouse.place} answers, and may be written"
 
 

@@ -184,6 +184,8 @@ def _known(resources: Sequence[str]) -> list[str]:
 
 
 def _make_dropped(warehouse: Warehouse, on_note: Callable[[str], None]) -> bool:
+    if warehouse.has_sql:
+        models.refuse_foreign(warehouse.client, (*SHAPES, HISTORY))
     names = run.make_again(warehouse)
     if names:
         on_note(f"somebody dropped {', '.join(names[:5])}{' and more' if len(names) > 5 else ''}: made again")

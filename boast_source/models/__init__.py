@@ -17,7 +17,7 @@ from boast_source.models import as_of
 from boast_source.models.comments import comment
 from boast_source.models.schema import relations
 from boast_source.shapes import HISTORY, VIEWS
-from boast_source.warehouse import columns_in, explained
+from boast_source.warehouse import columns_in, explained, strange
 from boast_source.warehouse.arrow import quote
 from boast_source.warehouse.dialect import translated
 
@@ -50,16 +50,18 @@ def create(
     if not are_possible(warehouse):
         return []
     with warehouse.migrating():
+        refuse_foreign(client)
         read = {name for view in VIEWS for _, name in _read().findall(text(view))}
         there = {table: columns for table in read.difference(VIEWS) if (columns := _columns(client, table))}
         if not there:
             return []
-        strange = foreign(client)
-        refusals = strange | {name: _refusal(client, name, there, time_zone) for name in VIEWS if name not in strange}
+        others = foreign(client, VIEWS)
+        ours = [name for name in VIEWS if name not in others]
+        refusals = others | {name: _refusal(client, name, there, time_zone) for name in ours}
         if any(_has_other_columns(error) for error in refusals.values()):
             with contextlib.suppress(DestinationError):  # somebody's own view reads one of ours
                 drop(client)
-                refusals |= {name: _refusal(client, name, there, time_zone) for name in VIEWS if name not in strange}
+                refusals |= {name: _refusal(client, name, there, time_zone) for name in ours}
         if refusals["enrollment_history"] is None:
             as_of.create(client)
         comment(client)
@@ -80,20 +82,27 @@ def _columns(client: SqlClient, name: str) -> list[str]:
     return [column.lower() for column in columns]
 
 
-def foreign(client: SqlClient) -> dict[str, DestinationError | None]:
-    """Return the names of our views under which somebody else's table or view stands, each with a sentence about it."""
-    found: dict[str, DestinationError | None] = {}
-    for name in VIEWS:
-        ours = set(relations()[name].columns)
+def foreign(client: SqlClient, names: Collection[str] = ()) -> dict[str, DestinationError]:
+    """Return the names of ours under which somebody else's table or view stands, each with a sentence about it.
+
+    `names`: those asked for; all by default.
+    """
+    found: dict[str, DestinationError] = {}
+    for name in names or relations():
         with contextlib.suppress(DestinationError), explained():  # a view that cannot be read is replaced
-            columns = _columns(client, name)
-            if columns and len(ours.intersection(columns)) * 2 < len(ours):
-                found[name] = DestinationError(
-                    f"{client.make_qualified_table_name(name)} is a table or view of yours, so it stays and the view of"
-                    " that name is not made",
-                    hint="Rename yours, then run again.",
-                )
+            there, ours = _columns(client, name), relations()[name].columns
+            if error := strange(client.make_qualified_table_name(name), there, ours):
+                found[name] = error
     return found
+
+
+def refuse_foreign(client: SqlClient, names: Collection[str] = ()) -> None:
+    """Raise DestinationError where something of somebody else's stands under the name of one of ours.
+
+    `names`: of tables and views; all tables by default.
+    """
+    for error in foreign(client, names or [name for name in relations() if name not in VIEWS]).values():
+        raise error
 
 
 def _refusal(
@@ -119,10 +128,10 @@ def drop(client: SqlClient) -> None:
     Raises DestinationError when the destination refuses, as Postgres does when somebody's own view reads one of ours.
     """
     if client.capabilities.sqlglot_dialect in {"postgres", "redshift"}:
-        strange = foreign(client)
+        others = foreign(client, VIEWS)
         with explained(), client.begin_transaction():
             as_of.drop(client)
-            for name in (view for view in reversed(VIEWS) if view not in strange):
+            for name in (view for view in reversed(VIEWS) if view not in others):
                 client.execute_sql(f"drop view if exists {client.make_qualified_table_name(name)}")
 
 

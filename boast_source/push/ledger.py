@@ -19,7 +19,7 @@ from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.push import model
 from boast_source.push.model import Control, State
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
-from boast_source.warehouse import columns_in, explained, is_lost, is_of_destination
+from boast_source.warehouse import columns_in, columns_of_ours, explained, is_lost, is_of_destination
 from boast_source.warehouse.arrow import quote
 from boast_source.warehouse.dialect import moment_of, translated
 from boast_source.warehouse.sql import filled, queries
@@ -102,7 +102,7 @@ class Ledger:
 
     def exists(self) -> bool:
         """Whether it is there. Raises ConfigurationError when its numbers and times are texts, as after a CSV."""
-        if not self._columns(TABLE):
+        if not columns_of_ours(self.client, self.name, TYPES):
             return False
         self._rows(f"select 1 from {self.name} where 1 = 0")
         try:

@@ -137,6 +137,7 @@ def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_w
                 "The status is read from views, and this destination has none", hint="Look at the table runs itself."
             )
         client = warehouse.client
+        models.refuse_foreign(client)
         health = _health(client)
         with explained():
             last = _rows(client, "runs", RUNS, "order by coalesce(finished_at, started_at) desc limit 5")

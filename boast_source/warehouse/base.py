@@ -12,12 +12,13 @@ import orjson
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from boast_source import signals
-from boast_source.errors import ConfigurationError, DestinationError
+from boast_source.errors import ConfigurationError
 from boast_source.warehouse import dropped, memory, rights
 from boast_source.warehouse.arrow import READ, quote
 from boast_source.warehouse.connection import Connected, columns_in
 from boast_source.warehouse.dialect import moment, text_literal, translated
 from boast_source.warehouse.errors import explained
+from boast_source.warehouse.strange import columns_of_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -166,12 +167,7 @@ class Warehouse(Connected):
                 client.create_dataset()
             columns = ", ".join(f"{column} {kind}" for column, kind in types.items())
             statements = [f"create table if not exists {itself} ({columns})"]
-            there = {column.lower() for column in columns_in(client, name)} or types.keys()
-            if types.keys().isdisjoint(there):
-                raise DestinationError(
-                    f"The table {name} has none of the columns that the connector keeps in it",
-                    hint="Rename it if it is yours, or drop it.",
-                )
+            there = columns_of_ours(client, name, types) or types.keys()
             lacking = [column for column in types if column not in there]
             statements += [f"alter table {itself} add column {column} {types[column]}" for column in lacking]
             for sql in statements:

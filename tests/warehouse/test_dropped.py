@@ -133,3 +133,31 @@ def test_rows_that_the_api_no_longer_has_come_back_from_the_history_on_postgres(
     assert good(done) == 0
     assert "2 enrollments that the API no longer has" in done.err
     assert postgres.sql(gone) == before
+
+
+@pytest.mark.parametrize("name", ["contacts", "runs", "push_ledger"])
+@pytest.mark.parametrize("to", ["duckdb", "postgres"])
+def test_what_stands_under_the_name_of_a_table_of_ours_stays_and_every_command_says_so(
+    sandbox, workplace, request, to, name
+):
+    workplace.use(sandbox(enrollments=3), SOURCES__BOAST__DESTINATION=to)
+    if to == "postgres":
+        postgres = request.getfixturevalue("postgres")
+        workplace.env |= postgres.env
+    sql = postgres.sql if to == "postgres" else lambda text: execute(workplace, text)
+    good(workplace.boast("load", "--json"))
+    sql("create table boast_data.pending_enrollments (request_id text, contact_id text, sequence_id text)")
+    sql(f"drop table if exists boast_data.{name} cascade")
+    made = "table" if to == "postgres" else "view"
+    sql(f"create {made} boast_data.{name} as select '1' as id, 'open' as status")
+    for command in (("check",), ("status",), ("nightly",), ("push", "--new-ledger"), ("load",)):
+        done = workplace.boast(*command)
+        assert f'"boast_data"."{name}" is a table or view of yours' in done.out + done.err, command
+        fails = (
+            name == "contacts" or command[0] not in {"push", "load"} or (name, command[0]) == ("push_ledger", "push")
+        )
+        assert done.code == fails, (command, done.out, done.err)
+    assert list(sql(f"select * from boast_data.{name}")) == [("1", "open")]
+    sql(f"drop {made} boast_data.{name}")
+    good(workplace.boast("load", "--json"))
+    assert workplace.boast("check").code == 0

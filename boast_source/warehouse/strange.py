@@ -1,0 +1,37 @@
+"""A table or view of the user's under the name of one of ours: it stays, and is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from boast_source.errors import DestinationError
+from boast_source.warehouse.connection import columns_in
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from boast_source.warehouse.connection import SqlClient
+
+
+def strange(name: str, there: Collection[str], ours: Collection[str]) -> DestinationError | None:
+    """Return a sentence about what stands under the qualified name, where it has less than half of our columns.
+
+    `there`: its columns in lower case; without any there is no such thing.
+    """
+    if not there or len(set(ours).intersection(there)) * 2 >= len(ours):
+        return None
+    return DestinationError(
+        f"{name} is a table or view of yours, so it stays and the connector's own of that name is not made",
+        hint="Rename yours, then run again.",
+    )
+
+
+def columns_of_ours(client: SqlClient, name: str, ours: Collection[str]) -> set[str]:
+    """Return the columns of a table of ours, in lower case; none where there is no such table.
+
+    Raises DestinationError when another one stands under its name.
+    """
+    there = {column.lower() for column in columns_in(client, name)}
+    if error := strange(name, there, ours):
+        raise error
+    return there
