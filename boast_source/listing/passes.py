@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from boast_source.api import Page
 
+IN_FLIGHT = 128 * 2**20  # bytes of answers that wait for their turn, if they are like the largest so far
 BARREN_PAGES = 100  # so many pages in a row with no new record, and the listing goes in circles
 
 
@@ -72,7 +73,7 @@ def pages_of(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: Pass
     facts.count = first.count
     _note(first, facts, seen)
     yield first
-    horizon = claimed = first.pages or 1
+    horizon, claimed, widest = first.pages or 1, first.pages or 1, max(first.size, 1)
     ahead: deque[tuple[int, Future[Page]]] = deque()
     number = 2
     most = _most(first)
@@ -82,7 +83,7 @@ def pages_of(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: Pass
                 f"The list does not end: {facts.rows:,} rows on {facts.pages:,} pages, and it counted"
                 f" {facts.count} at first"
             )
-        while number <= horizon and len(ahead) < window:
+        while number <= horizon and len(ahead) < min(window, max(IN_FLIGHT // widest, 1)):
             ahead.append((number, pool.submit(fetch, number)))
             number += 1
         if not ahead:
@@ -95,6 +96,7 @@ def pages_of(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: Pass
         if page is None or (at > claimed and _digest(page) in seen):  # past the end, or the last page again
             facts.barren += 1
             continue
+        widest = max(widest, page.size)
         facts.moved = facts.moved or page.count != facts.count
         horizon = claimed = max(claimed, page.pages or 0)
         horizon = max(horizon, at)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import pytest
 
 from boast_source.api import Page
 from boast_source.errors import NotFoundError, PagingError, RefusedError, UnavailableError, UnreadableError
+from boast_source.listing.passes import Pass, pages_of
 from boast_source.listing.sweep import MAX_PASSES, sweep
 from tests.support.moving_list import Memory, paged, record
 
@@ -20,6 +24,22 @@ def test_a_list_that_holds_still_is_covered_in_one_pass():
     result, index = run(lambda n: paged(rows, n))
     assert (result.steadiness, result.passes, result.pages) == ("covered", 1, 4)
     assert index.everything() == {str(i) for i in range(10)}
+
+
+@pytest.mark.parametrize(("megabytes", "most"), [(1, 16), (60, 2), (1000, 1)])
+def test_large_pages_are_not_all_in_flight_at_once(megabytes, most):
+    rows = [record(str(i)) for i in range(90)]
+    asked: list[int] = []
+
+    def fetch(number):
+        asked.append(number)
+        return replace(paged(rows, number), size=megabytes * 2**20)
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = enumerate(pages_of(fetch, pool, Pass(), window=16), 1)
+        ahead = [len(asked) - number for number, _ in taken]
+    assert set(range(1, 31)) <= set(asked)
+    assert max(ahead) <= most
 
 
 def test_prove_reads_until_two_passes_agree():
