@@ -8,7 +8,6 @@ cursor loses late rows, ties and content that changed without it (hence the lag 
 from __future__ import annotations
 
 import functools
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from boast_source.warehouse import Warehouse
 
 EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
-_listings: weakref.WeakKeyDictionary[dlt.Pipeline, Listing] = weakref.WeakKeyDictionary()
+_LISTING = "boast_listing"  # an attribute of the pipeline, so that both go together: a listing knows its pipeline
 
 
 @dlt.source(name="boast", section="boast", max_table_nesting=0)
@@ -180,7 +179,7 @@ def _begin(table: str, listing: Listing) -> altered.Way | None:
 
 def last_listing(pipeline: dlt.Pipeline) -> Listing | None:
     """What the pipeline listed last, in this process."""
-    return _listings.get(pipeline)
+    return vars(pipeline).get(_LISTING)
 
 
 def _hinted(
@@ -217,7 +216,7 @@ def _prepare(listing: Listing, shape: Shape) -> None:
     if warehouse is None:
         listing.prepare(shape, None, None)
         return
-    _listings[warehouse.pipeline] = listing
+    vars(warehouse.pipeline)[_LISTING] = listing
     kinds, empty = _stored_kinds(shape, warehouse)
     # earlier versions kept the columns in dlt's state alone
     kept: dict[str, str | None] = dict.fromkeys(dlt.current.resource_state(shape.name).get("unknown_fields", ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from boast_source import BoastError, boast_source, by_row, create_views, verify
+from boast_source.api import BoastClient
+from boast_source.listing.listing import Listing
 
 LIST, BOTH = "sequence_enrollments", ("sequence_enrollments", "sequence_enrollments_history")
 
@@ -210,6 +213,21 @@ def test_the_views_and_the_verification_are_there_for_any_pipeline(server, mine)
     ask(mine, f"delete from {LIST} where id = (select min(id) from {LIST})")
     damaged = verify(mine)
     assert (damaged.verified, damaged.exit_code) == ("failed", 3)
+
+
+def test_a_process_that_runs_for_months_keeps_the_last_listing_alone(server, tmp_path, monkeypatch):
+    def alive():
+        gc.collect()
+        things = gc.get_objects()
+        return [sum(isinstance(thing, kind) for thing in things) for kind in (dlt.Pipeline, Listing, BoastClient)]
+
+    monkeypatch.chdir(tmp_path)
+    before = alive()
+    for _ in range(4):  # as a scheduler that lives on calls a function
+        mine = dlt.pipeline("mine", destination="duckdb", dataset_name="d", pipelines_dir=str(tmp_path / "p"))
+        mine.run(boast_source())
+    assert verify(mine).verified == "covered"
+    assert all(now - then <= 1 for now, then in zip(alive(), before, strict=True))
 
 
 def test_the_examples_of_the_page_run(server, tmp_path, monkeypatch, capsys):
