@@ -16,7 +16,7 @@ from boast_source.errors import DestinationError
 from boast_source.models import as_of
 from boast_source.models.comments import comment
 from boast_source.models.schema import relations
-from boast_source.shapes import HISTORY, VIEWS
+from boast_source.shapes import HISTORY, SHAPES, VIEWS
 from boast_source.warehouse import columns_in, explained, strange
 from boast_source.warehouse.arrow import quote
 from boast_source.warehouse.dialect import translated
@@ -50,7 +50,7 @@ def create(
     if not are_possible(warehouse):
         return []
     with warehouse.migrating():
-        refuse_foreign(client)
+        refuse_foreign(client, [name for name in relations() if name not in {*VIEWS, *SHAPES, HISTORY}])
         read = {name for view in VIEWS for _, name in _read().findall(text(view))}
         there = {table: columns for table in read.difference(VIEWS) if (columns := _columns(client, table))}
         if not there:
