@@ -11,9 +11,10 @@ import dlt
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from boast_source import BoastError, boast_source, by_row, create_views, verify
+from boast_source import BoastError, boast_source, by_row, create_views, models, verify
 from boast_source.api import BoastClient
 from boast_source.listing.listing import Listing
+from boast_source.warehouse import warehouse_of
 
 LIST, BOTH = "sequence_enrollments", ("sequence_enrollments", "sequence_enrollments_history")
 
@@ -213,6 +214,17 @@ def test_the_views_and_the_verification_are_there_for_any_pipeline(server, mine)
     ask(mine, f"delete from {LIST} where id = (select min(id) from {LIST})")
     damaged = verify(mine)
     assert (damaged.verified, damaged.exit_code) == ("failed", 3)
+
+
+def test_a_table_of_which_the_user_keeps_the_keys_alone_is_still_ours(server, mine):
+    source = boast_source()
+    source.contacts.add_map(lambda rows: rows.select(["id", "account_id"]))
+    mine.run(source)
+    assert len(ask(mine, "select column_name from information_schema.columns where table_name = 'contacts'")) < 8
+    assert len(create_views(mine)) > 10
+    mine.run(boast_source())
+    with warehouse_of(mine).open(patience=1) as warehouse:
+        models.refuse_foreign(warehouse.client)
 
 
 def test_a_process_that_runs_for_months_keeps_the_last_listing_alone(server, tmp_path, monkeypatch):
