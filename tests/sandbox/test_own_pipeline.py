@@ -221,7 +221,7 @@ def test_a_table_of_which_the_user_keeps_the_keys_alone_is_still_ours(server, mi
     source.contacts.add_map(lambda rows: rows.select(["id", "account_id"]))
     mine.run(source)
     assert len(ask(mine, "select column_name from information_schema.columns where table_name = 'contacts'")) < 8
-    assert len(create_views(mine)) > 10
+    assert "enrollment_history" in create_views(mine)
     mine.run(boast_source())
     with warehouse_of(mine).open(patience=1) as warehouse:
         models.refuse_foreign(warehouse.client)
