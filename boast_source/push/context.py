@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from boast_source.push.result import Pushed, PushOptions
 
 _NOT_SENT = {State.DUPLICATE.value, "late", "settled", "accepted"}  # what was found out about what was sent before
+_WATCHED = timedelta(days=30)
 UNSETTLED = 600.0  # seconds in place of settle_after where it is `never`, to bound the age of a claim
 
 
@@ -60,6 +61,11 @@ class Context:
     @property
     def reenroll_after(self) -> timedelta:
         return timedelta(seconds=self.settings.reenroll_seconds)
+
+    @property
+    def watched_for(self) -> timedelta:
+        """How long a second enrollment of a request is looked for, however soon its person may be enrolled again."""
+        return max(self.reenroll_after, _WATCHED)
 
     def proof(self, began: datetime, loaded: Loaded | None) -> Proof:
         """Return what a listing that began then can prove."""

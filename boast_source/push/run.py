@@ -118,7 +118,7 @@ def _carry_out(context: Context, warehouse: Warehouse, load: Load, resources: Se
         _nothing_known(context, error)
         return
     watch.withdraw_unasked(context)
-    watched = watch.watched(context, began - context.reenroll_after, accounts.mine)
+    watched = watch.watched(context, began - context.watched_for, accounts.mine)
     proof = context.proof(began, loaded)
     there = _known(context, warehouse, [*found, *map(requests.orphan, watched)], proof)
     taken: dict[str, str] = {}  # enrollments that reading back attributed, with the request's key

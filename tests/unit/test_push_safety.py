@@ -186,8 +186,9 @@ def test_a_removal_that_the_listing_contradicts_is_held(open_):
 
 
 @pytest.mark.parametrize("fate", ["doubles first", "doubles last"])
-def test_two_enrollments_of_one_post_are_noticed_whichever_the_answer_names(open_, fate):
-    desk = open_()
+@pytest.mark.parametrize("settings", [{}, {"reenroll_after": "0"}])
+def test_two_enrollments_of_one_post_are_noticed_whichever_the_answer_names(open_, fate, settings):
+    desk = open_(**settings)
     desk.ask(row(0))
     desk.push(fate)
     pushed = desk.push()
