@@ -118,6 +118,7 @@ def caused(error: BaseException) -> bool:
 
 def leave(code: int) -> NoReturn:
     """Exit now, without waiting for requests that are still in flight."""
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # stdout may be what failed
+        sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

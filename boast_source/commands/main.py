@@ -6,6 +6,7 @@ they run (see pyproject.toml), so that `boast --help` is instant and needs no ex
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from boast_source import logs, signals
+from boast_source.commands import streams
 from boast_source.commands.check import check
 from boast_source.commands.demo import demo
 from boast_source.commands.init import init
@@ -76,9 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: every error becomes one line and the exit code of the contract."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
+    streams.settle()
     signals.install()
     try:
-        boast.main(arguments, prog_name="boast", standalone_mode=False)
+        try:
+            boast.main(arguments, prog_name="boast", standalone_mode=False)
+        finally:
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         if "--json" in arguments:
@@ -100,7 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             click.echo(f"boast: {text}", err=True)
         if "--json" in arguments:
             status = "attention" if isinstance(failure, StoppedError) else "failed"
-            print_json(getattr(failure, "summary", None) or {"status": status, "error": text})
+            with contextlib.suppress(OSError):
+                print_json(getattr(failure, "summary", None) or {"status": status, "error": text})
         signals.leave(code)
     finally:
         signals.ignore()  # what comes after is only the interpreter's way out
@@ -118,7 +125,8 @@ def _known(error: BaseException) -> BaseException:
 
 
 def _unexpected(error: BaseException) -> str:
-    return f"Unexpected {type(error).__name__}. Run again with --debug to see where it comes from."
+    said = f" ({os.strerror(error.errno)})" if isinstance(error, OSError) and error.errno else ""
+    return f"Unexpected {type(error).__name__}{said}. Run again with --debug to see where it comes from."
 
 
 if __name__ == "__main__":

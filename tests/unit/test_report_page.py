@@ -38,6 +38,15 @@ def test_a_cleaned_name_holds_nothing_that_xml_forbids(name):
     assert found == " ".join(found.split())
 
 
+def test_a_name_turns_no_text_around_and_is_not_endless():
+    evil = "a\u202egnp.\u2066x\u2069\x7f\x9b31m"
+    html = rendered(sequences=[sequence(sequence_name=evil), sequence(sequence_id="t", sequence_name="M" * 1_000_000)])
+    assert not set("\u202e\u2066\u2069\x7f\x9b") & set(html)
+    assert "agnp.x31m" in html
+    assert len(html) < 200_000
+    assert clean("M" * 1_000_000) == "M" * 199 + "…"
+
+
 @pytest.mark.parametrize(
     ("health", "level"),
     [

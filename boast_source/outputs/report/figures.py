@@ -58,7 +58,9 @@ ACCOUNTS = "select id, name from accounts"
 NAMES = "select id, name from sequences"
 
 Row = dict[str, Any]
-_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# what XML forbids, controls, and what turns text around
+_UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+LONGEST = 200  # characters of a name; drawing one of a million takes minutes
 
 
 @dataclass
@@ -191,8 +193,9 @@ def by_rate(rows: list[Row]) -> list[Row]:
 
 
 def clean(text: object) -> str:
-    """Return a name without what XML forbids, on one line: the drawing library aborts on it."""
-    return " ".join(_NOT_IN_XML.sub("", str(text or "")).split())
+    """Return a name on one line, not endless and without what XML forbids: the drawing library aborts on it."""
+    name = " ".join(_UNFIT.sub("", str(text or "")).split())
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def read(warehouse: Warehouse, time_zone: str, over: runs.Run | None = None) -> Figures:

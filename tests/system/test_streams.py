@@ -1,0 +1,48 @@
+"""A command whose stdin, stdout or stderr is closed, full or not read: it costs no night, and shows no traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import duckdb
+import pytest
+
+from tests.support.python import STANDARD
+from tests.support.workplace import NO_REPORT
+
+
+@pytest.mark.parametrize("ends", ["2>/dev/full", "2>&-", "<&- >&- 2>&-", "2>&1 | true"])
+def test_what_cannot_be_said_costs_no_night(sandbox, workplace, ends):
+    """A log on a full disk, a logger that died, a scheduler that closes everything."""
+    done = in_a_shell(workplace.use(sandbox(enrollments=40), **NO_REPORT), f"nightly --no-push {ends}")
+    assert done.stderr == ""
+    assert workplace.sql("select command, status, exit_code from boast_data.runs") == [("nightly", "ok", 0)]
+    assert workplace.sql("select count(*) from boast_data.sequence_enrollments") == [(40,)]
+    assert done.returncode == (1 if "|" in ends else 0)  # its result was not taken
+
+
+def test_a_result_that_cannot_be_written_is_a_failure_of_one_line(workplace):
+    duckdb.connect(str(workplace.folder / "boast.duckdb")).close()
+    for command in ("sql 'select 1'", "sql --csv 'select 1'", "sql --json 'select 1'", "--version"):
+        done = in_a_shell(workplace, f"{command} >/dev/full")
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+        assert done.stderr.startswith("boast: ")
+        assert "No space left" in done.stderr
+    assert in_a_shell(workplace, "sql 'select 1' >&-").returncode == 0
+
+
+def in_a_shell(workplace, command):
+    """Run a command of `boast` by a shell, which redirects it; the code is that of `boast`."""
+    mine = {"HOME": str(workplace.folder / "home"), "DLT_DATA_DIR": str(workplace.folder / "state")}
+    line = f'{sys.executable} -m boast_source {command}; exit "${{PIPESTATUS[0]}}"'
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=workplace.folder,
+        env=STANDARD | mine | workplace.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
