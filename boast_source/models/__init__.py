@@ -13,11 +13,11 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from boast_source.errors import DestinationError
-from boast_source.models import as_of
+from boast_source.models import as_of, catalog, schema
 from boast_source.models.comments import comment
 from boast_source.models.schema import relations
 from boast_source.shapes import HISTORY, SHAPES, VIEWS
-from boast_source.warehouse import columns_in, explained, strange
+from boast_source.warehouse import explained, strange
 from boast_source.warehouse.arrow import quote
 from boast_source.warehouse.dialect import translated
 
@@ -35,7 +35,7 @@ def create(
     time_zone: str,
     on_refused: Callable[[DestinationError], None] | None = None,
 ) -> list[str]:
-    """Create or replace the views, and comment on everything; returns the names of those created.
+    """Create or replace the views, unless all stands as this left it, and comment on everything; returns their names.
 
     None is created where the destination has no views, and in a dataset that has none of our tables.
 
@@ -50,9 +50,12 @@ def create(
     if not are_possible(warehouse):
         return []
     with warehouse.migrating():
+        made_of = (time_zone, schema.text(), *as_of.CREATE.values(), *map(text, VIEWS))
+        if catalog.is_as_left(warehouse, *made_of):
+            return list(VIEWS)
         refuse_foreign(client, [name for name in relations() if name not in {*VIEWS, *SHAPES, HISTORY}])
         read = {name for view in VIEWS for _, name in _read().findall(text(view))}
-        there = {table: columns for table in read.difference(VIEWS) if (columns := _columns(client, table))}
+        there = catalog.columns(client, read.difference(VIEWS))
         if not there:
             return []
         others = foreign(client, VIEWS)
@@ -65,6 +68,8 @@ def create(
         if refusals["enrollment_history"] is None:
             as_of.create(client)
         comment(client)
+        if not any(refusals.values()):
+            catalog.leave(warehouse, *made_of)
     for reason in filter(None, refusals.values()):
         if on_refused is None:
             raise reason
@@ -77,23 +82,17 @@ def are_possible(warehouse: Warehouse) -> bool:
     return warehouse.has_sql and warehouse.client.capabilities.sqlglot_dialect != "sqlite"
 
 
-def _columns(client: SqlClient, name: str) -> list[str]:
-    columns = columns_in(client, client.make_qualified_table_name(name))
-    return [column.lower() for column in columns]
-
-
 def foreign(client: SqlClient, names: Collection[str] = ()) -> dict[str, DestinationError]:
     """Return the names of ours under which somebody else's table or view stands, each with a sentence about it.
 
     `names`: those asked for; all by default.
     """
     found: dict[str, DestinationError] = {}
-    for name in names or relations():
-        with contextlib.suppress(DestinationError), explained():  # a view that cannot be read is replaced
-            there, ours = _columns(client, name), relations()[name].columns
+    with contextlib.suppress(DestinationError):
+        for name, there in catalog.columns(client, names or relations()).items():
             if name in {*SHAPES, HISTORY} and {"id", "account_id"}.issubset(there):
                 continue  # a pipeline of one's own may leave other columns out
-            if error := strange(client.make_qualified_table_name(name), there, ours):
+            if error := strange(client.make_qualified_table_name(name), there, relations()[name].columns):
                 found[name] = error
     return found
 

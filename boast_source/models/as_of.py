@@ -40,6 +40,18 @@ def create(client: SqlClient) -> None:
         log.info("there is no function %s: %s", NAME, error.message)
 
 
+def stands(client: SqlClient) -> bool:
+    """Whether it is there, where a warehouse has such functions."""
+    if client.capabilities.sqlglot_dialect not in CREATE:
+        return True
+    try:
+        with explained():
+            client.execute_sql(f"select 1 from {client.make_qualified_table_name(NAME)}(null) where 1 = 0")
+    except DestinationError:
+        return False
+    return True
+
+
 def drop(client: SqlClient) -> None:
     """Drop it where it keeps its view from being dropped. Raises what the destination raises."""
     if statement := DROP.get(str(client.capabilities.sqlglot_dialect)):

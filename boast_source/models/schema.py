@@ -70,6 +70,10 @@ def parsed() -> dict[str, Any]:
     """Return the file as YAML says it. The fast loader needs libyaml, which PyYAML's wheels bring."""
     import yaml  # noqa: PLC0415 -- only what reads the warehouse pays for it
 
-    text = (resources.files(__package__) / "schema.yml").read_text(encoding="utf-8")
-    found: dict[str, Any] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 -- both are safe
+    found: dict[str, Any] = yaml.load(text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 -- both are safe
     return found
+
+
+def text() -> str:
+    """Return the file as it is written."""
+    return (resources.files(__package__) / "schema.yml").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from boast_source.jobs.nightly import nightly_job
-from boast_source.models import comments
+from boast_source.models import catalog, comments
 from boast_source.models.schema import relations
 from tests.support.sandbox_client import client_of
 
@@ -39,7 +39,7 @@ def test_the_catalog_and_the_file_name_the_same_tables_and_columns_in_the_same_t
 def test_every_table_view_and_column_carries_its_description_and_the_users_table_none(full):
     found = {
         (table, column): said
-        for table, column, said in full.rows(comments.CATALOG[full.kind].replace("%s", "'boast_data'"))
+        for table, column, said, _ in full.rows(catalog.QUERIES[full.kind].replace("%s", "'boast_data'"))
     }
     expected = {
         (table, name): relation.columns[name].description if name else relation.description

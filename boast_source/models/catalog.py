@@ -1,0 +1,96 @@
+"""The warehouse's own catalogue: what stands in the dataset, by one query, where the warehouse has one that we know.
+
+By it a load sees that its views stand as it left them, and leaves them: to make and comment on them again takes longer
+than all its other statements.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boast_source.errors import DestinationError
+from boast_source.models import as_of
+from boast_source.shapes import VIEWS
+from boast_source.warehouse import columns_in, explained
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from boast_source.warehouse import SqlClient, Warehouse
+
+FILE = "boast_views"  # in the pipeline's working folder
+# (table or view; column or null; comment; a view's definition) of a dataset, whose name is given three times
+QUERIES = {
+    "duckdb": "select table_name, null, comment, null from duckdb_tables()"
+    " where schema_name = %s and database_name = current_database()"
+    " union all select view_name, null, comment, sql from duckdb_views()"
+    " where schema_name = %s and database_name = current_database()"
+    " union all select table_name, column_name, comment, null from duckdb_columns()"
+    " where schema_name = %s and database_name = current_database()",
+    "postgres": "select c.relname, null, obj_description(c.oid, 'pg_class'),"
+    " case when c.relkind = 'v' then pg_get_viewdef(c.oid) end from pg_class c"
+    " join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s and c.relkind in ('r', 'v')"
+    " union all select c.relname, a.attname, col_description(c.oid, a.attnum), null from pg_attribute a"
+    " join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace"
+    " where n.nspname = %s and n.nspname = %s and c.relkind in ('r', 'v') and a.attnum > 0 and not a.attisdropped",
+}
+
+
+def rows(client: SqlClient) -> Sequence[Sequence[Any]] | None:
+    """All tables, views and columns of the dataset; None where the warehouse has no catalogue that we know.
+
+    Raises what the destination raises.
+    """
+    query = QUERIES.get(str(client.capabilities.sqlglot_dialect))
+    return None if query is None else client.execute_sql(query, *[client.dataset_name] * 3) or ()
+
+
+def columns(client: SqlClient, names: Collection[str]) -> dict[str, list[str]]:
+    """By name the columns, in lower case, of those tables and views that are there and can be read.
+
+    Raises DestinationError for a table that cannot.
+    """
+    found: dict[str, list[str]] = {name: [] for name in names}
+    with explained():
+        known = rows(client)
+    if known is None:
+        for name in names:
+            with contextlib.suppress(DestinationError) if name in VIEWS else contextlib.nullcontext(), explained():
+                found[name] = [column.lower() for column in columns_in(client, client.make_qualified_table_name(name))]
+    for table, column, *_ in known or ():
+        if column and table in found:
+            found[table].append(column.lower())
+    return {name: there for name, there in found.items() if there}
+
+
+def fingerprint(client: SqlClient, *made_of: str) -> str | None:
+    """A hash of all that stands in the dataset, and of what it is `made_of`; None where nobody can tell."""
+    known = rows(client)
+    if known is None:
+        return None
+    ordered = sorted(known, key=lambda row: (row[0], row[1] or ""))
+    texts = [client.fully_qualified_dataset_name(), *made_of, *([str(value) for value in row] for row in ordered)]
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+
+
+def is_as_left(warehouse: Warehouse, *made_of: str) -> bool:
+    """Whether all stands as this pipeline left it (`leave`)."""
+    try:
+        left = _file(warehouse).read_text(errors="replace")
+    except OSError:
+        return False
+    return left == fingerprint(warehouse.client, *made_of) and as_of.stands(warehouse.client)
+
+
+def leave(warehouse: Warehouse, *made_of: str) -> None:
+    """Note how all stands. Where that cannot be written, the next run makes the views again."""
+    with contextlib.suppress(OSError):
+        _file(warehouse).write_text(fingerprint(warehouse.client, *made_of) or "")
+
+
+def _file(warehouse: Warehouse) -> Path:
+    return Path(warehouse.pipeline.working_dir) / FILE
