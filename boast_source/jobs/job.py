@@ -78,15 +78,20 @@ class Job(Generic[R]):
         over.finish(self.result.exit_code, "; ".join(self.result.errors) or None)
         return over
 
-    def end(self, exit_code: int, error: str | None) -> None:
-        """Record the run as ended in this way, unless it writes nothing, after `at_end` has heard of it."""
+    def end(self, exit_code: int, error: str | None, *, tidy: bool = False) -> None:
+        """Record the run as ended in this way, unless it writes nothing, after `at_end` has heard of it; then `tidy`
+        the warehouse, which still answers.
+        """
         if self.at_end:
             self.run.count(self.result.tallies())
             self.run.finish(exit_code, error)
             self.at_end(self)
         self.run.finish(exit_code, error)
-        self._save()
-        self.ended = True
+        with _kept_open(self.place if tidy and self.recorded else None) as warehouse:
+            self._save()
+            self.ended = True
+            if warehouse:
+                retention.tidy(warehouse, self.settings)
 
     def _save(self) -> None:
         self.result.run_id = self.run.run_id
@@ -111,9 +116,7 @@ def running(
         client = stack.enter_context(BoastClient.from_config(job.settings))
         stack.enter_context(signals.waking(client.close))
         yield client
-        job.end(job.result.exit_code, "; ".join(job.result.errors) or None)
-        if job.recorded:
-            retention.tidy(job.warehouse, job.settings)
+        job.end(job.result.exit_code, "; ".join(job.result.errors) or None, tidy=True)
 
 
 @contextlib.contextmanager
@@ -144,6 +147,16 @@ def recording(
         if isinstance(failure, BoastError):
             failure.summary = job.summary() | {"status": job.run.status, "error": job.run.error}
         raise failure from error
+
+
+@contextlib.contextmanager
+def _kept_open(warehouse: Warehouse | None) -> Iterator[Warehouse | None]:
+    """Open the warehouse once for all that follows, where it can be opened at once; that makes no file."""
+    with contextlib.ExitStack() as stack:
+        if warehouse and (not warehouse.file or warehouse.file.exists()):
+            with contextlib.suppress(Exception):  # who needs it opens it again, and says why that cannot be
+                stack.enter_context(warehouse.open(patience=0))
+        yield warehouse
 
 
 def _gist(error: BaseException) -> str:

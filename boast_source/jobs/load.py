@@ -125,7 +125,8 @@ def outputs_of(job: Job[Any], loaded: Loaded, *, reporting: bool) -> list[BoastE
     """Make the published copy, and the report if `reporting`; returns what failed. They show the run as over; the
     warehouse holds it as running until they are made, so that a run that dies here counts as good nowhere.
     """
-    over = job.nearly_over() if job.warehouse.has_sql else job.run  # without views nothing shows it
+    shown = job.settings.publish_path or (reporting and job.settings.report_path)
+    over = job.nearly_over() if shown and job.warehouse.has_sql else job.run  # without views nothing shows it
 
     def made(name: str, seconds: float, place: str) -> None:
         job.progress.stage(name, seconds, job.run.run_id, to=place)
