@@ -46,6 +46,7 @@ _SQLALCHEMY = re.compile(rf"\((?:{_DRIVERS})(?:\.\w+)*\.(\w+)\) (.*)", re.DOTALL
 _MYSQL = re.compile(r"\((\d+), ([\"'])(.*)\2\)", re.DOTALL)  # number and text
 _OBJECT = r"(?:column|constraint|database|function|materialized view|relation|role|schema|sequence|table|type|view)"
 _NAME = r"[\w.\"]+"
+_SERVERS_OWN = ("COPY ", "JSON data", "parallel worker")  # where Postgres speaks itself
 # before there are any rows: only where there is no code of the server's
 _REACHING = re.compile(
     r"(?:FATAL|connection to server|could not (?:connect|translate)|Connection refused|timeout expired).*"
@@ -107,8 +108,16 @@ def said(error: BaseException) -> str:
     code = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
     if code is None and _REACHING.match(reached := bare(str(error))):
         return reached
-    made = getattr(getattr(error, "diag", None), "internal_query", None)  # by a function, maybe of a row's values
-    return ("" if made else _known(str(error))) or (f"{kind} (SQLSTATE {code})" if code else kind)
+    return ("" if is_raised(error) else _known(str(error))) or (f"{kind} (SQLSTATE {code})" if code else kind)
+
+
+def is_raised(error: BaseException) -> bool:
+    """Whether a function or trigger may have raised it: then all it says and names may be of a row's values."""
+    told: Any = getattr(error, "diag", None)  # Postgres: its context begins with the innermost place
+    context = getattr(told, "context", None) or ""
+    if getattr(told, "internal_query", None) or (context and not context.startswith(_SERVERS_OWN)):
+        return True
+    return getattr(error, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_TRIGGER"  # SQLite: RAISE
 
 
 def _is_drivers(error: BaseException) -> bool:
@@ -138,6 +147,8 @@ def _known(text: str) -> str:
             rest = _safe(rest) if kind == "Constraint Error" else ""
         return f"{kind}: {rest}" if rest else kind
     mysql = _MYSQL.match(text)
+    if mysql and mysql[1] == "1644":  # SIGNAL: the words are a trigger's
+        return "DatabaseError (error 1644)"
     return _safe(mysql[3] if mysql else text) or (f"DatabaseError (error {mysql[1]})" if mysql else "")
 
 

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from boast_source.driver_text import is_raised
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -161,7 +163,7 @@ def cause_of(error: BaseException) -> Cause:
 
 def place_of(error: BaseException, table: str | None = None) -> str:
     """Return the table, with the column or constraint where the driver names it; `table`: what was being loaded."""
-    found: Any = getattr(error, "diag", None)
+    found: Any = None if is_raised(error) else getattr(error, "diag", None)
     if name := getattr(found, "table_name", None):
         table = ".".join(filter(None, (found.schema_name, name, found.column_name)))
     if getattr(error, "pgcode", None) == "428C9" and (

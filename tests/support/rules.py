@@ -77,8 +77,9 @@ POSTGRES = {
     "trigger": Rule(
         (
             (
-                "create function {s}.refuse() returns trigger language plpgsql as"
-                " $$ begin raise exception 'no consent of %', new.{c} using errcode = '42P01', detail = new.{c}; end $$"
+                "create function {s}.refuse() returns trigger language plpgsql as"  # in the words of the server itself
+                " $$ begin raise exception 'column \"%\" does not exist', split_part(new.{c}, ' ', 1) using"
+                " errcode = '42P01', detail = new.{c}, table = new.{c}, column = new.{c}, constraint = new.{c}; end $$"
             ),
             "create trigger rule before insert or update on {t} for each row execute function {s}.refuse()",
         ),

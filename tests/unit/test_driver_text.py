@@ -30,6 +30,7 @@ from boast_source.warehouse.causes import (
     TYPE,
     UNREACHABLE,
     cause_of,
+    place_of,
 )
 
 CANARY = "kan@rie.example 'x' \"y\""
@@ -170,8 +171,30 @@ def test_a_name_in_a_statement_that_a_function_makes_may_be_a_value_of_a_row():
 
 
 @pytest.mark.parametrize(
+    "context", ["PL/pgSQL function f() line 1 at RAISE\nCOPY t, line 1", 'SQL function "f" statement 1']
+)
+def test_what_a_trigger_says_and_names_may_be_a_value_of_a_row(context):
+    error = RaiseException('new row for relation "canary" violates check constraint "canary"')
+    names = {"schema_name": "canary", "table_name": "canary", "column_name": "canary"}
+    error.pgcode, error.diag = "23514", SimpleNamespace(internal_query=None, context=context, **names)
+    assert said(error) == "RaiseException (SQLSTATE 23514)"
+    assert place_of(error, "contacts") == " (contacts)"
+    error.diag.context = "COPY t, line 1"
+    assert said(error) == str(error)
+    assert place_of(error) == " (canary.canary.canary)"
+
+
+def test_what_a_trigger_of_sqlite_says_may_be_a_value_of_a_row():
+    raising = "create trigger r before insert on t begin select raise(abort, 'no such table: canary'); end"
+    with sqlite3.connect(":memory:") as connection, pytest.raises(sqlite3.IntegrityError) as raised:
+        connection.executescript(f"create table t (c text); {raising}; insert into t values ('x')")
+    assert said(raised.value) == "IntegrityError"
+
+
+@pytest.mark.parametrize(
     ("text", "kept"),
     [
+        ("(pymysql.err.OperationalError) (1644, \"Table 'canary' doesn't exist\")", "DatabaseError (error 1644)"),
         ("(pymysql.err.OperationalError) (1644, 'no consent: canary')\n[SQL: canary]", "DatabaseError (error 1644)"),
         (
             "(pymysql.err.DataError) (1264, \"Out of range value for column 'n' at row 1\")",
