@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from boast_source.shapes import SEQUENCE_ENROLLMENTS, SHAPES
 from boast_source.warehouse import columns_in, explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from boast_source.warehouse import SqlClient, Warehouse
 
@@ -26,10 +27,9 @@ HEALTH = (
     *("last_run_id", "last_command", "last_status", "last_exit_code", "last_finished_at", "last_error"),
     *("held", "refused", "unknown", "waiting"),
 )
-# in files a run has a row for each time it was recorded, with times as text
-_NEWEST = """create view runs as select * replace (cast(started_at as timestamptz) as started_at,
-cast(finished_at as timestamptz) as finished_at) from appended
-qualify row_number() over (partition by run_id order by finished_at desc nulls last) = 1"""
+# where tables are files a run has a row for each time it was recorded
+ONCE = "qualify row_number() over (partition by run_id order by finished_at desc nulls last) = 1"
+NEWEST_RUNS = "order by coalesce(finished_at, started_at) desc limit 5"
 ENROLLMENTS = SEQUENCE_ENROLLMENTS.name
 AHEAD = 3600.0  # seconds that the clock of another machine may run ahead
 RUNS = ("run_id", "command", "started_at", "finished_at", "status", "exit_code", "verified", "listed", "loaded", "sent")
@@ -129,18 +129,16 @@ def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_w
     if file and not file.exists():  # nothing was ever loaded here, and looking makes no file
         return Status(None, where=where, max_age=max_age)
     with warehouse.open(patience=patience, on_wait=on_wait):
-        if not warehouse.has_sql:
-            with explained():
-                return Status(*_of_files(warehouse), max_age=max_age)
         if not models.are_possible(warehouse):
-            raise DestinationError(
-                "The status is read from views, and this destination has none", hint="Look at the table runs itself."
-            )
+            with explained():
+                health, last, rows = _of_tables(warehouse)
+                paused = _paused(warehouse.client) if "push_ledger" in rows else []
+            return Status(health, where, last, rows, max_age, paused)
         client = warehouse.client
         models.refuse_foreign(client)
-        health = _health(client)
+        found = _health(client)
         with explained():
-            last = _rows(client, "runs", RUNS, "order by coalesce(finished_at, started_at) desc limit 5")
+            last = _rows(client, "runs", RUNS, NEWEST_RUNS)
             counts = {
                 name: client.execute_sql(f"select count(*) from {client.make_qualified_table_name(name)}")
                 for name in (*SHAPES, "sequence_enrollments_history", "push_ledger")
@@ -148,32 +146,46 @@ def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_w
             }
             paused = _paused(client) if "push_ledger" in counts else []
     rows = {name: int(counted[0][0]) for name, counted in counts.items() if counted}
-    return Status(health[0] if health else None, where, last, rows, max_age, paused)
+    return Status(found[0] if found else None, where, last, rows, max_age, paused)
 
 
-def _of_files(warehouse: Warehouse) -> tuple[dict[str, Any] | None, str, list[dict[str, Any]], dict[str, int]]:
-    """Return the first fields of `Status` where tables are files: the same views, over them, in a DuckDB in memory."""
+def _of_tables(warehouse: Warehouse) -> tuple[dict[str, Any] | None, list[dict[str, Any]], dict[str, int]]:
+    """Return `health`, `last_runs` and `rows` of a warehouse that has no views."""
+    with _in_memory(warehouse) as connection:
+        there = {name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()}
+        counts = dict.fromkeys(there - {"runs"} | {ENROLLMENTS}, 0)
+        for name in counts.keys() & there:
+            ((counts[name],),) = connection.execute(f"select count(*) from {name}").fetchall()
+        if "runs" not in there:
+            return None, [], counts
+        health = _named(connection, f"select {', '.join(HEALTH)} from pipeline_health")[0]
+        return health, _named(connection, f"select {', '.join(RUNS)} from runs {NEWEST_RUNS}"), counts
+
+
+@contextlib.contextmanager
+def _in_memory(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB with copies of the warehouse's tables, and the views that it cannot have over them."""
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         there: dict[str, list[str]] = {}
-        for name, columns in (("runs", relations()["runs"].columns), (ENROLLMENTS, ("account_id", "missing_since"))):
-            if batches := list(warehouse.read(name, tuple(columns))):
-                connection.register(name if name != "runs" else "appended", pa.concat_tables(batches))
-                there[name] = batches[0].column_names
-        if "runs" in there:
-            connection.execute(_NEWEST)
+        for name in ("runs", "push_ledger", ENROLLMENTS):
+            types = {column: known.data_type for column, known in relations()[name].columns.items()}
+            wanted = ("account_id", "missing_since") if name == ENROLLMENTS else tuple(types)
+            if not (batches := list(warehouse.read(name, wanted))):
+                continue
+            there[name] = batches[0].column_names
+            connection.register("copied", pa.concat_tables(batches, promote_options="permissive"))
+            typed = ", ".join(f"cast({column} as {types[column]}) as {column}" for column in there[name])
+            connection.execute(f"create table {name} as select {typed} from copied {ONCE if name == 'runs' else ''}")
         for view in ("push_requests", "good_runs", "pipeline_health"):
             connection.execute(f"create view {view} as {models.written(view, there, 'UTC')}")
+        yield connection
 
-        def rows(sql: str) -> list[dict[str, Any]]:
-            found = connection.execute(sql)
-            names = [column[0] for column in found.description or ()]
-            return [dict(zip(names, map(_plain, row), strict=True)) for row in found.fetchall()]
 
-        newest = f"select {', '.join(RUNS)} from runs order by coalesce(finished_at, started_at) desc limit 5"
-        counted = rows(f"select count(*) as rows from {ENROLLMENTS}")[0]["rows"] if ENROLLMENTS in there else 0
-        health = rows(f"select {', '.join(HEALTH)} from pipeline_health") if "runs" in there else [None]
-        return health[0], warehouse.place, rows(newest) if "runs" in there else [], {ENROLLMENTS: counted}
+def _named(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
+    found = connection.execute(sql)
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, map(_plain, row), strict=True)) for row in found.fetchall()]
 
 
 def _health(client: SqlClient) -> list[dict[str, Any]]:
@@ -197,14 +209,18 @@ def _paused(client: SqlClient) -> list[str]:
 
 def waiting(warehouse: Warehouse) -> Waiting | None:
     """Return the requests that need attention; None without SQL. Raises what the destination raises."""
-    with warehouse.session() as client:
-        if client is None:
+    asked = "select state, count(*), max(since) from {} where attention group by state"
+    with warehouse.open(patience=0):
+        if not warehouse.has_sql:
             return None
-        name = client.make_qualified_table_name("push_requests")
-        if not columns_in(client, name):
-            return Waiting()
-        sql = f"select state, count(*), max(since) from {name} where attention group by state"
-        rows = {state: (int(count), _plain(since)) for state, count, since in client.execute_sql(sql) or ()}
+        client = warehouse.client
+        if not models.are_possible(warehouse):
+            with _in_memory(warehouse) as connection:
+                found: Sequence[Sequence[Any]] = connection.execute(asked.format("push_requests")).fetchall()
+        else:
+            name = client.make_qualified_table_name("push_requests")
+            found = client.execute_sql(asked.format(name)) or () if columns_in(client, name) else ()
+        rows = {state: (int(count), _plain(since)) for state, count, since in found}
     of = {"held": ("held",), "refused": ("refused",), "unknown": ("unknown", "claimed")}
     of |= {"invalid": ("invalid",), "duplicate": ("enrolled",)}
     counts = {kind: sum(rows[s][0] for s in states if s in rows) for kind, states in of.items()}

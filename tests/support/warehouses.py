@@ -21,8 +21,8 @@ from tests.support import object_store
 ALONE = {"SOURCES__BOAST__PUSH__SINGLE_SENDER": "true"}
 NO_VIEWS = "dlt keeps each dataset in a file of its own there, and no view reads another file"
 NO_SQL = "no SQL reads them"
-NO_REPORT = "it reads the views"
-OF_DELTA = {"push": NO_SQL, "views": NO_SQL, "report": f"{NO_REPORT} (`status` is tried: it makes them in memory)"}
+NO_REPORT = "it reads the views (`status` is tried: it makes them in memory)"
+OF_DELTA = {"push": NO_SQL, "views": NO_SQL, "report": NO_REPORT}
 PARTS = {
     "load": "load all lists; the second load writes nothing, the third what changed",
     "vanished": "vanished rows, history",

@@ -46,11 +46,25 @@ def test_the_second_load_loads_nothing(desk):
     assert dict(rows) == {key: record["status"] for key, record in server.truth().items()}
 
 
-def test_the_status_is_refused_where_there_can_be_no_view(desk):
-    _, workplace = desk
-    done = workplace.boast("status", *TO)
-    assert done.code == 1
-    assert "this destination has none. Look at the table runs" in done.err
+def test_the_status_judges_by_the_views_where_there_can_be_none(desk):
+    server, workplace = desk
+    first = workplace.boast("status", *TO, "--json", "--max-age", "1h")
+    assert first.code == 0, first.err
+    assert first.json["judgement"] == "Nothing needs attention."
+    assert [run["command"] for run in first.json["runs"]] == ["load"]
+    assert first.json["rows"] == {"sequence_enrollments": len(server.truth())}
+    assert (first.json["health"]["stored"], first.json["health"]["missing"]) == (len(server.truth()), 0)
+    alone = {"SOURCES__BOAST__PUSH__SINGLE_SENDER": "true"}
+    server.control("POST", "faults", {"kind": "status", "status": 422, "method": "POST", "times": 1})
+    assert workplace.boast("push", *TO, "--new-ledger", **alone).code == 3
+    assert workplace.boast("requests", "pause", *TO).code == 0
+    told = workplace.boast("status", *TO, "--json")
+    assert told.json["judgement"].startswith("Needs attention: 1 refused"), told.out
+    assert (told.json["health"]["waiting"], told.json["paused"]) == (1, ["*"])
+    with database(workplace) as connection:
+        connection.execute("update runs set finished_at = datetime(finished_at, '-2 days')")
+    late = workplace.boast("status", *TO, "--max-age", "26h")
+    assert (late.code, "Stale" in late.out) == (1, True), late.out
 
 
 def test_a_night_without_views_makes_no_report_and_ends_well_and_the_command_says_why(desk):
