@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
 
 import duckdb
 import fsspec
@@ -247,6 +249,12 @@ def test_every_chart_has_its_legend_and_marks_that_say_their_numbers():
 def test_a_name_that_xml_forbids_is_drawn_without_what_is_forbidden():
     shown = figures(sequences=[sequence(sequence_name="Ring\x07 the\x0b bell\x1b"), sequence(sequence_id="t")])
     assert ">Ring the bell</text>" in charts.draw_all(shown)["funnel"]["wide"]
+
+
+def test_a_drawing_whose_run_was_killed_ends_by_itself():
+    command = [sys.executable, str(Path(charts.__file__).with_name("draw.py")), "1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as child:  # it waits for what nobody sends any more
+        assert child.wait(60) == -signal.SIGALRM
 
 
 @pytest.mark.parametrize("ending", ["aborts", "is not there"])

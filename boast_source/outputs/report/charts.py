@@ -33,7 +33,7 @@ KINDS = ("enrolled", "completed", "removed")
 FUNNEL = ("enrolled", "completed", "responded")
 IN_30_DAYS = ("completed", "responded")
 WIDTHS = {"wide": 860, "narrow": 340}  # pixels: a desk, and a phone
-PATIENCE = 120.0  # seconds for all charts; they take two
+PATIENCE = 120  # seconds for all charts; they take two
 FORMATS = {"day": "%-d %b %Y", "week": "%-d %b %Y", "month": "%b %Y", "year": "%Y"}
 CALLED = {"day": "{0}", "week": "week of {0}", "month": "{0:%b %Y}", "year": "{0.year}"}
 
@@ -63,7 +63,7 @@ def draw_all(figures: Figures) -> dict[str, dict[str, str]]:
 
 def draw(specs: dict[str, Spec]) -> dict[str, str]:
     """Draw specifications in a child process, which the library may abort; returns name to SVG."""
-    command = [sys.executable, str(Path(__file__).with_name("draw.py"))]
+    command = [sys.executable, str(Path(__file__).with_name("draw.py")), str(PATIENCE)]
     try:
         done = subprocess.run(  # noqa: S603 -- our own file
             command, input=json.dumps(specs).encode(), capture_output=True, check=True, timeout=PATIENCE
