@@ -50,6 +50,8 @@ def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequen
                 dataset_name=dataset,
                 pipelines_dir=str(folder),
             )
+    except ConfigurationError:
+        raise
     except OSError as error:
         raise ConfigurationError(
             f"The pipeline's working folder cannot be written: {error.strerror} ({error.filename})",
@@ -94,7 +96,13 @@ def _normalized(destination: str, dataset: str) -> str:
     """Return the name under which dlt makes the dataset: it warns a hundred times when that is another."""
     if any(dlt.config.get(key, bool) is False for key in _keys(destination, "enable_dataset_name_normalization")):
         return dataset
-    return dlt.Schema(PIPELINE).naming.normalize_table_identifier(dataset)  # by the convention that is configured
+    name = dlt.Schema(PIPELINE).naming.normalize_table_identifier(dataset)  # by the convention that is configured
+    if not any(letter.isalnum() and letter in name.lower() for letter in dataset.lower()):
+        raise ConfigurationError(
+            f"The dataset cannot be called {dataset}: nothing of that is left in its name in the warehouse, {name}",
+            hint="Choose another, for example --dataset boast_data: two such names would be one dataset.",
+        )
+    return name
 
 
 def _keys(destination: str, setting: str) -> list[str]:

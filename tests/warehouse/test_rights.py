@@ -76,6 +76,15 @@ def test_a_dataset_with_a_blank_gets_the_name_that_is_said_and_no_warnings(sandb
     assert workplace.sql("select count(*) from my_data.sequence_enrollments") == [(5,)]
 
 
+@pytest.mark.parametrize("name", ["日本", "中国", "--"])
+def test_a_dataset_of_whose_name_nothing_would_be_left_is_refused(sandbox, workplace, name):
+    """Two customers' data would meet in the dataset `x`."""
+    workplace.use(sandbox(enrollments=5))
+    done = workplace.boast("load", "--dataset", name)
+    assert (done.code, f"cannot be called {name}" in done.err) == (2, True), done.err
+    assert list(workplace.folder.glob("*.duckdb")) == []
+
+
 @pytest.mark.parametrize("loaded", [False, True])
 def test_ten_checks_at_once_all_succeed(sandbox, workplace, loaded):
     workplace.use(sandbox(enrollments=5))
