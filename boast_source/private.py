@@ -41,6 +41,8 @@ def scratch_folder() -> tuple[Path, Callable[[], None]]:
             held.release()
             with suppress(OSError):
                 Path(held.lock_file).unlink(missing_ok=True)
+        if base.name != _own_name():  # of this run alone
+            shutil.rmtree(base, ignore_errors=True)
 
     return folder, remove
 
@@ -84,14 +86,17 @@ def _sync(path: Path) -> None:
         os.close(number)
 
 
+def _own_name() -> str:
+    return f"boast-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+
+
 def _own_folder() -> Path:
     """Return the user's folder in the temporary folder; a new one if somebody else has taken its name."""
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    folder = Path(tempfile.gettempdir()) / f"boast-{user}"
+    folder = Path(tempfile.gettempdir()) / _own_name()
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {user, 0 if os.name == "nt" else user}:
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != (os.getuid() if os.name == "posix" else 0):
         return Path(tempfile.mkdtemp(prefix="boast-"))
     if stat.S_IMODE(found.st_mode) != 0o700:
         folder.chmod(0o700)

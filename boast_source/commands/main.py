@@ -115,12 +115,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _known(error: BaseException) -> BaseException:
     """Return what the error means: a stop, or what a destination or a driver said; else the error itself."""
-    from boast_source.warehouse import explain, is_of_destination
-
     if isinstance(error, BoastError):
         return error
     if signals.caused(error):
-        return StoppedError()
+        return StoppedError()  # nothing may be imported now: the stop may have come in the middle of an import
+    from boast_source.warehouse import explain, is_of_destination
+
     return explain(error) if is_of_destination(error) else error
 
 

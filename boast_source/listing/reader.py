@@ -197,7 +197,8 @@ class Swept:
         if (shape.name, account, key) in self._gone:
             return None
         try:
-            return self._client.record(path_of("accounts", account, shape.name, key), report.tally)
+            record = self._client.record(path_of("accounts", account, shape.name, key), report.tally)
+            return record | {"id": key}  # which the answer may write in another case: never a second row
         except NotFoundError:
             self._gone.add((shape.name, account, key))
             return None

@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.support.python import AS_A_USER
 from tests.support.waiting import until
 from tests.support.workplace import stop
 
@@ -77,3 +78,11 @@ def test_a_stop_interrupts_a_statement_of_the_warehouse(sandbox, workplace, post
     stop(process, number, within=BOUND)
     if destination == "postgres":
         until(lambda: postgres.sql(asleep) == [(0,)])
+
+
+def test_a_stop_in_the_middle_of_an_import_is_a_stop(workplace):
+    """`yaml`, which dlt imports, is replaced by one during which the signal comes, and which is never whole."""
+    (workplace.folder / "yaml.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    path = os.pathsep.join([str(workplace.folder), AS_A_USER])
+    done = workplace.boast("load", PYTHONPATH=path, SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN="x")
+    assert (done.code, done.err.strip()) == (3, "boast: Stopped before it was done. The next run does the rest.")

@@ -64,6 +64,7 @@ def test_a_planted_link_or_file_in_the_place_of_the_own_folder_is_not_used(share
     assert list(elsewhere.iterdir()) == []
     assert mode(folder.parent) == 0o700
     remove()
+    assert {path.name for path in shared.iterdir()} == {"elsewhere", planted.name}
     planted.unlink()
     planted.write_text("")
     scratch_folder()[1]()

@@ -12,6 +12,7 @@ from boast_source.listing.vanished import _ask
 from boast_source.push.gate import enroll, remove
 from boast_source.push.model import State
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
+from tests.support.http_server import reply, serving
 from tests.support.plain_api import PlainApi
 
 BAD = ["", " ", ".", ".."]
@@ -40,6 +41,16 @@ def test_a_record_that_cannot_be_asked_for_is_named_and_left(listed, key, caplog
     gone = _ask(listed, Swept(PlainApi(), Options()), 1, {"A": report}, [("A", key), ("A", "gone")])
     assert (gone, report.unanswered) == (["gone"], 1)
     assert "cannot be part of an address" in caplog.text
+
+
+def test_a_record_whose_answer_writes_its_id_in_another_case_is_no_second_record(listed):
+    report = ListReport("A", SEQUENCE_ENROLLMENTS.name)
+    with (
+        serving(reply(200, {"data": {"id": "E1", "status": "active"}})) as server,
+        BoastClient("t", base_url=server.url) as client,
+    ):
+        assert _ask(listed, Swept(client, Options()), 1, {"A": report}, [("A", "e1")]) == []
+    assert listed.scratch.rows("select id from listed") == [("e1",)]
 
 
 @pytest.mark.parametrize("key", BAD)
