@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from boast_source import models
+from boast_source import models, signals
 from boast_source.errors import BoastError
 from boast_source.outputs import files
 from boast_source.outputs.copy import publish
@@ -59,6 +59,8 @@ def outputs(
                 return []
             return [error for name, part in parts.items() if (error := _tried(name, part, on_made))]
     except BoastError as error:
+        if signals.caused(error):
+            raise
         return [error]
 
 
@@ -66,9 +68,11 @@ def _tried(name: str, part: Part, on_made: Callable[[str, float, str], None]) ->
     began = time.monotonic()
     try:
         place = part()
-    except BoastError as error:
-        return error
     except Exception as error:
+        if signals.caused(error):
+            raise
+        if isinstance(error, BoastError):
+            return error
         log.debug("%s failed", name, exc_info=True)
         return BoastError(f"{name} failed: {type(error).__name__}", hint="Run it again with --debug to see where.")
     if place:

@@ -86,3 +86,12 @@ def test_a_stop_in_the_middle_of_an_import_is_a_stop(workplace):
     path = os.pathsep.join([str(workplace.folder), AS_A_USER])
     done = workplace.boast("load", PYTHONPATH=path, SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN="x")
     assert (done.code, done.err.strip()) == (3, "boast: Stopped before it was done. The next run does the rest.")
+
+
+def test_a_stop_while_a_night_makes_its_report_is_a_stop_whatever_a_library_makes_of_it(sandbox, workplace):
+    body = "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGTERM)\nexcept KeyboardInterrupt:\n"
+    (workplace.folder / "jinja2.py").write_text(f"{body}    raise RuntimeError\n")
+    path = os.pathsep.join([str(workplace.folder), AS_A_USER])
+    done = workplace.use(sandbox(enrollments=20)).boast("nightly", "--no-push", PYTHONPATH=path)
+    assert done.code == 3, done.err
+    assert workplace.sql("select status, exit_code from boast_data.runs") == [("attention", 3)]
