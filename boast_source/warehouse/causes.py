@@ -22,7 +22,8 @@ class Cause:
 
 UNREACHABLE = Cause(
     "The warehouse cannot be reached",
-    "Check that it runs and that host and port are right, then run `boast check`.",
+    "Check that it runs, that host and port are right, and that special characters of a password in an address are"
+    " percent-encoded (`@` is `%40`, `#` is `%23`); then run `boast check`.",
 )
 CREDENTIALS = Cause(
     "The warehouse does not accept the credentials",
