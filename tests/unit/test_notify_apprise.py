@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import trustme
 
 from boast_source.errors import BoastError, ConfigurationError
 from boast_source.runs import notify
+from tests.support.mail_server import mail_server
 
 pytest.importorskip("apprise", reason="apprise is in the dev group")
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise imports it
@@ -55,6 +58,29 @@ def test_the_text_arrives_as_it_is(service, monkeypatch, form, key):
     notify.send(url, TEXT)
     ((_, body),) = service.got
     assert json.loads(body)["message"] == TEXT
+
+
+def test_an_e_mail_arrives(monkeypatch):
+    with mail_server() as server:
+        port = server.server_address[1]
+        url = given(monkeypatch, f"mailto://127.0.0.1:{port}?mode=insecure&to=ops@example.com&from=boast@example.com")
+        notify.send(url, TEXT)
+    (message,) = server.got
+    assert (message["To"], "boast@example.com" in message["From"]) == ("ops@example.com", True)
+    assert message.get_body(("plain",)).get_content().strip() == TEXT
+
+
+def test_a_workflow_of_teams_is_told(service, monkeypatch, tmp_path):
+    context, authority = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), trustme.CA()
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    service.socket = context.wrap_socket(service.socket, server_side=True)
+    url = given(monkeypatch, f"workflow://127.0.0.1:{service.server_port}/flow/signature")
+    notify.send(url, TEXT)
+    ((path, body),) = service.got
+    assert path.startswith("/workflows/flow/triggers/manual/paths/invoke?")
+    assert TEXT in str(json.loads(body))
 
 
 def test_a_service_that_refuses_is_told_again_and_no_log_has_the_address(service, monkeypatch, caplog, capfd):
