@@ -1,4 +1,5 @@
-"""A pooler in transaction mode before a Postgres, as pgbouncer is: a transaction gets whatever backend is free.
+"""A pooler before a Postgres, as pgbouncer is. In transaction mode a transaction gets whatever backend is free; in
+session mode a client keeps its backend, which forgets everything (`discard all`) before the next one gets it.
 
 Source: PostgreSQL documentation, Message Formats. Only what psycopg2 sends: simple queries and COPY. Clients need no
 password, so the pooler logs in as ROLE, which the test server trusts.
@@ -19,13 +20,14 @@ _SSL, _GSS = 80877103, 80877104
 
 
 @contextlib.contextmanager
-def pooling(database, *, backends: int, newest_first: bool):
+def pooling(database, *, backends: int, newest_first: bool, session: bool = False):
     """The port of a pooler with so many connections to the database; the one used last, or the first, is the next."""
     free: queue.Queue = queue.LifoQueue() if newest_first else queue.Queue()
     told = b""
     with contextlib.ExitStack() as stack:
         for _ in range(backends):
             backend = stack.enter_context(socket.create_connection(("127.0.0.1", database.port)))
+            backend.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             said = b"user\0" + ROLE.encode() + b"\0database\0" + database.name.encode() + b"\0\0"
             backend.sendall(struct.pack("!ii", len(said) + 8, 196608) + said)
             told = b"".join(m for m in _until_ready(backend) if m[:1] in {b"S", b"K", b"Z"})
@@ -37,8 +39,9 @@ def pooling(database, *, backends: int, newest_first: bool):
             with contextlib.suppress(OSError):
                 while True:
                     client, _ = listening.accept()
+                    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     clients.append(client)
-                    threading.Thread(target=_serve, args=(client, free, told), daemon=True).start()
+                    threading.Thread(target=_serve, args=(client, free, told, session), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
         try:
@@ -49,13 +52,13 @@ def pooling(database, *, backends: int, newest_first: bool):
                 client.close()
 
 
-def _serve(client, free, told):
+def _serve(client, free, told, session):
+    backend = None
     with contextlib.suppress(OSError, EOFError), client:
         while (code := struct.unpack("!i", _startup(client)[:4])[0]) in {_SSL, _GSS}:
             client.sendall(b"N")
         assert code == 196608
         client.sendall(_TRUSTED + told)
-        backend = None
         while (message := _message(client))[:1] != b"X":
             backend = backend or free.get()
             backend.sendall(message)
@@ -64,9 +67,15 @@ def _serve(client, free, told):
                 while answer[:1] == b"G" and message[:1] not in {b"c", b"f"}:  # COPY: rows follow
                     message = _message(client)
                     backend.sendall(message)
-            if answer[-1:] == b"I":  # outside of a transaction
+            if answer[-1:] == b"I" and not session:  # outside of a transaction
                 free.put(backend)
                 backend = None
+    if session and backend:
+        with contextlib.suppress(OSError, EOFError):  # the test is over
+            for statement in (b"rollback", b"discard all"):
+                backend.sendall(b"Q" + struct.pack("!i", len(statement) + 5) + statement + b"\0")
+                list(_until_ready(backend))
+            free.put(backend)
 
 
 def _until_ready(backend):

@@ -1,14 +1,15 @@
-"""A pooler between the connector and Postgres, as pgbouncer in transaction mode: no session there keeps a lock."""
+"""A pooler between the connector and Postgres, as pgbouncer: in transaction mode no session there keeps a lock."""
 
 from __future__ import annotations
 
 import pytest
 
 from boast_source import load_job, push_job
-from boast_source.errors import ConfigurationError
+from boast_source.errors import ConfigurationError, LockedError
 from boast_source.warehouse.pipeline import warehouse_for
 from boast_source.warehouse.pooler import is_pooled
 from tests.support.pooler import pooling
+from tests.support.waiting import until
 
 ASKS = """
     create table boast_data.pending_enrollments as
@@ -57,3 +58,26 @@ def test_through_a_pooler_a_load_is_exact_and_leaves_no_lock_and_a_push_is_refus
     assert server.control("GET", "counters")["writes"] == {}
     to(postgres.port)
     assert push_job("postgres", new_ledger=True).exit_code in {0, 3}
+
+
+def test_through_a_pooler_in_session_mode_a_load_is_exact_and_one_push_at_a_time_sends(to, postgres):
+    with pooling(postgres, backends=8, newest_first=True, session=True) as port:
+        server = to(port)
+        assert load_job("postgres").exit_code == 0
+        server.control("POST", "mutate", {"update": 5, "insert": 3})
+        done = load_job("postgres")
+        assert (done.exit_code, done.verified, done.total("loaded")) == (0, "covered", 8)
+        postgres.sql(ASKS)
+        with warehouse_for("postgres", "boast_data").open(patience=5) as other:
+            other.lock_sender(single_sender=False)
+            with pytest.raises(LockedError, match="Another push"):
+                push_job("postgres", new_ledger=True)
+        assert server.control("GET", "counters")["writes"] == {}
+        pushed = push_job("postgres", new_ledger=True)
+        assert (pushed.exit_code in {0, 3}, push_job("postgres").exit_code in {0, 3}) == (True, True)
+        ((claimed,),) = postgres.sql(
+            "select count(distinct request_key) from boast_data.push_ledger where state = 'claimed'"
+        )
+        assert claimed > 0
+        assert server.control("GET", "counters")["writes"] == {"POST sequence_enrollments": claimed}
+        until(lambda: postgres.sql("select count(*) from pg_locks where locktype = 'advisory'") == [(0,)])
