@@ -23,11 +23,12 @@ LIMITED = 429
 
 @dataclass(frozen=True)
 class Origin:
-    """A request that accounts for an enrollment: it made it, or removed it."""
+    """A request that accounts for an enrollment: it made it, or removed it. `made`: one of ours made it."""
 
     request_key: str
     state: str
     requested_at: str | None = None
+    made: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,13 @@ class Facts:
     approved: Mapping[str, str] | None = None
 
     def stranger(self, there: Collection[Enrollment]) -> Enrollment | None:
-        """Return an enrollment that no request accounts for and that is too young, or in doubt."""
-        return next((e for e in there if e.id not in self.origins and self._counts(e)), None)
+        """Return an enrollment that no request made and that is too young, or in doubt."""
+        return next((e for e in there if not self.is_made(e.id) and self._counts(e)), None)
+
+    def is_made(self, enrollment_id: str) -> bool:
+        """Return whether a request made this enrollment, whoever removed it since."""
+        origin = self.origins.get(enrollment_id)
+        return origin is not None and origin.made
 
     def _counts(self, enrollment: Enrollment) -> bool:
         made = enrollment.created_at

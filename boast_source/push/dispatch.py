@@ -170,7 +170,8 @@ def _landed(context: Context, flight: _Flight, future: Future[Outcome]) -> None:
         account, enrollment = request.account_id or "", enrollment_of(request.account_id or "", outcome.record)
         flight.sent.answers.setdefault(account, []).append(outcome.record)
         facts.known.learn(enrollment)
-        facts.origins[enrollment.id] = Origin(request.request_key, state, request.requested_at)
+        made = state == State.ENROLLED or facts.is_made(enrollment.id)
+        facts.origins[enrollment.id] = Origin(request.request_key, state, request.requested_at, made)
     if state == State.UNKNOWN:
         flight.sent.unknown.append(request)
     if outcome.verdict.http_status == LIMITED:

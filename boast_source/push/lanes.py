@@ -107,7 +107,8 @@ def plan(lanes: Sequence[Lane], facts: Facts) -> list[tuple[Request, Verdict]]:
                 made = _imagined(request, verdict, facts.known)
                 state = State.REMOVED if request.action == "remove" else State.ENROLLED
                 facts.known.learn(made)
-                facts.origins[made.id] = Origin(request.request_key, state, request.requested_at)
+                ours = request.action == "enroll" or facts.is_made(made.id)
+                facts.origins[made.id] = Origin(request.request_key, state, request.requested_at, ours)
                 trial.ended(request, state, facts.known)
     return planned
 
@@ -118,10 +119,11 @@ def is_listed(request: Request, accounts: Collection[str]) -> bool:
 
 
 def _imagined(request: Request, verdict: Verdict, known: Known) -> Enrollment:
-    target = known.get(verdict.enrollment_id)
-    contact, sequence = (target.contact_id, target.sequence_id) if target else (request.contact_id, request.sequence_id)
+    contact, sequence = request.contact_id, request.sequence_id
     if request.action == "remove":
-        return Enrollment(verdict.enrollment_id or "", request.account_id, contact, sequence, "removed")
+        target = known.get(verdict.enrollment_id)
+        unseen = Enrollment(verdict.enrollment_id or "", request.account_id, contact, sequence, "removed")
+        return replace(target, status="removed") if target else unseen
     return Enrollment(f"new:{request.request_key}", request.account_id, contact, sequence, "active")
 
 

@@ -346,7 +346,8 @@ select
     enrollment_id,
     arg_max(request_key, recorded_at) as request_key,
     arg_max(state, recorded_at) as state,
-    arg_max(requested_at, recorded_at) as requested_at
+    arg_max(requested_at, recorded_at) as requested_at,
+    bool_or(state = 'enrolled') as made
 from newest
 where
     attempt > 0 and (state in ('enrolled', 'removed') or action = 'remove')

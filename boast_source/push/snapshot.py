@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -56,7 +56,10 @@ class Known:
             self.learn(enrollment)
 
     def learn(self, enrollment: Enrollment) -> None:
-        """What the API said last about an enrollment."""
+        """What the API said last about an enrollment; when it was made stays known."""
+        before = self._by_id.get(enrollment.id)
+        if before and enrollment.created_at is None:
+            enrollment = replace(enrollment, created_at=before.created_at)
         self._by_id[enrollment.id] = enrollment
         self._by_contact.setdefault(enrollment.contact_id, {})[enrollment.id] = enrollment
 

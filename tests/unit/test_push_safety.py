@@ -107,6 +107,22 @@ def test_what_exists_counts_where_both_ledger_and_runs_are_lost(open_):
     assert len(desk.world.posts) == 5
 
 
+@pytest.mark.parametrize("runs", ["kept", "lost"])
+def test_a_removal_of_what_a_lost_ledger_made_lets_nobody_be_messaged_again(open_, runs):
+    desk = open_()
+    desk.ask(row(0, request_id="out", action="remove", requested_at="2026-05-01"))
+    desk.push()  # refused: never in the sequence
+    desk.ask(row(0, request_id="back", requested_at="2026-05-02"))
+    desk.push()
+    desk.sql("delete from boast_data.push_ledger")
+    if runs == "lost":
+        desk.sql("delete from boast_data.runs")
+    pushed = desk.push(**{"accept_ledger" if runs == "kept" else "new_ledger": True})
+    assert (counts(pushed), pushed.attention) == ({"removed": 1, "held": 1}, {State.HELD: 1})
+    assert desk.newest()["back"]["error_code"] == "unaccounted"
+    assert len(desk.world.posts) == 1
+
+
 @pytest.mark.parametrize("fate", ["is lost", "conflicts", "is redirected", "finds nothing"])
 def test_what_never_arrives_is_held_after_max_attempts_with_its_history(open_, fate):
     desk = open_(max_attempts=3)
