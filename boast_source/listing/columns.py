@@ -138,7 +138,8 @@ def _extra_columns(
         )
     pointers = [literal("/" + str(c.field).replace("~", "~0").replace("/", "~1")) for c in columns.values()]
     if beyond:
-        columns[rest] = _rest(rest, json_kind, [field for field in types if field not in set(beyond)])
+        some = set(beyond)
+        columns[rest] = _rest(rest, json_kind, [field for field in types if field not in some])
     listed.extra_columns = len(columns)
     listed.scratch.allow(listed.memory)
     functions = {"_types": "json_type", "_texts": "json_extract_string"}
