@@ -56,14 +56,15 @@ def is_over(request: Request, known: Known, origins: Mapping[str, Origin]) -> bo
     """Return whether a removal that was carried out is done, though its contact is active in the sequence again.
 
     It is, if a request enrolled the contact again that was asked for later; who was enrolled by hand is active in spite
-    of the row.
+    of the row. A row without a moment comes after one that has one.
     """
     latest = request.latest
     if latest is None or latest.state != State.REMOVED or request.changed or request.conflict:
         return False
     account, contact, sequence = known.pair(request)
     made = [origins.get(e.id) for e in known.of_ids(account, contact, sequence) if e.active]
-    return all(o and not is_after(request.requested_at, o.requested_at) for o in made)
+    mine = request.requested_at
+    return all(o and not (is_after(mine, o.requested_at) if mine else o.requested_at) for o in made)
 
 
 def watched(context: Context, since: datetime, mine: frozenset[str]) -> list[Event]:

@@ -121,6 +121,17 @@ def test_an_enrollment_that_comes_late_and_was_asked_for_before_a_removal_is_not
     assert not active(desk)
 
 
+def test_a_removal_without_a_moment_is_the_last_word_so_an_enrollment_in_a_later_run_is_told(office):
+    desk = office("active")
+    desk.ask(row("remove", 1, at=False))
+    desk.push()
+    assert not active(desk)
+    desk.ask(row("enroll", 2))
+    desk.push()
+    pushed = desk.push()
+    assert not active(desk) or (pushed.exit_code, pushed.counts["held"]) == (3, 1)
+
+
 def test_a_removal_that_comes_late_and_was_asked_for_before_an_enrollment_is_held(office):
     desk = office()
     desk.ask(row("enroll", 5))
