@@ -115,6 +115,8 @@ def _claims(context: Context, flight: _Flight) -> list[tuple[Lane, Request, Verd
                 continue
             if request.is_news(verdict):
                 _noted(context, flight, request, verdict)
+            if verdict.state == State.DEFERRED and flight.facts.only == request.request_key:
+                context.result.stopped = context.result.stopped or f"{request.request_key} waits: {verdict.detail}"
             context.result.count(request, verdict.state)
     return claims
 

@@ -110,6 +110,18 @@ def test_one_named_request_can_be_sent_alone(pushing, workplace):
     assert desk.writes == {POST: 1}
 
 
+def test_one_named_request_that_is_not_sent_is_told_with_the_reason(pushing):
+    desk = pushing()
+    desk.push(limit=0)
+    active = desk.enrollment("active")
+    pair = {name: active[name] for name in ("contact_id", "sequence_id")}
+    desk.ask({"request_id": "out", **pair, "action": "remove"}, {"request_id": "in", **pair, "action": "enroll"})
+    waits = desk.push(only="in")
+    assert (waits.code, waits.counts) == (3, {"deferred": 2})
+    assert waits.summary["stopped"] == "in waits: an open request of the same contact comes first"
+    assert desk.writes == {}
+
+
 def test_the_summary_has_everything_that_made_it_exit_with_3(pushing):
     desk = pushing()
     desk.push(limit=0)
