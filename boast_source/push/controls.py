@@ -63,7 +63,8 @@ def pause(ledger: Ledger, control: Control, what: Iterable[str], run_id: str, *,
     for scope in what:
         if control == Control.RESUMED and scope not in paused:
             are = ", ".join(sorted(paused)) or "nothing is paused"
-            raise ConfigurationError(f"{scope} is not paused", hint=f"What is paused: {are}.")
+            named = "The whole push" if scope == EVERYTHING else scope
+            raise ConfigurationError(f"{named} is not paused", hint=f"What is paused: {are}.")
         events.append(_event(before, _PAUSE + scope, control, run_id, note=note))
     ledger.append(events)
 

@@ -131,6 +131,7 @@ def test_a_pause_holds_back_one_sequence_or_all_until_it_is_resumed_and_the_stat
     assert desk.writes == {POST: 1}
     assert workplace.boast("requests", "resume", "--account", desk.account).code == 2, "it is not paused"
     assert workplace.boast("requests", "resume").code == 0
+    assert "The whole push is not paused" in workplace.boast("requests", "resume").err
     assert desk.push().counts == {"enrolled": 1}
     assert desk.execute("select note from boast_data.push_ledger where note is not null") == [("a campaign",)]
 
