@@ -108,9 +108,7 @@ def _lock_of(folder: Path) -> FileLock:
 
 
 def _remove_orphans(base: Path) -> None:
-    for folder in base.glob("run-*"):
-        if not folder.is_dir():
-            continue
+    for folder in {path.with_suffix("") for path in base.glob("run-*")}:  # or a lock alone, of a run killed at its end
         lock = _lock_of(folder)
         with suppress(Timeout, OSError):
             lock.acquire(timeout=0)

@@ -111,6 +111,7 @@ def _extra_columns(
     taken = {*listed.shape.columns, *_OWN, *(_TAKEN - stored_kinds.keys()), *had.values()}
     rest = next((name for name, field in fields.items() if field == REST), None) or _free_name("other_fields", taken)
     taken.add(rest)
+    listed.scratch.allow(listed.memory)
     types = {field: set(found) - {None, "NULL"} for field, found in listed.scratch.rows(queries.of("unknown_fields"))}
     most, beyond = configured("max_extra_columns"), []
 

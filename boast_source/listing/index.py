@@ -56,7 +56,7 @@ class Listed:
     @property
     def memory(self) -> int:
         """MB that it takes to compare and load them."""
-        return memory.needed(self.rows, self.size, self._widest, self.extra_columns)
+        return memory.needed(self.rows, self.size, self._widest, max(self.extra_columns, self.has_extra))
 
     @property
     def batch_rows(self) -> int:

@@ -16,6 +16,7 @@ MANY = 1_000_000
 PER_ROW = 24  # bytes for each beyond them: 10,000,000 need more than 128 MB in all and less than 192
 BATCH = 4 * 2**20  # bytes of JSON that are kept before they become a batch; one page may bring more
 PER_COLUMN = 4  # MB for each of many: two threads hold some thousand values of each, in several steps at once
+PARSED, PARSED_ROWS = 48, 400  # copies of the undocumented fields of so many records, which DuckDB parses at once
 COPIES = 96  # of the largest record, while two threads type, hash and write
 GROUP, GROUP_COPIES = 5000, 6  # rows that dlt writes into a Parquet file at once, and what merging takes of them
 _MB = 2**20
@@ -27,6 +28,7 @@ def needed(rows: int = 0, size: int = 0, widest: int = 0, columns: int = 0) -> i
     """
     group = size * min(rows, GROUP) // max(rows, 1)
     wide = widest * COPIES + max(group - BATCH, 0) * GROUP_COPIES
+    wide += widest * min(rows, PARSED_ROWS) * PARSED if columns else 0
     wanted = LEAST + PER_COLUMN * columns + (max(rows - MANY, 0) * PER_ROW + wide) // _MB
     return max(min(wanted, _machine() * 8 // 10), LEAST)
 

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from boast_source.listing.columns import REST, columns_of
+from boast_source.listing.diff import compared
 from boast_source.listing.index import Listed, ListIndex
 from boast_source.listing.scratch import Scratch
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
@@ -99,3 +100,11 @@ def test_names_that_no_two_records_share_take_time_that_is_linear_in_them(delive
     columns = columns_of(listed, {}, {})
     assert len(columns) == DOCUMENTED + MOST + 1
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(("records", "keys"), [(200, 600), (200, 2000), (1000, 600)])
+def test_large_objects_that_nobody_documented_are_compared_within_the_memory_of_their_list(delivered, records, keys):
+    value = {f"f{key}": {"a": {"b": key}} for key in range(keys)}
+    listed = delivered([{"id": str(at), "x": value} for at in range(records)])
+    assert listed.memory < 1300
+    assert compared(listed, columns_of(listed, {}, {}), []).listed_counts() == {"A": records}

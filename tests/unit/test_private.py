@@ -37,6 +37,9 @@ def test_scratch_is_private_and_disappears_with_its_run(shared):
 def test_what_a_killed_run_left_is_removed_and_a_live_one_stays_whatever_its_process_id(shared):
     code = "import os; from boast_source.private import scratch_folder; print(scratch_folder()[0]); os._exit(9)"
     environment = {**os.environ, "TMPDIR": str(shared)}
+    own = shared / f"boast-{os.getuid()}"
+    own.mkdir(0o700)
+    (own / "run-x.lock").touch()  # of a run that was killed at its very end
     left = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert Path(left.stdout.strip()).is_dir()
     mine, remove = scratch_folder()
@@ -46,6 +49,7 @@ def test_what_a_killed_run_left_is_removed_and_a_live_one_stays_whatever_its_pro
     assert other.is_dir()
     remove()
     remove_other()
+    assert [path.name for path in own.iterdir()] == ["lock"]
 
 
 @pytest.mark.parametrize("name", ["boast-scratch-99999999999999999999-x", "boast-scratch-1-x", "run-x", "boast-x"])
