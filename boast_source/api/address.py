@@ -65,9 +65,9 @@ def path_of(*segments: str) -> str:
 
 
 def is_host(name: str | None) -> bool:
-    """Whether a name can be looked up at all: labels of 1 to 63 characters."""
+    """Whether a name can be looked up at all: labels of 1 to 63 characters, no blank among them."""
     try:
-        return bool(name and name.encode("idna"))
+        return bool(name and name.isprintable() and " " not in name and name.encode("idna"))
     except UnicodeError:
         return False
 

@@ -123,7 +123,15 @@ def test_a_proxy_of_the_environment_is_asked_for_a_tunnel_and_never_sees_the_tok
 
 
 @pytest.mark.parametrize(
-    "proxy", ["http://proxy:port", "http://proxy:99999", "http://", "socks5://proxy:1", f"http://{'a' * 64}.test:1"]
+    "proxy",
+    [
+        "http://proxy:port",
+        "http://proxy:99999",
+        "http://",
+        "socks5://proxy:1",
+        f"http://{'a' * 64}.test:1",
+        "http://a b:1",
+    ],
 )
 def test_a_proxy_that_cannot_be_used_is_a_configuration_error(monkeypatch, proxy):
     monkeypatch.setenv("https_proxy", proxy)
