@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -70,7 +71,12 @@ def replace_file(path: Path, text: str, mode: int = 0o600) -> None:
 
 
 def put_in_place(partial: Path, final: Path) -> None:
-    """Let a finished file on the same file system take a place in one step; on POSIX durable when it returns."""
+    """Let a finished file on the same file system take a place in one step; on POSIX durable when it returns.
+
+    Raises OSError, also where a device or a pipe stands there: whoever may replace it, as root may, breaks the machine.
+    """
+    if final.exists() and not final.is_file() and not final.is_dir():
+        raise OSError(errno.EINVAL, "a device or pipe is there, not a file", str(final))
     _sync(partial)
     partial.replace(final)
     _sync(final.parent)

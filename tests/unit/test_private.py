@@ -11,7 +11,7 @@ import pytest
 
 from boast_source.errors import DestinationError
 from boast_source.outputs.files import write
-from boast_source.private import new_file, scratch_folder
+from boast_source.private import new_file, replace_file, scratch_folder
 
 
 @pytest.fixture
@@ -98,3 +98,20 @@ def test_a_report_that_cannot_be_written_says_so(tmp_path):
     (tmp_path / "report.html").mkdir()
     with pytest.raises(DestinationError, match="cannot be written"):
         write("a report", str(tmp_path / "report.html"))
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_device_or_pipe_in_the_place_of_a_report_stays(tmp_path, linked):
+    """Root may replace any: `report_path = "/dev/null"` would break the machine."""
+    pipe, place = tmp_path / "pipe", tmp_path / "report.html"
+    os.mkfifo(pipe)
+    if linked:
+        place.symlink_to(pipe)
+    else:
+        place = pipe
+    with pytest.raises(DestinationError, match="a device or pipe is there"):
+        write("page", str(place))
+    with pytest.raises(OSError, match="a device or pipe is there"):
+        replace_file(place, "text")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert {path.name for path in tmp_path.iterdir()} == {pipe.name, place.name}
