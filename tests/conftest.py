@@ -13,6 +13,9 @@ import pytest
 
 os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 
+from dlt.common.configuration.container import Container
+from dlt.common.pipeline import PipelineContext
+
 from boast_source.sandbox import SandboxOptions
 from boast_source.sandbox.server import running
 from tests.support.quicker import remember_types
@@ -36,6 +39,13 @@ def sandbox():
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory) -> Path:
     return built(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(autouse=True)
+def no_pipeline_outlives_its_test():
+    """The newest pipeline is active until there is another, and lends its destination to what is read without one."""
+    yield
+    Container()[PipelineContext].deactivate()
 
 
 @pytest.fixture
