@@ -96,7 +96,7 @@ def _described(entry: dict[str, Any]) -> str:
 
 def commands() -> str:
     """Return the help of every command, each under its own heading."""
-    context = click.Context(boast, info_name="boast", terminal_width=100)
+    context = click.Context(boast, info_name="boast", terminal_width=100, **boast.context_settings)
     parts = ["# Commands\n\n<!-- Made from the command line by `make docs`. -->\n"]
     for name, command in boast.commands.items():
         inner = command.commands.items() if isinstance(command, click.Group) else ()
