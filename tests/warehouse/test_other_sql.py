@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from tests.support.sandbox_client import client_of
+from tests.support.webhook import webhook
 
 TO = ("--destination", "sqlalchemy")
 
@@ -56,7 +57,10 @@ def test_the_status_judges_by_the_views_where_there_can_be_none(desk):
     assert (first.json["health"]["stored"], first.json["health"]["missing"]) == (len(server.truth()), 0)
     alone = {"SOURCES__BOAST__PUSH__SINGLE_SENDER": "true"}
     server.control("POST", "faults", {"kind": "status", "status": 422, "method": "POST", "times": 1})
-    assert workplace.boast("push", *TO, "--new-ledger", **alone).code == 3
+    with webhook() as hook:
+        told = {"SOURCES__BOAST__WEBHOOK_URL": hook.url}
+        assert workplace.boast("push", *TO, "--new-ledger", **alone, **told).code == 3
+        assert "1 refused" in str(hook.news())
     assert workplace.boast("requests", "pause", *TO).code == 0
     told = workplace.boast("status", *TO, "--json")
     assert told.json["judgement"].startswith("Needs attention: 1 refused"), told.out
