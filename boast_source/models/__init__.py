@@ -67,7 +67,7 @@ def create(
                 refusals |= {name: _refusal(client, name, there, time_zone) for name in ours}
         if refusals["enrollment_history"] is None:
             as_of.create(client)
-        comment(client)
+        comment(client, without=others)
         if not any(refusals.values()):
             catalog.leave(warehouse, *made_of)
     for reason in filter(None, refusals.values()):

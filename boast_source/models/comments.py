@@ -11,19 +11,24 @@ from boast_source.models.schema import relations
 from boast_source.warehouse import explained
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from boast_source.warehouse import SqlClient
 
 log = logging.getLogger("boast_source")
 
 
-def comment(client: SqlClient) -> None:
-    """Give tables, views and columns their comments, where these differ; a destination that refuses stays without."""
+def comment(client: SqlClient, without: Collection[str] = ()) -> None:
+    """Give tables, views and columns their comments, where these differ; a destination that refuses stays without.
+
+    `without`: names under which something of the user's stands.
+    """
     try:
         with explained():
             statements = [
                 statement
                 for table, column, said, _ in catalog.rows(client) or ()
-                if (statement := _statement(client, table, column, said))
+                if table not in without and (statement := _statement(client, table, column, said))
             ]
             if statements:
                 with client.begin_transaction():  # one commit: DuckDB forgets a view's comments when it is replaced

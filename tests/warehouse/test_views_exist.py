@@ -95,6 +95,26 @@ def test_a_table_or_view_of_the_users_under_one_of_our_names_stays_and_is_told(p
     assert place.types()["good_runs"].keys() == {"mine"}
 
 
+@pytest.mark.parametrize("place", ["postgres"], indirect=True)  # which has more kinds of tables
+@pytest.mark.parametrize(
+    "made",
+    [
+        "materialized view boast_data.good_runs as select 1 as status",
+        "table boast_data.good_runs (status int) partition by list (status)",
+    ],
+)
+def test_what_else_stands_under_one_of_our_names_stays_without_a_comment_of_ours(place, made):
+    place.declared("sequence_enrollments_history")
+    place.client.execute_sql(f"create {made}")
+    told = []
+    names = models.create(place.warehouse, time_zone="UTC", on_refused=told.append)
+    assert set(VIEWS) - set(names) == {"good_runs", "pipeline_health"}
+    assert "yours" in str(told[0])
+    said = "select count(*) from pg_description where objoid = '{}'::regclass"
+    assert place.rows(said.format("boast_data.good_runs")) == [(0,)]
+    assert place.rows(said.format("boast_data.enrollment_history"))[0][0] > 0
+
+
 def test_a_column_that_an_older_version_named_like_one_of_the_view_breaks_no_view(place):
     columns = place.declared_types()["sequence_enrollments_history"]
     place.table("sequence_enrollments_history", {"valid_from": "text", "is_current": "text", **columns}, [])
