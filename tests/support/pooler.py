@@ -63,13 +63,13 @@ def _serve(client, free, told, session):
             backend = backend or free.get()
             backend.sendall(message)
             for answer in _until_ready(backend):
+                if answer[:1] == b"Z" and answer[-1:] == b"I" and not session:  # outside of a transaction
+                    free.put(backend)  # before the client knows it and asks again
+                    backend = None
                 client.sendall(answer)
                 while answer[:1] == b"G" and message[:1] not in {b"c", b"f"}:  # COPY: rows follow
                     message = _message(client)
                     backend.sendall(message)
-            if answer[-1:] == b"I" and not session:  # outside of a transaction
-                free.put(backend)
-                backend = None
     if session and backend:
         with contextlib.suppress(OSError, EOFError):  # the test is over
             for statement in (b"rollback", b"discard all"):

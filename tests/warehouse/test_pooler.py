@@ -32,6 +32,15 @@ def to(sandbox, postgres, tmp_path, monkeypatch):
     return to
 
 
+def loaded_and_asked(server, postgres):
+    """Two loads, the second of what changed; then three pending requests."""
+    assert load_job("postgres").exit_code == 0
+    server.control("POST", "mutate", {"update": 5, "insert": 3})
+    done = load_job("postgres")
+    assert (done.exit_code, done.verified, done.total("loaded")) == (0, "covered", 8)
+    postgres.sql(ASKS)
+
+
 @pytest.mark.parametrize(("backends", "newest_first"), [(1, True), (2, False), (3, False), (3, True)])
 def test_a_pooler_in_transaction_mode_is_noticed_whatever_connection_is_next(to, postgres, backends, newest_first):
     with pooling(postgres, backends=backends, newest_first=newest_first) as port:
@@ -47,11 +56,7 @@ def test_a_pooler_in_transaction_mode_is_noticed_whatever_connection_is_next(to,
 def test_through_a_pooler_a_load_is_exact_and_leaves_no_lock_and_a_push_is_refused(to, postgres):
     with pooling(postgres, backends=6, newest_first=False) as port:
         server = to(port)
-        assert load_job("postgres").exit_code == 0
-        server.control("POST", "mutate", {"update": 5, "insert": 3})
-        done = load_job("postgres")
-        assert (done.exit_code, done.verified, done.total("loaded")) == (0, "covered", 8)
-        postgres.sql(ASKS)
+        loaded_and_asked(server, postgres)
         with pytest.raises(ConfigurationError, match="pooler in transaction mode"):
             push_job("postgres", new_ledger=True)
         assert postgres.sql("select count(*) from pg_locks where locktype = 'advisory'") == [(0,)]
@@ -63,11 +68,7 @@ def test_through_a_pooler_a_load_is_exact_and_leaves_no_lock_and_a_push_is_refus
 def test_through_a_pooler_in_session_mode_a_load_is_exact_and_one_push_at_a_time_sends(to, postgres):
     with pooling(postgres, backends=8, newest_first=True, session=True) as port:
         server = to(port)
-        assert load_job("postgres").exit_code == 0
-        server.control("POST", "mutate", {"update": 5, "insert": 3})
-        done = load_job("postgres")
-        assert (done.exit_code, done.verified, done.total("loaded")) == (0, "covered", 8)
-        postgres.sql(ASKS)
+        loaded_and_asked(server, postgres)
         with warehouse_for("postgres", "boast_data").open(patience=5) as other:
             other.lock_sender(single_sender=False)
             with pytest.raises(LockedError, match="Another push"):
