@@ -177,6 +177,14 @@ class DuckDB(Warehouse):
         self.client.native_connection.execute(f"set memory_limit = '{size}'")
 
 
+def _fault(file: Path) -> str | None:
+    """Return why there can be no database at this path."""
+    try:
+        return None if file.is_file() or not file.exists() else "is not a file"
+    except OSError as error:
+        return f"cannot be used: {error.strerror}"
+
+
 class DuckDBFile(DuckDB):
     """A DuckDB file: it has one writer, who excludes all others."""
 
@@ -190,13 +198,16 @@ class DuckDBFile(DuckDB):
         return None if self._database.startswith((":", "md:")) else Path(self._database).absolute()
 
     def check(self) -> None:
-        """Besides, refuse a dataset that is called like its file, in whatever case: DuckDB names a catalog after the
-        file, and reads `name.table` as schema or catalog.
+        """Besides, refuse a path of something else, like a pipe that DuckDB would wait for; and a dataset that
+        is called like its file, in whatever case: DuckDB names a catalog after the file, and reads `name.table` as
+        schema or catalog.
         """
         super().check()
         file = None
         with contextlib.suppress(ConfigurationException):  # said where the destination is used
             file = self.file
+        if file and (fault := _fault(file)):
+            raise ConfigurationError(f"{file} {fault}", hint="Move it away, or use another file.")
         if file and file.name.partition(".")[0].lower() == self.dataset.lower():
             raise ConfigurationError(
                 f"The dataset cannot be called {self.dataset}: the DuckDB file {file.name} has that name already",

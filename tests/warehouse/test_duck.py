@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timezone
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -45,6 +47,26 @@ def test_a_file_that_is_merged_again_changes_nothing(strategy):
             first = ("a", 0, 9) if strategy == "insert-only" else ("a", 1, None)
             rest = [("b", 2, None), ("c", 3, None), ("z", 26, 26)]
             assert connection.execute("from stored order by id").fetchall() == [first, *rest]
+
+
+@pytest.mark.timeout(120)  # to open a pipe waits for ever
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+@pytest.mark.parametrize("command", ["load", "status"])
+def test_what_is_no_file_is_refused_and_stays(sandbox, workplace, command, make):
+    place = workplace.folder / "boast.duckdb"
+    make(place)
+    done = workplace.use(sandbox()).boast(command)
+    assert (done.code, done.out) == (2, "")
+    assert f"{place} is not a file" in done.err
+    assert not place.is_file()
+
+
+@pytest.mark.parametrize("command", ["load", "status"])
+def test_a_path_that_no_file_can_have_is_told(sandbox, workplace, command):
+    path = {"DESTINATION__DUCKDB__CREDENTIALS": f"/tmp/{'long' * 70}.duckdb"}
+    done = workplace.use(sandbox()).boast(command, **path)
+    assert (done.code, done.out) == (2, "")
+    assert "cannot be used: File name too long" in done.err
 
 
 @pytest.mark.timeout(120)  # DuckDB waits for ever
