@@ -59,8 +59,11 @@ class Column:
         if self.kind == "double":
             number = f"try_cast({raw} as double)"
             whole = f"try_cast({number} as hugeint) = try_cast({raw} as hugeint)"
-            exact = f"(not regexp_matches({raw}, '^-?\\d+$') or {whole})"
-            return self._where(f"regexp_matches({raw}, '^[-+.0-9eE]+$') and {exact}", number)
+            printed = (f"{number}::varchar", f"format('{{:.17g}}', {number})")
+            digits = f"{_digits(raw)} in ({', '.join(map(_digits, printed))})"
+            exact = f"case when regexp_matches({raw}, '^-?\\d+$') then {whole} else {digits} end"
+            short = f"regexp_matches({raw}, '^[-+.0-9]{{1,15}}$')"
+            return self._where(f"regexp_matches({raw}, '^[-+.0-9eE]+$') and ({short} or {exact})", number)
         if self.kind == "bool":
             return self._where("true", f"case {raw} when 'true' then true when 'false' then false end")
         return json_text(raw) if self.kind == "json" else self.raw
@@ -79,6 +82,11 @@ def _moment(text: str) -> str:
         f"coalesce(try_cast({text} as timestamptz), try_cast({spelled} as timestamptz),"
         f" case when regexp_matches({spelled}, '{_LEAP}') then {leap} end)"
     )
+
+
+def _digits(number: str) -> str:
+    """The digits of a number's text that count: no float holds one whose digits it is not printed with."""
+    return f"trim(replace(regexp_replace({number}, '^[-+]|[eE].*$', '', 'g'), '.', ''), '0')"
 
 
 def json_text(sql: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+import duckdb
 import pytest
 
 from boast_source.api.answers import page_of
+from boast_source.listing.column import Column
 from tests.unit.test_compare import Warehouse
 
 AT = datetime(2021, 2, 4, 20, 13, 44, tzinfo=timezone.utc)
@@ -99,6 +101,16 @@ def test_a_documented_number_that_no_float_holds_is_kept_beside_its_column():
     warehouse.run({"b": {"n": 1.5}})
     warehouse.run({"b": {"n": 1.5}, "a": {"n": record["n"]}})
     assert (warehouse.table["a"]["n"], warehouse.table["a"]["n__v_text"]) == (None, "1e400")
+
+
+@pytest.mark.parametrize("text", [*AS_TEXT, "9007199254740993", "1234567890123456800", "inf", "nan"])
+def test_a_documented_column_of_numbers_takes_no_number_that_no_float_holds(text):
+    assert duckdb.execute(f"select {Column('rating', 'double', repr(text)).typed}").fetchone() == (None,)
+
+
+@pytest.mark.parametrize("text", [*AS_NUMBERS, "5", "007", "9007199254740992", "123456789012345683968"])
+def test_a_documented_column_of_numbers_takes_one_that_a_float_holds(text):
+    assert duckdb.execute(f"select {Column('rating', 'double', repr(text)).typed}").fetchone() == (float(text),)
 
 
 def test_the_sign_of_zero_which_not_every_warehouse_keeps_is_left_out_at_any_depth():
