@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import gc
 import json
+import math
 import sys
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 import click
@@ -116,4 +118,11 @@ def _no_blank(context: click.Context, option: click.Parameter, value: Any) -> An
 
 def print_json(document: dict[str, Any]) -> None:
     """The one JSON document of a command, on stdout."""
-    click.echo(json.dumps(document, default=str, allow_nan=False))
+    click.echo(json.dumps(document, default=_written, allow_nan=False))
+
+
+def _written(value: object) -> object:
+    """A decimal is a number, unless JSON has none for it; all else that JSON does not know is text."""
+    if not isinstance(value, Decimal) or not math.isfinite(float(value)):
+        return str(value)
+    return int(value) if value.as_tuple().exponent == 0 else float(value)

@@ -13,18 +13,19 @@ import pyarrow as pa
 from boast_source import models
 from boast_source.errors import DestinationError
 from boast_source.models.schema import relations
-from boast_source.runs.record import DONE, FAILED
+from boast_source.runs.record import DONE, FAILED, last_kept
 from boast_source.shapes import SEQUENCE_ENROLLMENTS, SHAPES
-from boast_source.warehouse import columns_in, explained
+from boast_source.warehouse import columns_in, explained, is_forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from boast_source.warehouse import SqlClient, Warehouse
 
+LAST_RUN = ("last_run_id", "last_command", "last_status", "last_exit_code", "last_finished_at", "last_error")
 HEALTH = (
     *("last_success_at", "hours_since_success", "verified", "listed", "stored", "missing"),
-    *("last_run_id", "last_command", "last_status", "last_exit_code", "last_finished_at", "last_error"),
+    *LAST_RUN,
     *("held", "refused", "unknown", "waiting"),
 )
 # where tables are files a run has a row for each time it was recorded
@@ -110,7 +111,7 @@ class Status:
     def as_json(self) -> dict[str, Any]:
         """Return what `boast status --json` prints."""
         return {
-            "status": "stale" if self.stale else "ok",
+            "status": "stale" if self.stale else "ok" if self.is_well else "attention",
             "judgement": self.judgement,
             "warehouse": self.where,
             "health": self.health,
@@ -123,8 +124,23 @@ class Status:
 def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_wait: Callable[[str], None]) -> Status:
     """Read the status from the warehouse. `max_age`, `patience` in seconds.
 
-    Raises DestinationError when the warehouse cannot be read or has no SQL.
+    The last run is one that could not be recorded in the warehouse, if that is newer. Raises DestinationError when the
+    warehouse cannot be read or has no SQL.
     """
+    found = _in_warehouse(warehouse, max_age, patience, on_wait)
+    if found.health is None or (run := last_kept(warehouse)) is None:
+        return found
+    run |= {name: datetime.fromisoformat(run[name]) for name in ("started_at", "finished_at")}
+    ended, last = run["finished_at"], found.health["last_finished_at"]
+    if (last is None or ended > last) and (ended - datetime.now(timezone.utc)).total_seconds() <= AHEAD:
+        found.health |= {name: run.get(name.removeprefix("last_")) for name in LAST_RUN}
+        found.last_runs.insert(0, {name: run.get(name) for name in RUNS})
+    return found
+
+
+def _in_warehouse(
+    warehouse: Warehouse, max_age: float | None, patience: float, on_wait: Callable[[str], None]
+) -> Status:
     where, file = warehouse.place, warehouse.file
     if file and not file.exists():  # nothing was ever loaded here, and looking makes no file
         return Status(None, where=where, max_age=max_age)
@@ -139,13 +155,10 @@ def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_w
         found = _health(client)
         with explained():
             last = _rows(client, "runs", RUNS, NEWEST_RUNS)
-            counts = {
-                name: client.execute_sql(f"select count(*) from {client.make_qualified_table_name(name)}")
-                for name in (*SHAPES, "sequence_enrollments_history", "push_ledger")
-                if columns_in(client, client.make_qualified_table_name(name))
-            }
-            paused = _paused(client) if "push_ledger" in counts else []
-    rows = {name: int(counted[0][0]) for name, counted in counts.items() if counted}
+        counts = {name: _count(client, name) for name in (*SHAPES, "sequence_enrollments_history", "push_ledger")}
+        rows = {name: count for name, count in counts.items() if count is not None}
+        with explained():
+            paused = _paused(client) if "push_ledger" in rows else []
     return Status(found[0] if found else None, where, last, rows, max_age, paused)
 
 
@@ -195,6 +208,19 @@ def _health(client: SqlClient) -> list[dict[str, Any]]:
             return _rows(client, "pipeline_health", HEALTH)
     except DestinationError as error:
         raise next(iter(models.foreign(client).values()), None) or error from None
+
+
+def _count(client: SqlClient, table: str) -> int | None:
+    """Return the table's number of rows; None where there is no table, or this role may not read it."""
+    name = client.make_qualified_table_name(table)
+    with explained():
+        try:
+            found = client.execute_sql(f"select count(*) from {name}") if columns_in(client, name) else None
+        except Exception as error:
+            if not is_forbidden(error):
+                raise
+            return None
+    return int(found[0][0]) if found else None
 
 
 def _paused(client: SqlClient) -> list[str]:

@@ -178,12 +178,28 @@ def told_before(warehouse: Warehouse | None, moment: datetime) -> str | None:
         return str(rows[0][0]) if rows else None
 
 
+def last_kept(warehouse: Warehouse) -> dict[str, Any] | None:
+    """Return the newest run of this dataset, or of this folder without a warehouse, that `runs` does not have yet."""
+    rows: list[dict[str, Any]] = []
+    with contextlib.suppress(OSError):
+        rows += [row for row in _rows_in(_file(warehouse)) if row.get("dataset") in {None, warehouse.dataset}]
+        rows += [row for row in _rows_in(_file(None)) if "folder" in row]
+    ended = [row for row in rows if _is_of_here(row) and row.get("finished_at") and row.get("exit_code") != LOCKED]
+    asked = [row for row in ended if row.get("command") not in {"report", "prepare"}]
+    return max(asked, key=lambda row: str(row["finished_at"]), default=None)
+
+
+def _file(warehouse: Warehouse | None) -> Path:
+    if warehouse is None:
+        return state_folder() / f"{PIPELINE}.runs.jsonl"
+    return Path(warehouse.pipeline.pipelines_dir) / f"{warehouse.pipeline.pipeline_name}.runs.jsonl"
+
+
 @contextlib.contextmanager
 def _keeping(warehouse: Warehouse | None) -> Iterator[Path]:
     """Lock the file of records that are not in the warehouse yet."""
-    folder = Path(warehouse.pipeline.pipelines_dir) if warehouse else state_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{warehouse.pipeline.pipeline_name if warehouse else PIPELINE}.runs.jsonl"
+    path = _file(warehouse)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock"), timeout=30):  # its Timeout is an OSError
         yield path
 

@@ -2,7 +2,7 @@
 
 from boast_source.warehouse.base import Warehouse, kinds_of
 from boast_source.warehouse.connection import SqlClient, columns_in
-from boast_source.warehouse.errors import explain, explained, is_lost, is_of_destination, words_of
+from boast_source.warehouse.errors import explain, explained, is_forbidden, is_lost, is_of_destination, words_of
 from boast_source.warehouse.kinds import warehouse_of
 from boast_source.warehouse.strange import columns_of_ours, strange
 
@@ -13,6 +13,7 @@ __all__ = [
     "columns_of_ours",
     "explain",
     "explained",
+    "is_forbidden",
     "is_lost",
     "is_of_destination",
     "kinds_of",

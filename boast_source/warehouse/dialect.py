@@ -69,6 +69,8 @@ def _made_mysql(query: exp.Expr) -> None:
                 column.set("kind", exp.DataType.build(instead, dialect="mysql"))
     for clock in list(query.find_all(exp.CurrentTimestamp)):
         clock.replace(exp.Anonymous(this="utc_timestamp", expressions=[exp.Literal.number(6)]))
+    for share in query.find_all(exp.Div):  # of whole numbers it keeps five digits
+        share.set("this", exp.cast(share.this, "double"))
     for zoned in list(query.find_all(exp.AtTimeZone)):
         zone = zoned.args["zone"]
         converted = exp.func("convert_tz", zoned.this, exp.Literal.string("+00:00"), zone)

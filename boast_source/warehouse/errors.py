@@ -12,7 +12,7 @@ from dlt.destinations.exceptions import DatabaseException, DestinationConnection
 from boast_source import signals
 from boast_source.driver_text import one_line
 from boast_source.errors import DestinationError
-from boast_source.warehouse.causes import BUSY, FILE, FULL, UNREACHABLE, cause_of, place_of
+from boast_source.warehouse.causes import BUSY, FILE, FULL, RIGHTS, UNREACHABLE, cause_of, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +45,11 @@ def is_lost(error: BaseException) -> bool:
         if hasattr(link, "connection_invalidated"):  # SQLAlchemy's: SQLite and MariaDB call all that fails operational
             return bool(link.connection_invalidated) or cause_of(cause) in {UNREACHABLE, BUSY, FULL, FILE}
     return any(base.__name__ in {"OperationalError", "InterfaceError"} for base in type(cause).__mro__)
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Whether the role lacks a right, and nothing else is wrong."""
+    return cause_of(_driver(error)) == RIGHTS
 
 
 def _driver(error: BaseException) -> BaseException:

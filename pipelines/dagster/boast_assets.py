@@ -84,7 +84,7 @@ def fresh() -> dg.AssetCheckResult:
     hours = int(MAX_AGE.total_seconds() // 3600)
     told = boast("status", "--max-age", f"{hours} h", also=(STALE,))
     since = (told.get("health") or {}).get("last_success_at")
-    return dg.AssetCheckResult(passed=told["status"] == "ok", metadata={"last_success_at": str(since)})
+    return dg.AssetCheckResult(passed=told["status"] != "stale", metadata={"last_success_at": str(since)})
 
 
 fresh_job = dg.define_asset_job("boast_fresh", selection=dg.AssetSelection.checks(fresh))

@@ -115,6 +115,22 @@ def test_the_status_is_a_health_check_for_a_scheduler(night):
     assert workplace.boast("status", "--max-age", "soon").code == 2
 
 
+def test_what_the_morning_reads_is_in_json_too_and_names_a_night_that_could_not_be_recorded(night):
+    _, workplace, _ = night
+    assert workplace.boast("status", "--json").json["status"] == "attention", "nothing was ever loaded"
+    assert workplace.boast("load").code == 0
+    assert workplace.boast("status", "--json").json["status"] == "ok"
+    assert workplace.boast("nightly", SOURCES__BOAST__TIME_ZONE="Nowhere").code == 2
+    shown, told = workplace.boast("status"), workplace.boast("status", "--json")
+    assert (shown.code, told.code, told.json["status"]) == (0, 0, "attention")
+    assert shown.out.splitlines()[0] == told.json["judgement"] == "The last run needs attention."
+    assert "Last run: nightly, failed (exit code 2)" in shown.out
+    assert "is no time zone" in shown.out
+    assert told.json["runs"][0]["command"] == "nightly"
+    assert workplace.boast("load").code == 0
+    assert workplace.boast("status", "--json").json["status"] == "ok"
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_an_api_that_is_away_fails_the_night_and_the_record_says_so(night, as_json):
     server, workplace, ask = night

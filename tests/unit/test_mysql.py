@@ -23,6 +23,10 @@ def test_moments_are_utcs_and_texts_long(written, expected):
     assert "AT TIME ZONE" not in found
 
 
+def test_a_share_has_all_its_digits():
+    assert "CAST(a * 1.0 AS DOUBLE) / b" in translated("select a * 1.0 / b as share from t", "mysql")
+
+
 def test_a_moment_is_given_without_its_offset():
     assert moment("2026-03-29T01:30:00.500000+02:00", "mysql") == "2026-03-28 23:30:00.500000"
     assert moment("2026-03-29T01:30:00+00:00", "postgres") == "2026-03-29T01:30:00+00:00"

@@ -119,6 +119,12 @@ def test_the_reader_role_reads_every_view_no_person_and_writes_nothing(sandbox, 
             with reader.connect() as connection, pytest.raises(sqlalchemy.exc.ProgrammingError) as refused:
                 connection.execute(sqlalchemy.text(forbidden))
             assert isinstance(refused.value.orig, psycopg2.errors.InsufficientPrivilege)
+        there = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        seen = workplace.boast(
+            "status", "--destination", "postgres", "--json", DESTINATION__POSTGRES__CREDENTIALS=there
+        )
+        assert seen.code == 0, seen.err
+        assert (seen.json["health"]["stored"], "contacts" in seen.json["rows"]) == (60, False)
         assert workplace.boast("load", "--destination", "postgres").code == 0
         with reader.connect() as connection:
             assert connection.execute(sqlalchemy.text("select stored from boast_data.pipeline_health")).scalar() == 60

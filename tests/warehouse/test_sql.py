@@ -181,6 +181,13 @@ def test_the_json_is_strict_and_keeps_every_column(job):
     assert found == {"columns": ["a", "a_2", "a_3"], "rows": [{"a": "nan", "a_2": 1, "a_3": "-inf"}]}
 
 
+def test_a_decimal_is_a_number_in_json(job):
+    query = "select cast(1.25 as numeric(9, 2)) as a, sum(enrolled) as b, max(response_rate) as c"
+    (row,) = job.boast("sql", *job.into, "--json", f"{query} from sequence_performance").json["rows"]
+    assert (row["a"], row["b"]) == (1.25, 40)
+    assert isinstance(row["c"], float)
+
+
 def test_an_object_is_json_wherever_it_is_printed_and_bytes_are_hexadecimal(job):
     kind = "bytea" if "postgres" in job.into else "blob"
     query = f"""select cast('{{"a": [1, null, true], "é": "x"}}' as json) as j, cast('ab' as {kind}) as b"""
