@@ -110,9 +110,10 @@ def test_the_numbers_that_a_reader_sees_are_those_of_the_views(browser, report):
 @pytest.mark.parametrize("width", [1200, 390])
 def test_a_name_without_a_blank_hides_nothing(browser, tmp_path, width):
     long = "a" * 140
-    rows = [sequence(sequence_id="s", sequence_name=long), sequence(sequence_id="t")]
+    rows = [sequence(sequence_id=str(n), sequence_name=long) for n in range(20)]  # more than are drawn
+    drawn = {"funnel": {"wide": "<svg></svg>", "narrow": "<svg></svg>"}}
     file = tmp_path / "report.html"
-    file.write_text(render(figures(sequences=rows, accounts={"a": long}), {}, can_draw=False))
+    file.write_text(render(figures(sequences=rows, accounts={"a": long}), drawn, can_draw=True))
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.goto(file.as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= width
