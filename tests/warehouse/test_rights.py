@@ -76,6 +76,13 @@ def test_a_dataset_with_a_blank_gets_the_name_that_is_said_and_no_warnings(sandb
     assert workplace.sql("select count(*) from my_data.sequence_enrollments") == [(5,)]
 
 
+def test_a_dataset_whose_name_postgres_shortens_brings_no_warnings(sandbox, workplace, postgres):
+    workplace.use(sandbox(enrollments=5), **postgres.env)
+    for name in ("d" * 58, "d" * 70):  # the first only with _staging
+        done = workplace.boast("load", "--destination", "postgres", "--dataset", name)
+        assert (done.code, done.err) == (0, "")
+
+
 @pytest.mark.parametrize("name", ["日本", "中国", "--"])
 def test_a_dataset_of_whose_name_nothing_would_be_left_is_refused(sandbox, workplace, name):
     """Two customers' data would meet in the dataset `x`."""
