@@ -358,15 +358,20 @@ where not n.missing
 
 -- seen --
 -- What the comparison after the load needs of all this, into a file.
-copy (select id, _hash, account_id from latest where {within}) to {file} (format parquet, compression lz4_raw)
+copy (
+  select id, _hash, account_id, false as gone from latest where {within}
+  union all select id, null, account_id, true from stored semi join gone using (id)
+) to {file} (format parquet, compression lz4_raw)
 
 -- dropped --
 -- Records that were handed on, and that a user's functions or contracts let not through.
 create table if not exists dropped (resource varchar, id varchar)
 
 -- unequal --
--- By account the delivered records that the warehouse does not hold in their last seen version.
+-- By account the delivered records that the warehouse does not hold in their last seen version, and rows not marked
+-- as missing that are gone.
 select l.account_id, count(*)
 from read_parquet({file}) l left join stored s using (id)
-where (s.id is null or s._hash <> l._hash) and l.id not in (select id from main.dropped where resource = $resource)
+where (not l.gone and (s.id is null or s._hash <> l._hash) or l.gone and s.id is not null and s.missing_since is null)
+  and l.id not in (select id from main.dropped where resource = $resource)
 group by all

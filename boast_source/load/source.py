@@ -206,8 +206,9 @@ def _hinted(
     # always merging: only what differs is handed on, so any other way of writing would lose the rest
     if way and (warehouse := _warehouse(listing)):
         hints |= warehouse.merging(strategy, replaced=replaced) | checks.file_format(warehouse.pipeline, way.hints)
-    for place, batch in enumerate(batches):
-        yield dlt.mark.with_hints(batch, dlt.mark.make_hints(**hints)) if hints and not place else batch
+    if way and hints:  # of this resource: marked on a batch they would go on to the user's transformers
+        dlt.current.resource().merge_hints(dlt.mark.make_hints(**hints))
+    yield from batches
 
 
 def _prepare(listing: Listing, shape: Shape) -> None:

@@ -227,6 +227,31 @@ def test_a_table_of_which_the_user_keeps_the_keys_alone_is_still_ours(server, mi
         models.refuse_foreign(warehouse.client)
 
 
+def test_vanished_enrollments_that_a_limit_cuts_off_are_no_verified_ones(server, mine):
+    mine.run(boast_source().with_resources(*BOTH))
+    server.control("POST", "mutate", {"update": 1, "delete": 1})
+    mine.run(boast_source().with_resources(*BOTH).add_limit(1))
+    assert ask(mine, f"select count(missing_since) from {LIST}") == [(0,)]
+    assert verify(mine).verified == "failed"
+    mine.run(boast_source().with_resources(*BOTH))
+    assert ask(mine, f"select count(missing_since) from {LIST}") == [(1,)]
+    assert verify(mine).verified == "covered"
+
+
+def test_a_transformer_of_the_users_writes_as_it_says(server, mine):
+    source = boast_source().with_resources("contacts")
+
+    @dlt.transformer(data_from=source.contacts, write_disposition="replace")
+    def domains(contacts):
+        yield [{"domain": (email or "").partition("@")[2]} for email in contacts["email"].to_pylist()]
+
+    source.resources.add(domains)
+    mine.run(source)
+    count, columns = (ask(mine, f"select count(*) from {part}")[0][0] for part in ("domains", "contacts"))
+    assert count == columns > 0
+    assert {name for name in mine.default_schema.tables["domains"]["columns"] if not name.startswith("_")} == {"domain"}
+
+
 def test_a_process_that_runs_for_months_keeps_the_last_listing_alone(server, tmp_path, monkeypatch):
     def alive():
         gc.collect()
