@@ -44,9 +44,7 @@ def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequen
         with _making_folders(found, dataset) as folder:
             working_folder.set_aside_unreadable(folder / pipeline_name(accounts))
             hush("_state_to_props")  # that another destination was chosen before: it is what a person wants
-            hush(
-                "_normalize_identifier"
-            )  # that a long name, or its staging dataset, is shortened: said for each statement
+            hush("_normalize_identifier")  # that a long dataset, or its staging, is shortened: it says so per statement
             pipeline = dlt.pipeline(
                 pipeline_name(accounts),
                 destination=found,
