@@ -178,9 +178,9 @@ class DuckDB(Warehouse):
 
 
 def _fault(file: Path) -> str | None:
-    """Return why there can be no database at this path."""
+    """Return why there can be no database at this path, as far as DuckDB would not tell."""
     try:
-        return None if file.is_file() or not file.exists() else "is not a file"
+        return "is not a file" if file.exists() and not (file.is_file() or file.is_dir()) else None
     except OSError as error:
         return f"cannot be used: {error.strerror}"
 
