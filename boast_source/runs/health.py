@@ -130,7 +130,6 @@ def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_w
     found = _in_warehouse(warehouse, max_age, patience, on_wait)
     if found.health is None or (run := last_kept(warehouse)) is None:
         return found
-    run |= {name: datetime.fromisoformat(run[name]) for name in ("started_at", "finished_at")}
     ended, last = run["finished_at"], found.health["last_finished_at"]
     if (last is None or ended > last) and (ended - datetime.now(timezone.utc)).total_seconds() <= AHEAD:
         found.health |= {name: run.get(name.removeprefix("last_")) for name in LAST_RUN}

@@ -179,14 +179,26 @@ def told_before(warehouse: Warehouse | None, moment: datetime) -> str | None:
 
 
 def last_kept(warehouse: Warehouse) -> dict[str, Any] | None:
-    """Return the newest run of this dataset, or of this folder without a warehouse, that `runs` does not have yet."""
+    """Return the newest run of this dataset, or of this folder without a warehouse, that `runs` does not have yet.
+
+    Its `started_at` and `finished_at` are moments with a zone.
+    """
     rows: list[dict[str, Any]] = []
     with contextlib.suppress(OSError):
         rows += [row for row in _rows_in(_file(warehouse)) if row.get("dataset") in {None, warehouse.dataset}]
         rows += [row for row in _rows_in(_file(None)) if "folder" in row]
-    ended = [row for row in rows if _is_of_here(row) and row.get("finished_at") and row.get("exit_code") != LOCKED]
-    asked = [row for row in ended if row.get("command") not in {"report", "prepare"}]
-    return max(asked, key=lambda row: str(row["finished_at"]), default=None)
+    mine = [row for row in rows if _is_of_here(row) and row.get("exit_code") != LOCKED]
+    asked = [row for row in mine if row.get("command") not in {"report", "prepare"}]
+    return max(_timed(asked), key=lambda row: row["finished_at"], default=None)
+
+
+def _timed(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Read the moments of the records, and leave out those without: one that goes on, or was damaged."""
+    for row in rows:
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            moments = {name: datetime.fromisoformat(row[name]) for name in ("started_at", "finished_at")}
+            if all(moment.tzinfo for moment in moments.values()):
+                yield row | moments
 
 
 def _file(warehouse: Warehouse | None) -> Path:

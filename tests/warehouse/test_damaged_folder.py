@@ -75,9 +75,28 @@ def test_a_damaged_package_is_set_aside(folder, workplace, server, monkeypatch, 
     assert workplace.sql("select count(*) from boast_data.sequence_enrollments") == [(20,)]
 
 
+@pytest.mark.parametrize(
+    "moments",
+    [
+        {"finished_at": "2026-11-27T05:00:00"},
+        {"started_at": "soon", "finished_at": "soon"},
+        {"started_at": 5, "finished_at": 5},
+        {"started_at": "2030-01-01T00:00:00", "finished_at": "2030-01-01T00:00:00"},
+    ],
+)
+def test_the_status_passes_over_a_run_record_without_moments(folder, workplace, moments):
+    kept = folder.parent / "boast.runs.jsonl"
+    kept.write_text(json.dumps({"run_id": "abc", "command": "load", **moments}) + "\n")
+    done = workplace.boast("status")
+    assert (done.code, "Nothing needs attention" in done.out) == (0, True), done.err
+    done = workplace.boast("load")
+    assert done.code == 0, done.err
+
+
 def test_damaged_run_records_do_not_stop_a_run(folder, workplace):
     kept = folder.parent / "boast.runs.jsonl"
     for count, damage in enumerate((*DAMAGE.values(), lambda _: b"\xff\xfe\n"), start=2):
         kept.write_bytes(damage(b'{"run_id": "abc", "command": "load"}\n'))
+        assert workplace.boast("status").code == 0
         assert workplace.boast("load").code == 0
         assert workplace.sql("select count(*) from boast_data.runs") == [(count,)]
