@@ -2,17 +2,28 @@
 -- `last_success_at`: the end of the last good run (`good_runs`); where accounts have runs of their own, that of the account that has
 -- waited longest for one (an account that no run listed for 30 days has left). `verified` and `listed` are of the last good run, `stored`
 -- is what is here now and not missing. `waiting`: requests that wait for an operator.
--- `last_*`: of the last load, push or nightly; a report that succeeds does not hide a night that failed.
+-- `last_*`: of the last load, push or nightly; neither a report nor a load that succeeds hides a push or night that did not.
 -- What a clock that ran ahead recorded in the future is left out until then.
 -- (No `cross join`: DuckDB 1.4 writes it as a comma, which a left join then binds otherwise, where the copy for dashboards reads it.)
-with last_run as (
+with ended as (
+    select
+        *,
+        row_number() over (order by finished_at desc, started_at desc) as place,
+        row_number() over (
+            partition by case when command = 'load' then 1 else 0 end order by finished_at desc, started_at desc
+        ) as place_of_kind
+    from runs
+    where date_diff('second', current_timestamp, finished_at) <= 3600 and command not in ('report', 'prepare')
+),
+
+last_run as (
     select run_id, command, status, exit_code, finished_at, error
     from (
-        select *, row_number() over (order by finished_at desc, started_at desc) as place
-        from runs
-        where date_diff('second', current_timestamp, finished_at) <= 3600 and command not in ('report', 'prepare')
+        select *, row_number() over (order by case when error is null then 1 else 0 end, place) as choice
+        from ended
+        where place = 1 or (command <> 'load' and place_of_kind = 1)
     ) as ranked
-    where place = 1
+    where choice = 1
 ),
 
 last_success as (

@@ -153,3 +153,12 @@ def test_a_report_that_succeeds_does_not_hide_a_run_that_failed(place):
     report_job(place="report.html")
     found = status(warehouse_for("duckdb", "boast_data"), max_age=None, patience=5, on_wait=print)
     assert (found.health["last_command"], found.health["last_exit_code"]) == ("push", 2)
+
+
+def test_a_load_that_succeeds_does_not_hide_a_push_that_failed(place):
+    load_job()
+    refused(push_job)
+    load_job()
+    found = status(warehouse_for("duckdb", "boast_data"), max_age=None, patience=5, on_wait=print)
+    assert (found.health["last_command"], found.health["last_exit_code"]) == ("push", 2)
+    assert found.judgement == "The last run needs attention."

@@ -227,6 +227,8 @@ def health(lives: list[Life], runs: list[Row], requests: list[Row], now: datetim
         if run["command"] not in {"report", "prepare"} and run["finished_at"] <= now + timedelta(hours=1)
     ]
     last = max(work, key=lambda run: run["finished_at"])
+    pushing = max((r for r in work if r["command"] != "load"), key=lambda run: run["finished_at"], default=last)
+    last = pushing if pushing["error"] and not last["error"] else last
     gone = sum(life[-1]["missing_since"] is not None for life in lives)
     waiting = [row["state"] for row in requests if row["attention"]]
     names = ("run_id", "command", "status", "exit_code", "finished_at", "error")

@@ -1,4 +1,16 @@
-WITH last_run AS (
+WITH ended AS (
+  SELECT
+    *,
+    ROW_NUMBER() OVER (ORDER BY finished_at DESC, started_at DESC) AS place,
+    ROW_NUMBER() OVER (
+      PARTITION BY CASE WHEN command = 'load' THEN 1 ELSE 0 END
+      ORDER BY finished_at DESC, started_at DESC
+    ) AS place_of_kind
+  FROM runs
+  WHERE
+    DATEDIFF(SECOND, CURRENT_TIMESTAMP(), finished_at) <= 3600
+    AND NOT command IN ('report', 'prepare')
+), last_run AS (
   SELECT
     run_id,
     command,
@@ -9,14 +21,15 @@ WITH last_run AS (
   FROM (
     SELECT
       *,
-      ROW_NUMBER() OVER (ORDER BY finished_at DESC, started_at DESC) AS place
-    FROM runs
+      ROW_NUMBER() OVER (ORDER BY CASE WHEN error IS NULL THEN 1 ELSE 0 END, place) AS choice
+    FROM ended
     WHERE
-      DATEDIFF(SECOND, CURRENT_TIMESTAMP(), finished_at) <= 3600
-      AND NOT command IN ('report', 'prepare')
+      place = 1 OR (
+        command <> 'load' AND place_of_kind = 1
+      )
   ) AS ranked
   WHERE
-    place = 1
+    choice = 1
 ), last_success AS (
   SELECT
     finished_at,
