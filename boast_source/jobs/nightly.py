@@ -27,7 +27,7 @@ from boast_source.load.load import load
 from boast_source.push.pending import is_there
 from boast_source.push.result import STATES
 from boast_source.push.run import push
-from boast_source.runs import notify
+from boast_source.runs import health, notify
 from boast_source.warehouse import explained
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from boast_source.config import PushSettings
     from boast_source.load.result import Loaded
     from boast_source.push.result import Pushed, PushOptions
+    from boast_source.runs.health import Waiting
 
 log = logging.getLogger("boast_source")
 
@@ -47,13 +48,14 @@ def _is_pending(stage: Any) -> bool:
 @dataclass
 class Night:
     """What the stages did; None: there was nothing to do for it, or it failed (`error`). `unmade`: the report or the
-    published copy, if they failed.
+    published copy, if they failed. `waiting`: of a night that pushed nothing, the requests that wait for a person.
     """
 
     loaded: Loaded | None = None
     pushed: Pushed | None = None
     error: BoastError | None = None
     unmade: list[BoastError] = field(default_factory=list)
+    waiting: Waiting | None = None
     run_id: str = ""
 
     @property
@@ -65,6 +67,7 @@ class Night:
         """The worst of the stages: failed, then misconfigured, then needs attention."""
         stages = [stage for stage in (self.loaded, self.pushed, *self.troubles) if stage]
         codes = {runs.ATTENTION if _is_pending(stage) else stage.exit_code for stage in stages}
+        codes |= {runs.ATTENTION} if self.waiting and self.waiting.total else set()
         return next((code for code in (runs.FAILED, runs.USAGE, runs.ATTENTION) if code in codes), runs.DONE)
 
     @property
@@ -126,7 +129,17 @@ def nightly_job(
         _night(job, client, found_push, how_to_push)
         if job.result.loaded:
             job.result.unmade = outputs_of(job, job.result.loaded, reporting=True)
+        if not (job.result.pushed or job.result.error):
+            _look_who_waits(job)
     return job.result
+
+
+def _look_who_waits(job: Job[Night]) -> None:
+    """What earlier pushes left to a person waits until it is settled, also in a night that pushes nothing."""
+    with job.warehouse.open(patience=job.settings.lock_timeout, on_wait=job.progress.note) as warehouse:
+        job.result.waiting = waiting = health.waiting(warehouse)
+    if waiting and waiting.total:
+        job.progress.note(f"requests need attention: {waiting}; see `boast requests list`")
 
 
 def _end(job: Job[Night]) -> None:

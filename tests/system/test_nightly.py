@@ -102,6 +102,18 @@ def test_what_waits_for_a_person_makes_the_exit_code_3_and_the_status_tells(nigh
     assert len(told.out.splitlines()) == 5
 
 
+def test_what_waits_for_a_person_waits_also_in_a_night_that_pushes_nothing(night):
+    server, workplace, ask = night
+    ask()
+    server.control("POST", "faults", {"kind": "status", "status": 422, "method": "POST", "times": 3})
+    assert workplace.boast("push", "--new-ledger").code == 3
+    done = workplace.boast("nightly", "--no-push", "--json")
+    assert (done.code, done.json["status"]) == (3, "attention")
+    assert "requests need attention: 3 refused; see `boast requests list`" in done.err
+    assert workplace.boast("requests", "drop", "--state", "refused", "--confirm", "3").code == 0
+    assert workplace.boast("nightly", "--no-push").code == 0
+
+
 def test_the_status_is_a_health_check_for_a_scheduler(night):
     _, workplace, _ = night
     before = workplace.boast("status", "--max-age", "26h", "--json")
