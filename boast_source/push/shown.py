@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 ONLY_YOU = "only you can settle it"
 RESTLESS = 2  # listings that did not hold still, after which nobody waits for one that does
-# what a release waits for, by the code of what held the request
-_ONCE = {
-    "ambiguous": "once all rows with its request_id say the same",
-    "candidates": "once its row names an id",
-    "several": "once its row names the enrollment_id",
-    "active": "once the contact is no longer active in the sequence",
+# what a release comes too early for, by the code of what held the request
+_BY_THEN = {
+    "ambiguous": "all rows with its request_id say the same",
+    "candidates": "its row names an id",
+    "several": "its row names the enrollment_id",
+    "active": "the contact is no longer active in the sequence",
 }
 
 
@@ -68,14 +68,17 @@ def outcome(event: Event, decision: str) -> str:
     """Return what the next push does about a request that was just decided on. `event`: from before the decision."""
     if decision == Decision.DROP:
         return "accepted as it is" if model.standing(event) == State.DUPLICATE else "it is never sent (again)"
-    once = _ONCE.get(event.error_code or "")
-    if once:
-        return f"the next push sends it {once}; until then it stands as before"
+    by_then = _BY_THEN.get(event.error_code or "")
+    if by_then:
+        return f"the next push sends it if {by_then} by then; else it stands as before, to be released again"
     if event.state in {State.UNKNOWN, State.CLAIMED}:
-        return "the next push looks once more, and sends it again unless it is there"
+        return "the next push looks once more, and sends it again if it is not there and a row still asks for it"
     if event.action == "remove":
-        return "the next push sends it"
-    return "the next push sends it, unless a later request asks for the contact's removal"
+        return "the next push sends it if a row still asks for it"
+    return (
+        "the next push sends it if a row still asks for it, unless the contact is active in the sequence or a later"
+        " request asks for its removal"
+    )
 
 
 def names_of(ledger: Ledger, table: str) -> Mapping[str, str]:

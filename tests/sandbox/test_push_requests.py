@@ -97,8 +97,8 @@ def test_what_a_release_says_is_what_then_happens(pushing):
     one, two = desk.free_pairs(2)
     desk.ask({"request_id": "a", **one}, {"request_id": "a", **two})
     assert desk.push().counts == {"held": 2}
-    said = "the next push sends it once all rows with its request_id say the same; until then it stands as before"
-    assert [request["next"] for request in desk.decide("release", "a")] == [said]
+    said = "the next push sends it if all rows with its request_id say the same by then; else it stands as before"
+    assert [request["next"] for request in desk.decide("release", "a")] == [f"{said}, to be released again"]
     assert desk.push().counts == {"held": 2}
     assert desk.writes == {}
     desk.table()
@@ -108,8 +108,19 @@ def test_what_a_release_says_is_what_then_happens(pushing):
     desk.ask({"request_id": "b", **one})
     assert desk.push().counts == {"skipped_active": 1}
     (released,) = desk.decide("release", "b")
-    assert "once the contact is no longer active" in released["next"]
+    assert "if the contact is no longer active in the sequence by then; else" in released["next"]
     assert desk.push().counts == {"skipped_active": 1}
+
+
+def test_a_release_of_what_no_row_asks_for_any_more_says_that_it_may_not_be_sent(pushing):
+    desk = pushing()
+    desk.ask({"request_id": "r", **desk.free_pairs(1)[0]})
+    desk.fault("status", status=422, times=1)
+    assert desk.push().counts == {"refused": 1}
+    desk.table()
+    (released,) = desk.decide("release", "r")
+    assert released["next"].startswith("the next push sends it if a row still asks for it")
+    assert desk.push().counts == {"withdrawn": 1}
 
 
 def test_a_pause_holds_back_one_sequence_or_all_until_it_is_resumed_and_the_status_shows_it(pushing, workplace):
