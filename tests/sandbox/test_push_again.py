@@ -109,3 +109,19 @@ def test_after_reenroll_after_a_new_request_is_sent(pushing, monkeypatch):
     desk.server.control("POST", "mutate", {"edits": [{"id": enrollment, "set": {"status": "completed"}}]})
     desk.ask({"request_id": "2", **pair})
     assert desk.push().counts == {"enrolled": 1}
+
+
+def test_a_push_of_another_table_says_nothing_about_what_the_configured_one_asks_for(pushing):
+    desk = pushing()
+    one, two = desk.free_pairs(2)
+    desk.ask({"request_id": "bad", **one, "contact_id": "no id"})
+    assert desk.push().counts == {"invalid": 1}
+    desk.table(name="push_test")
+    desk.ask({"request_id": "test", **two}, name="push_test")
+    tried = desk.push(pending="push_test")
+    assert (tried.code, tried.counts, desk.states()["bad"]) == (3, {"enrolled": 1}, "invalid")
+    assert desk.push().counts == {"invalid": 1}
+    assert desk.execute("select count(*) from boast_data.push_ledger where request_key = 'bad'") == [(1,)]
+    desk.execute("drop table boast_data.pending_enrollments")
+    assert desk.push(pending="push_test").code == 0, "now nobody asks for it any more"
+    assert desk.states()["bad"] == "withdrawn"

@@ -60,7 +60,7 @@ class Office:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.world, self.accounts, self.table = world or World(), accounts, table
-        self.settings = PushSettings(**({"settle_after": 600.0} | settings))
+        self.settings = PushSettings(**({"settle_after": 600.0, "pending_table": table} | settings))
         self.schema = '"' + dataset.replace('"', '""') + '"'
         self.database, self.runs, self.seen = database, 0, set()
         self.warehouse = None if database else duckdb.connect(str(folder / "w.duckdb"))
