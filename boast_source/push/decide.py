@@ -155,6 +155,9 @@ def _scopes(request: Request, facts: Facts) -> set[str]:
 def _enrollment(request: Request, facts: Facts, *, allowed: bool) -> Verdict:
     there = facts.known.of(request)
     if active := [e for e in there if e.active]:
+        if facts.doubtful and not allowed and len(active) > 1 and (stranger := facts.stranger(active)):
+            detail = f"the contact is active {len(active)} times, and the ledger lost events: one may be too much"
+            return Verdict(State.HELD, "unaccounted", detail, stranger.id)
         return Verdict(State.SKIPPED_ACTIVE, "active", "the contact is active in this sequence", active[0].id)
     if out := facts.opted_out.get(request.request_key):
         if out.state == State.HELD:

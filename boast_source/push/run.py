@@ -143,7 +143,7 @@ def _carry_out(context: Context, warehouse: Warehouse, load: Load, resources: Se
 
 
 def _is_of_all_rows(context: Context) -> bool:
-    """Whether what this run's table does not ask for is asked for nowhere: beside the configured table, no other says."""
+    """Whether nobody else asks for what this run's table does not: the configured table may, if it is another."""
     configured = context.settings.pending_table
     return context.options.pending_table == configured or not is_there(context.ledger.client, configured)
 

@@ -131,3 +131,18 @@ def test_on_postgres_events_are_numbered_after_those_that_cannot_be_read(tmp_pat
     here.decide("retry", "r0")
     assert counts(here.push()) == {"enrolled": 1}
     here.close()
+
+
+def test_who_is_active_twice_is_told_where_the_ledger_lost_events(desk):
+    pair = next(pair for pair, _ in desk.world.posts)
+    for _ in range(2):
+        desk.world.enroll(pair, ours=False)
+    desk.sql(f"delete from {LEDGER}")
+    pushed = desk.push(accept_ledger=True)
+    (held,) = [e for e in desk.newest().values() if e["contact_id"] == pair[1]]
+    assert (held["state"], held["error_code"]) == ("held", "unaccounted")
+    assert "active 2 times" in held["error_detail"]
+    assert pushed.exit_code == 3
+    desk.decide("drop", held["request_key"])
+    assert held["request_key"] not in [e["request_key"] for e in desk.newest().values() if e["state"] == "held"]
+    assert len(desk.world.posts) == 4
