@@ -64,10 +64,10 @@ test-airflow test-dagster test-dbt test-kubernetes test-site: test-%: $(STAMP_DE
 
 test-engines: test-airflow test-dagster test-dbt test-kubernetes test-site ## all of these
 
-test-warehouses: $(STAMP_DEV) .venv-warehouses/.made ## the conformance suite on DuckLake, MariaDB, Postgres 18 and S3, in an environment of its own
+test-warehouses: $(STAMP_DEV) .venv-warehouses/.made ## the conformance suite on Iceberg, DuckLake, MariaDB, Postgres 18 and S3, in an environment of its own
 	@BOAST_WAREHOUSES=elsewhere .venv-warehouses/bin/python -m pytest -q -n 2 tests/warehouse/test_conformance.py \
 	  tests/warehouse/test_views_random.py tests/warehouse/test_object_store.py tests/warehouse/test_canary.py \
-	  tests/warehouse/test_stop_mariadb.py tests/warehouse/test_mariadb.py \
+	  tests/warehouse/test_stop_mariadb.py tests/warehouse/test_mariadb.py tests/warehouse/test_iceberg.py \
 	  "tests/warehouse/test_sql.py::test_through_sqlalchemy_a_query_is_answered_and_a_change_needs_its_word"
 
 .venv-warehouses/.made: tests/warehouse/requirements.lock pyproject.toml | $(STAMP_DEV)

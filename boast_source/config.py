@@ -56,6 +56,7 @@ class Settings:
     report_path: str | None = "boast_report.html"
     publish_path: str | None = None
     publish_without: Any = "contacts,responses"
+    table_format: str = "delta"
     log_format: str = "text"
     max_extra_columns: int = 200
     keep_runs_for: Any = "400 days"
@@ -151,6 +152,7 @@ def settings() -> Settings:
         ) from None
     if found.log_format not in {"text", "json"}:
         raise ConfigurationError("sources.boast.log_format is no log format", hint="Set it to text or json.")
+    table_format()
     if found.keep_packages < 1:
         raise ConfigurationError("sources.boast.keep_packages is too small", hint="Set it to 1 or more.")
     for key in ("lock_timeout", "max_extra_columns"):
@@ -165,6 +167,14 @@ def configured(name: str) -> Any:
     """Return one of the Settings without the others. Raises ConfigurationError."""
     found = _value(f"sources.boast.{name}", _types(Settings)[name])
     return getattr(Settings(), name) if found is None else found
+
+
+def table_format() -> str:
+    """Of the tables on a file system: delta or iceberg. Raises ConfigurationError."""
+    found = str(configured("table_format"))
+    if found not in {"delta", "iceberg"}:
+        raise ConfigurationError("sources.boast.table_format is no table format", hint="Set it to delta or iceberg.")
+    return found
 
 
 def wants_json_logs() -> bool:

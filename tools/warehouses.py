@@ -23,7 +23,6 @@ def page(text: str) -> str:
         rows.append([what, *cells, "by dlt's word"])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     reasons = [f"- {kind.title}: no {part}, since {why}." for kind in kinds for part, why in kind.refused.items()]
-    reasons.append("- Iceberg tables on a filesystem: refused with a sentence before anything is loaded.")
     listed = "\n".join(reasons)
     return f"{before}{BEGIN}\n{table}\n\n{listed}\n\n{END}{after}"
 

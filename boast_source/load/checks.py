@@ -15,16 +15,20 @@ from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from boast_source.warehouse import Warehouse
+
 _LONGEST_SCHEMA = 64
 _LISTED = "boast_lists"  # in the package's state: what a source has extracted
 
 
-def check(table: str, pipeline: dlt.Pipeline, package_state: Any, schema: Mapping[str, Any]) -> None:
+def check(table: str, warehouse: Warehouse, package_state: Any, schema: Mapping[str, Any]) -> None:
     """Refuse what would write rows twice or into another table. Raises ConfigurationError.
 
     `schema`: what the running resource says of its table.
     """
-    resource = dlt.current.resource()
+    pipeline, resource = warehouse.pipeline, dlt.current.resource()
+    if not warehouse.has_sql:
+        warehouse.check()
     if resource.name != table or resource.table_name != table:
         raise ConfigurationError(
             f"The resource {table} cannot be renamed, nor load into another table.",
@@ -45,10 +49,11 @@ def check(table: str, pipeline: dlt.Pipeline, package_state: Any, schema: Mappin
             f"The key of {table} is {key}, and not {', '.join(sorted(keys - {key})) or 'none'}.",
             hint="Leave primary_key and merge_key out: rows are compared by id, and merged by it.",
         )
-    if schema.get("table_format") == "iceberg":
+    if schema.get("table_format") not in {None, warehouse.table_format}:
         raise ConfigurationError(
-            "Iceberg tables are not written: on a filesystem the tables are Delta tables.",
-            hint="Leave table_format out, or load into a SQL destination.",
+            f"The table format {schema['table_format']} is not that of this warehouse"
+            f" ({warehouse.table_format or 'it has none'}).",
+            hint="Leave table_format out; on a filesystem, sources.boast.table_format says delta or iceberg.",
         )
     if why := _unloadable(schema.get("file_format"), pipeline):
         raise ConfigurationError(why, hint="Leave loader_file_format out.")

@@ -172,7 +172,7 @@ def _begin(table: str, listing: Listing) -> altered.Way | None:
     if warehouse is None:
         return None
     hints: Any = dlt.current.resource().compute_table_schema()
-    checks.check(table, warehouse.pipeline, _package_state(), hints)
+    checks.check(table, warehouse, _package_state(), hints)
     _protect_history(warehouse)
     return altered.taken_over(table, warehouse, hints)
 

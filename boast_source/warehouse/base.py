@@ -1,5 +1,5 @@
 """The warehouse of one run: one object, opened once and passed on. This is any SQL destination of dlt; what a kind of
-warehouse does in another way, or can do besides, is in its subclass (duckdb.py, postgres.py, delta.py;
+warehouse does in another way, or can do besides, is in its subclass (duckdb.py, postgres.py, delta.py, iceberg.py;
 kinds.py says which).
 """
 

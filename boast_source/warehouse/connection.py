@@ -35,6 +35,7 @@ class Connected:
     """What connects to the place that a pipeline loads into."""
 
     has_sql = True
+    table_format: str | None = None  # of the tables on a file system
     own_schemas: Collection[str] = frozenset({"information_schema"})
     reads_on_the_same_connection = False  # elsewhere whoever streams rows would be in the way
     how_to_configure = (

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from boast_source import config
 from boast_source.warehouse.base import Warehouse
-from boast_source.warehouse.delta import Lake
+from boast_source.warehouse.delta import Delta
 from boast_source.warehouse.duckdb import DuckDB, DuckDBFile
+from boast_source.warehouse.iceberg import Iceberg
 
 if TYPE_CHECKING:
     import dlt
@@ -15,8 +17,8 @@ _KINDS: dict[str, type[Warehouse]] = {
     "duckdb": DuckDBFile,
     "ducklake": DuckDB,
     "motherduck": DuckDB,
-    "filesystem": Lake,
 }
+_LAKES: dict[str, type[Warehouse]] = {"delta": Delta, "iceberg": Iceberg}
 
 
 def warehouse_of(pipeline: dlt.Pipeline) -> Warehouse:
@@ -26,4 +28,6 @@ def warehouse_of(pipeline: dlt.Pipeline) -> Warehouse:
         from boast_source.warehouse.postgres import Postgres  # needs the extra
 
         return Postgres(pipeline)
+    if kind == "filesystem":
+        return _LAKES[config.table_format()](pipeline)
     return _KINDS.get(kind, Warehouse)(pipeline)

@@ -7,10 +7,12 @@ docs/warehouses.md is made from this file (tools/describe.py).
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -22,7 +24,7 @@ ALONE = {"SOURCES__BOAST__PUSH__SINGLE_SENDER": "true"}
 NO_VIEWS = "dlt keeps each dataset in a file of its own there, and no view reads another file"
 NO_SQL = "no SQL reads them"
 NO_REPORT = "it reads the views (`status` is tried: it makes them in memory)"
-OF_DELTA = {"push": NO_SQL, "views": NO_SQL, "report": NO_REPORT}
+OF_LAKES = {"push": NO_SQL, "views": NO_SQL, "report": NO_REPORT}
 PARTS = {
     "load": "load all lists; the second load writes nothing, the third what changed",
     "vanished": "vanished rows, history",
@@ -51,8 +53,9 @@ KINDS = {
     "duckdb": Kind("DuckDB file", "duckdb", has_lock=True),
     "postgres": Kind("Postgres", "postgres", has_lock=True),
     "sqlite": Kind("SQLite", "sqlalchemy", {"views": NO_VIEWS, "report": NO_REPORT}),
-    "delta": Kind("Delta tables", "filesystem", OF_DELTA),
-    "delta_s3": Kind("Delta tables on S3", "filesystem", OF_DELTA, elsewhere=True),
+    "delta": Kind("Delta tables", "filesystem", OF_LAKES),
+    "iceberg": Kind("Iceberg tables", "filesystem", OF_LAKES, elsewhere=True),
+    "delta_s3": Kind("Delta tables on S3", "filesystem", OF_LAKES, elsewhere=True),
     "postgres18": Kind("Postgres 18", "postgres", has_lock=True, elsewhere=True),
     "ducklake": Kind("DuckLake, its catalog in SQLite", "ducklake", elsewhere=True),
     "ducklake_postgres": Kind("DuckLake, its catalog in Postgres", "ducklake", elsewhere=True),
@@ -75,7 +78,7 @@ class Place:
         """Ask the warehouse itself."""
         with warehouse_for(self.kind.destination, "boast_data").open(patience=30) as warehouse:
             if not warehouse.has_sql:
-                return _rows_of_delta(warehouse, table, columns, where)
+                return _rows_of_a_lake(warehouse, table, columns, where)
             client = warehouse.client
             name = client.make_qualified_table_name(table)
             return [tuple(row) for row in client.execute_sql(f"select {columns} from {name} where {where}")]
@@ -86,8 +89,9 @@ class Place:
             warehouse.client.execute_sql(sql.format(warehouse.client.fully_qualified_dataset_name()))
 
 
-def _rows_of_delta(warehouse, table: str, columns: str, where: str) -> list[tuple]:
-    rows = warehouse._table(table).to_pyarrow_table()
+def _rows_of_a_lake(warehouse, table: str, columns: str, where: str) -> list[tuple]:
+    found = warehouse._table(table)
+    rows = warehouse._reader(found, warehouse._schema(found).names).read_all()
     with duckdb.connect() as connection:
         return connection.register(table, rows).sql(f"select {columns} from {table} where {where}").fetchall()
 
@@ -116,6 +120,18 @@ def place_to_load(request, workplace, monkeypatch):
         yield Place(name, kind, ("--destination", kind.destination))
 
 
+def as_iceberg(folder: Path) -> dict[str, str]:
+    """Settings for Iceberg tables in a folder, with a catalog beside them."""
+    lake = (folder / "lake").as_uri()
+    catalog = {"type": "sql", "uri": f"sqlite:///{folder}/catalog.db", "warehouse": lake}
+    return {
+        "DESTINATION__FILESYSTEM__BUCKET_URL": lake,
+        "SOURCES__BOAST__TABLE_FORMAT": "iceberg",
+        "ICEBERG_CATALOG__ICEBERG_CATALOG_CONFIG": json.dumps(catalog),
+        "PYTHONPATH": "",
+    }
+
+
 def _environment(name, request, workplace, stack) -> dict[str, str]:
     if name.startswith("postgres"):
         return request.getfixturevalue("postgres").env
@@ -132,6 +148,8 @@ def _environment(name, request, workplace, stack) -> dict[str, str]:
         return {"DESTINATION__SQLALCHEMY__CREDENTIALS": url, "PYTHONPATH": ""}
     if name == "delta":
         return {"DESTINATION__FILESYSTEM__BUCKET_URL": (workplace.folder / "lake").as_uri()}
+    if name == "iceberg":
+        return as_iceberg(workplace.folder)
     if name == "delta_s3":
         return stack.enter_context(object_store.serving()).env_of_dlt
     if name.startswith("ducklake"):

@@ -103,13 +103,13 @@ def test_reading_what_is_not_there_gives_nothing(bucket, tmp_path, monkeypatch):
     assert list(warehouse_of(pipeline).read("nothing", ["id"])) == []
 
 
-def test_iceberg_is_refused_before_anything_is_loaded(sandbox, bucket, monkeypatch):
+def test_a_table_format_that_is_not_configured_is_refused_before_anything_is_loaded(sandbox, bucket, monkeypatch):
     bucket.use(sandbox(enrollments=5))
     for name, value in bucket.env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(bucket.folder)
     mine = dlt.pipeline("mine", destination="filesystem", dataset_name="boast_data", pipelines_dir="p")
-    with pytest.raises(PipelineStepFailed, match="Iceberg tables are not written"):
+    with pytest.raises(PipelineStepFailed, match="The table format iceberg is not that of this warehouse"):
         mine.run(boast_source(), table_format="iceberg")
     assert list((bucket.folder / "lake").rglob("*.parquet")) == []
 
