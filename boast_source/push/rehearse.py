@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from boast_source.listing.listing import listing_of
 from boast_source.listing.report import Options
 from boast_source.listing.vanished import too_many
-from boast_source.push import controls, requests
+from boast_source.push import controls, requests, watch
 from boast_source.push.asked import CALLED, accounts_of, asked, facts_of, lanes
 from boast_source.push.lanes import plan
 from boast_source.push.model import Evidence, State, Verdict
@@ -51,6 +51,7 @@ def rehearse(context: Context) -> None:
     unasked = [request for request in found if request.request_key in again and not request.asked]
     steered = controls.read(ledger) if there else controls.Controls()
     facts = facts_of(context, found, exists, ledger.now(), steered)
+    ready = [request for request in ready if not watch.is_over(request, exists, facts.origins)]
     readable = accounts.mine.difference(_disbelieved(context, listing))
     result.planned = [
         *((request, _OPEN) for request in open_),

@@ -45,10 +45,9 @@ _SCHEMA = pa.schema([(column, _ARROW[kind]) for column, kind in TYPES.items()])
 class Request:
     """One request: what its row says, what the ledger knows.
 
-    `rows`: how many rows of the table have its key; `conflict`: they do not all say the same. `asked` is False for
-    an open request of the ledger that no row asks for any more. `fault`: why it cannot be sent at all. `requested_at`:
-    its order, a moment in UTC or whatever the row gives. `several`: the ids that its
-    address or name may mean. `latest`: the newest event of its key.
+    `rows`: how many have its key; `conflict`: they do not all say the same. `asked` False: open, and no row asks for
+    it any more. `fault`: why it cannot be sent at all. `requested_at`: its order, a moment in UTC or whatever it is.
+    `several`: the ids that its address or name may mean; `by_person`: it has one. `latest`: its key's newest event.
     """
 
     request_key: str
@@ -64,6 +63,7 @@ class Request:
     asked: bool = True
     requested_at: str | None = None
     several: str | None = None
+    by_person: bool = False
     latest: Event | None = field(default=None, repr=False)
 
     @property
@@ -186,10 +186,10 @@ def make_asked(
     scratch: Scratch, pending: Callable[[], Iterable[pa.Table]], accounts: Accounts, *, by_person: bool = False
 ) -> None:
     """Keep the rows that are new, open, or say something else than the ledger, and with the last of these all that
-    have their key. Call `read_ledger` first.
+    have their key. Call `read_ledger` first, and for rows `by_person`, which name contacts and sequences by what they
+    are called, `know_people`.
 
-    `pending`: returns batches of pending.COLUMNS, as text; `by_person`: rows may name contacts and sequences by
-    what they are called, after `know_people`. A row without an account means the only one there is.
+    `pending`: returns batches of pending.COLUMNS, as text. A row without an account means the only one there is.
     """
     known = sorted(accounts.mine | accounts.others)
     ids = pa.array(known, pa.string())

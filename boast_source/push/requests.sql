@@ -61,7 +61,8 @@ where list_contains($keys::varchar[], request_key)
 -- The rows of the pending table that are new, open, or say something else than the ledger.
 create or replace table asked (
     request_key varchar, content_key varchar, account_id varchar, action varchar, contact_id varchar,
-    sequence_id varchar, enrollment_id varchar, fault varchar, requested_at varchar, is_mine boolean, several varchar
+    sequence_id varchar, enrollment_id varchar, fault varchar, requested_at varchar, is_mine boolean, several varchar,
+    by_person boolean
 )
 
 -- by_id --
@@ -195,17 +196,23 @@ select
         when {only_mine} then account_id in (select id from accounts where is_mine)
         else account_id not in (select id from accounts where not is_mine)
     end as is_mine,
-    several
+    several,
+    by_person
 from keyed
 where {which}
     and (given is null or given not in (select canonical_key from newest where error_code = 'all_dropped'))
 
 -- not_done --
 fingerprint(coalesce(given, content_key), content_key) not in (select over from newest where over is not null)
-    -- what was carried out or dropped is done, whatever the contact's address is now
+    -- what was carried out or dropped is done, whatever the contact's address is now; who has the address of an opt-out
+    -- by now is looked at all the same
     and not (
         by_person and given is not null
         and given in (select canonical_key from newest where over is not null and (attempt > 0 or state = 'dropped'))
+        and (
+            action = 'enroll' or contact_id is null or sequence_id is null
+            or given in (select canonical_key from newest where state = 'dropped')
+        )
     )
 
 -- twins --
@@ -260,7 +267,8 @@ select
     c.conflict,
     true as asked,
     case when is_order(g.requested_at) then g.requested_at end as requested_at,
-    g.several
+    g.several,
+    g.by_person
 from grouped as g
 inner join contents as c using (request_key)
 left join spellings as n on n.canonical_key = g.request_key

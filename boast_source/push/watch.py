@@ -56,10 +56,11 @@ def is_over(request: Request, known: Known, origins: Mapping[str, Origin]) -> bo
     """Return whether a removal that was carried out is done, though its contact is active in the sequence again.
 
     It is, if a request enrolled the contact again that was asked for later; who was enrolled by hand is active in spite
-    of the row. A row without a moment comes after one that has one.
+    of the row. A row without a moment comes after one that has one. A row whose address is another contact's by now is
+    judged by that one.
     """
-    latest = request.latest
-    if latest is None or latest.state != State.REMOVED or request.changed or request.conflict:
+    latest, changed = request.latest, request.changed and not request.by_person
+    if latest is None or latest.state != State.REMOVED or changed or request.conflict:
         return False
     account, contact, sequence = known.pair(request)
     made = [origins.get(e.id) for e in known.of_ids(account, contact, sequence) if e.active]

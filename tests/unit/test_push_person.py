@@ -26,8 +26,8 @@ def desk(tmp_path):
     office.close()
 
 
-def counts(office):
-    return {state.value: count for state, count in office.push().counts.items() if count}
+def counts(office, **options):
+    return {state.value: count for state, count in office.push(**options).counts.items() if count}
 
 
 def contact(office, key, email, phone=None, account=HERE):
@@ -145,6 +145,36 @@ def test_a_removal_finds_its_contact_too(desk):
     desk.ask(ROW | {"email": "jo@example.com", "action": "remove"})
     assert counts(desk) == {"removed": 1}
     assert desk.world.status_of((HERE, ONE, SEQUENCE)) == {"removed"}
+
+
+@pytest.mark.parametrize("key", ["r", None])
+def test_an_opt_out_is_that_of_whoever_has_its_address_by_now(desk, key):
+    desk.world.enroll((HERE, ONE, SEQUENCE), ours=False)
+    desk.ask(ROW | {"request_id": key, "email": "jo@example.com", "action": "remove"})
+    assert counts(desk) == {"removed": 1}
+    desk.sql("update boast_data.contacts set email = null")
+    assert key is None or counts(desk) == {}
+    contact(desk, TWO, "jo@example.com")  # two contacts became one
+    if key:
+        assert counts(desk) == counts(desk, dry_run=True) == {}, "who is not in the sequence needs no removal"
+    desk.world.enroll((HERE, TWO, SEQUENCE), ours=False)
+    assert counts(desk) == ({"held": 1} if key else {"removed": 1})
+    if key:
+        assert desk.newest()["r"]["error_code"] == "changed"
+        desk.decide("release", "r")
+        assert counts(desk) == {"removed": 1}
+    assert desk.world.status_of((HERE, TWO, SEQUENCE)) == {"removed"}
+    assert counts(desk) == {}
+
+
+def test_an_opt_out_that_was_dropped_stays_so_whoever_has_its_address(desk):
+    desk.ask(ROW | {"email": "jo@example.com", "action": "remove"})
+    assert counts(desk) == {"refused": 1}
+    desk.decide("drop", "r")
+    desk.sql("update boast_data.contacts set email = null")
+    contact(desk, TWO, "jo@example.com")
+    desk.world.enroll((HERE, TWO, SEQUENCE), ours=False)
+    assert counts(desk) == {}
 
 
 def test_nobodys_address_is_in_the_ledger(desk):
