@@ -55,7 +55,7 @@ def check(table: str, warehouse: Warehouse, package_state: Any, schema: Mapping[
             f" ({warehouse.table_format or 'it has none'}).",
             hint="Leave table_format out; on a filesystem, sources.boast.table_format says delta or iceberg.",
         )
-    if why := _unloadable(schema.get("file_format"), pipeline):
+    if why := _unloadable(schema, pipeline):
         raise ConfigurationError(why, hint="Leave loader_file_format out.")
     if table in package_state.get(_LISTED, ()):
         raise ConfigurationError(
@@ -85,10 +85,16 @@ def _refuse_other_names(table: str, pipeline: dlt.Pipeline) -> None:
         )
 
 
-def _unloadable(form: Any, pipeline: dlt.Pipeline) -> str | None:
-    if form == "csv" and _is_dlts_postgres(pipeline):
-        return "dlt's own postgres destination turns empty texts into nulls when it loads CSV files."
-    if form == "jsonl" and pipeline.destination.capabilities().sqlglot_dialect == "duckdb":
+def _unloadable(schema: Mapping[str, Any], pipeline: dlt.Pipeline) -> str | None:
+    form, capabilities = schema.get("file_format"), pipeline.destination.capabilities()
+    if form not in {None, "preferred"} and _is_dlts_postgres(pipeline):
+        possible: Any = list(capabilities.supported_loader_file_formats or ())
+        select: Any = capabilities.loader_file_format_selector
+        if select:
+            _, possible = select("insert_values", possible, table_schema=schema)
+        if form == "csv" or form not in possible:  # in whose place dlt writes CSV
+            return "dlt's own postgres destination turns empty texts into nulls when it loads CSV files."
+    if form == "jsonl" and capabilities.sqlglot_dialect == "duckdb":
         return "DuckDB loads no JSONL file without rows, which is what a list gets where nothing changed."
     return None
 

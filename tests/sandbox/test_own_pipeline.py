@@ -182,12 +182,13 @@ def test_a_naming_convention_that_changes_our_names_is_refused(server, mine, tmp
     assert not mine.has_pending_data
 
 
-def test_csv_files_that_lose_empty_texts_are_refused(server, postgres, tmp_path, monkeypatch):
+@pytest.mark.parametrize("form", ["csv", "parquet", "jsonl"])  # in place of the last two dlt would write CSV
+def test_csv_files_that_lose_empty_texts_are_refused(server, postgres, tmp_path, monkeypatch, form):
     for key, value in postgres.env.items():
         monkeypatch.setenv(key, value)
     mine = dlt.pipeline("mine", destination="postgres", dataset_name="d", pipelines_dir=str(tmp_path / "p"))
     with pytest.raises(PipelineStepFailed, match="empty texts"):
-        mine.run(boast_source(), loader_file_format="csv")
+        mine.run(boast_source().with_resources("contacts").contacts.apply_hints(file_format=form))
 
 
 def test_empty_texts_stay_what_they_are_on_dlts_own_postgres(server, postgres, tmp_path, monkeypatch):
