@@ -23,6 +23,7 @@ from boast_source.push.result import Pushed, PushOptions
 from boast_source.push.shown import names_of
 from boast_source.push.snapshot import COLUMNS, Known, known
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
+from boast_source.warehouse import explained
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -76,6 +77,7 @@ def push(
         if not options.dry_run:
             warehouse.lock_sender(single_sender=settings.single_sender)
             warehouse.lock_accounts(options.accounts)
+            begins = options.new_ledger and not ledger.exists()
             controls.check(ledger, run_id, new=options.new_ledger, accept=options.accept_ledger)
         scratch = Scratch()
         try:
@@ -90,13 +92,25 @@ def push(
 
             if pending.by_person and resources:
                 resources = (*resources, *CALLED)
-            _carry_out(context, warehouse, load, resources)
+            try:
+                _carry_out(context, warehouse, load, resources)
+            except ConfigurationError:
+                if begins:
+                    _take_back(ledger)
+                raise
             warehouse.awake()
             result.attention = ledger.waiting()
             create_views(warehouse, time_zone, on_note)
             return result
         finally:
             scratch.close()
+
+
+def _take_back(ledger: Ledger) -> None:
+    """Begin no ledger after all, if nothing is in it: with one, the next night would send what nobody approved."""
+    if not ledger.controls() and not any(batch.num_rows for batch in ledger.newest()):
+        with explained(ledger.name):
+            ledger.client.execute_sql(f"drop table {ledger.name}")
 
 
 def _carry_out(context: Context, warehouse: Warehouse, load: Load, resources: Sequence[str]) -> None:
@@ -201,7 +215,11 @@ def _as_planned(context: Context, waiting: Sequence[Lane], facts: Facts) -> Fact
         now = plan_of(plan(waiting, facts), {})
         if now.hash == hash_:
             return facts
-        context.result.stopped = f"there is no plan {hash_}, or what would be sent has changed since: make a new one"
+        why = f"there is no plan {hash_}, or what would be sent has changed since: make a new one"
+        if context.options.new_ledger:
+            hint = "`boast push --plan FILE` makes it."
+            raise ConfigurationError(f"Nothing was sent, and no ledger begun: {why}", hint=hint)
+        context.result.stopped = why
     return replace(facts, approved=members or {})
 
 

@@ -89,8 +89,9 @@ def test_a_first_push_can_be_approved_and_says_what_comes_next(pushing, workplac
     plan = workplace.boast("push", "--plan", "plan.html", "--json").json["plan_hash"]
     assert desk.has_ledger is False
     wrong = workplace.boast("push", "--new-ledger", "--approve", "0" * 16, "--json")
-    assert (wrong.code, wrong.json["enrolled"], "make a new one" in wrong.json["stopped"]) == (3, 0, True)
-    desk.execute("drop table boast_data.push_ledger cascade")
+    assert (wrong.code, wrong.json["enrolled"], "make a new one" in wrong.json["error"]) == (2, 0, True)
+    assert workplace.boast("push", "--new-ledger", "--only", "nobody").code == 2
+    assert desk.has_ledger is False, "else the next night sends what nobody approved"
     done = workplace.boast("push", "--new-ledger", "--approve", plan, "--max-sends", "1")
     assert done.code == 0, done.err
     assert "the first push: 3 to enroll" in done.err
