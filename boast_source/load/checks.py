@@ -60,7 +60,8 @@ def check(table: str, warehouse: Warehouse, package_state: Any, schema: Mapping[
     if table in package_state.get(_LISTED, ()):
         raise ConfigurationError(
             f"Two boast_source() in one run extract {table}, which would write rows twice.",
-            hint="Name all accounts in one boast_source(account_ids=[…]), or run the pipeline once for each source.",
+            hint="Name all accounts in one boast_source(account_ids=[…]), or run the pipeline once for each source. Add"
+            " a transformer to its source: source.resources.add(transformer).",
         )
     package_state.setdefault(_LISTED, []).append(table)
     commit_load_package_state()

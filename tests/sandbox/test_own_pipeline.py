@@ -253,6 +253,15 @@ def test_a_transformer_of_the_users_writes_as_it_says(server, mine):
     assert {name for name in mine.default_schema.tables["domains"]["columns"] if not name.startswith("_")} == {"domain"}
 
 
+def test_a_transformer_beside_its_source_is_told_where_it_belongs(server, mine):
+    mine.run(boast_source().with_resources("contacts"))
+    source = boast_source().with_resources("contacts")
+    ids = dlt.transformer(lambda contacts: [{"id": contacts["id"].to_pylist()}], data_from=source.contacts, name="ids")
+    with pytest.raises(PipelineStepFailed, match=r"source\.resources\.add"):
+        mine.run([source, ids])
+    assert not mine.has_pending_data
+
+
 def test_a_process_that_runs_for_months_keeps_the_last_listing_alone(server, tmp_path, monkeypatch):
     def alive():
         gc.collect()
