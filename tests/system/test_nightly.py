@@ -140,6 +140,8 @@ def test_what_the_morning_reads_is_in_json_too_and_names_a_night_that_could_not_
     assert "is no time zone" in shown.out
     assert told.json["runs"][0]["command"] == "nightly"
     assert workplace.boast("load").code == 0
+    assert workplace.boast("status", "--json").json["status"] == "attention", "the night was not made up for"
+    assert workplace.boast("nightly").code == 0
     assert workplace.boast("status", "--json").json["status"] == "ok"
 
 
