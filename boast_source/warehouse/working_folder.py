@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.schema.typing import SCHEMA_ENGINE_VERSION
+from dlt.common.storages import LoadStorage, NormalizeStorage
 from dlt.pipeline.state_sync import PIPELINE_STATE_ENGINE_VERSION
 
 if TYPE_CHECKING:
@@ -128,15 +129,18 @@ def set_aside(folder: Path, parts: Iterable[str] = ("",)) -> Path:
 
 
 def set_aside_unreadable(folder: Path) -> None:
-    """Set the folder aside when its state or a schema is damaged, or of a newer dlt; say so. Raises OSError."""
+    """Set the folder aside when its state, a schema or the version of a storage is damaged, or of a newer dlt; say so.
+    Raises OSError.
+    """
     files = dict.fromkeys(folder.glob("schemas/*.json"), ("engine_version", SCHEMA_ENGINE_VERSION))
     if (folder / "state.json").exists():
         files[folder / "state.json"] = ("_state_engine_version", PIPELINE_STATE_ENGINE_VERSION)
-    for file, (key, newest) in files.items():
-        if not _is_readable(file, key, newest):
-            place = set_aside(folder)
-            log.warning("%s cannot be read: the pipeline's working folder is set aside in %s", file.name, place)
-            return
+    unreadable = [file for file, (key, newest) in files.items() if not _is_readable(file, key, newest)]
+    storages = {"normalize": NormalizeStorage.STORAGE_VERSION, "load": LoadStorage.STORAGE_VERSION}
+    unreadable += [folder / name / ".version" for name, newest in storages.items() if _is_newer(folder / name, newest)]
+    if unreadable:
+        place = set_aside(folder)
+        log.warning("%s cannot be read: the pipeline's working folder is set aside in %s", unreadable[0].name, place)
 
 
 def _is_readable(file: Path, key: str, newest: int) -> bool:
@@ -145,3 +149,17 @@ def _is_readable(file: Path, key: str, newest: int) -> bool:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return False
     return isinstance(version, int) and version <= newest
+
+
+def _is_newer(storage: Path, newest: str) -> bool:
+    """Whether a storage is of a newer dlt, or nobody can tell."""
+    file = storage / ".version"
+    try:
+        return file.exists() and _parsed(file.read_text()) > _parsed(newest)
+    except ValueError:
+        return True
+
+
+def _parsed(version: str) -> list[int]:
+    """Raise ValueError for what is none."""
+    return [int(part) for part in version.split(".")]
