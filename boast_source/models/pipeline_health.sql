@@ -2,7 +2,8 @@
 -- `last_success_at`: the end of the last good run (`good_runs`); where accounts have runs of their own, that of the account that has
 -- waited longest for one (an account that no run listed for 30 days has left). `verified` and `listed` are of the last good run, `stored`
 -- is what is here now and not missing. `waiting`: requests that wait for an operator.
--- `last_*`: of the last load, push or nightly; neither a report nor a load that succeeds hides a push or night that did not.
+-- `last_*`: of the last load, push or nightly; neither a report nor a load that succeeds hides a push or night of the last
+-- seven days that did not.
 -- What a clock that ran ahead recorded in the future is left out until then.
 -- (No `cross join`: DuckDB 1.4 writes it as a comma, which a left join then binds otherwise, where the copy for dashboards reads it.)
 with ended as (
@@ -21,7 +22,9 @@ last_run as (
     from (
         select *, row_number() over (order by case when error is null then 1 else 0 end, place) as choice
         from ended
-        where place = 1 or (command <> 'load' and place_of_kind = 1)
+        where
+            place = 1
+            or (command <> 'load' and place_of_kind = 1 and date_diff('second', finished_at, current_timestamp) <= 604800)
     ) as ranked
     where choice = 1
 ),

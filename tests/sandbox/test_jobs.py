@@ -162,3 +162,13 @@ def test_a_load_that_succeeds_does_not_hide_a_push_that_failed(place):
     found = status(warehouse_for("duckdb", "boast_data"), max_age=None, patience=5, on_wait=print)
     assert (found.health["last_command"], found.health["last_exit_code"]) == ("push", 2)
     assert found.judgement == "The last run needs attention."
+
+
+def test_a_push_that_failed_and_was_given_up_is_forgotten_after_a_week(place):
+    load_job()
+    refused(push_job)
+    load_job()
+    with duckdb.connect(str(place / "boast.duckdb")) as connection:
+        connection.sql("update boast_data.runs set finished_at = finished_at - interval 8 days where command = 'push'")
+    found = status(warehouse_for("duckdb", "boast_data"), max_age=None, patience=5, on_wait=print)
+    assert (found.health["last_command"], found.judgement) == ("load", "Nothing needs attention.")

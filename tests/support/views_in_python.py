@@ -228,7 +228,8 @@ def health(lives: list[Life], runs: list[Row], requests: list[Row], now: datetim
     ]
     last = max(work, key=lambda run: run["finished_at"])
     pushing = max((r for r in work if r["command"] != "load"), key=lambda run: run["finished_at"], default=last)
-    last = pushing if pushing["error"] and not last["error"] else last
+    young = pushing["finished_at"] >= now - timedelta(days=7)
+    last = pushing if pushing["error"] and young and not last["error"] else last
     gone = sum(life[-1]["missing_since"] is not None for life in lives)
     waiting = [row["state"] for row in requests if row["attention"]]
     names = ("run_id", "command", "status", "exit_code", "finished_at", "error")

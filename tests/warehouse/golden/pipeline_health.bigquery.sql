@@ -24,8 +24,11 @@ WITH ended AS (
       ROW_NUMBER() OVER (ORDER BY CASE WHEN error IS NULL THEN 1 ELSE 0 END, place) AS choice
     FROM ended
     WHERE
-      place = 1 OR (
-        command <> 'load' AND place_of_kind = 1
+      place = 1
+      OR (
+        command <> 'load'
+        AND place_of_kind = 1
+        AND TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), finished_at, SECOND) <= 604800
       )
   ) AS ranked
   WHERE
