@@ -46,8 +46,8 @@ class Iceberg(Lake):
             raise ConfigurationError(
                 "Iceberg tables need a catalog that lasts: in one that is made for each load, one of two writers"
                 " would lose its rows",
-                hint="Set it as dlt documents it, iceberg_catalog.iceberg_catalog_config in .dlt/config.toml with type,"
-                " uri and warehouse; docs/warehouses.md has an example.",
+                hint="Set it as dlt documents it, iceberg_catalog.iceberg_catalog_config in .dlt/secrets.toml with"
+                " type, uri and warehouse; docs/warehouses.md has an example.",
             )
 
     @functools.cached_property

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _FOLDERS = {"delta": "_delta_log", "iceberg": "metadata"}  # by format, what a table of it has
 
 
-class Lake(Warehouse):
+class Lake(Warehouse, ABC):
     """Tables of one format. A subclass says how its library finds, reads and writes one."""
 
     table_format: str
@@ -118,15 +119,17 @@ class Lake(Warehouse):
         found = self._table(table)
         return {field.name: {"data_type": _data_type(field.type)} for field in self._schema(found)} if found else {}
 
+    @abstractmethod
     def _table(self, table: str) -> Any:
         """The table as its library knows it; None where there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _schema(self, found: Any) -> pa.Schema:
-        raise NotImplementedError
+        """Its columns."""
 
+    @abstractmethod
     def _reader(self, found: Any, columns: Sequence[str]) -> pa.RecordBatchReader:
-        raise NotImplementedError
+        """Its rows."""
 
 
 def _data_type(kind: pa.DataType) -> str | None:
