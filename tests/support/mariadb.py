@@ -28,7 +28,8 @@ def serving():
     if drop:
         shutil.chown(folder, UNPRIVILEGED)
     data, port, socket = folder / "data", free_port(), folder / "socket"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **drop}
+    own = os.environ | {"TMPDIR": str(folder)}  # a server that starts removes what others keep in a shared one
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, "env": own, **drop}
     install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal"]
     given = [
         f"--datadir={data}",
