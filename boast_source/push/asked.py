@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from boast_source.errors import PendingError
 from boast_source.push import requests
-from boast_source.push.decide import Facts, is_after, is_moment, was_limited
+from boast_source.push.decide import Facts, Origin, is_after, is_moment, was_limited
 from boast_source.push.lanes import is_listed, lanes_of
 from boast_source.push.model import State
 from boast_source.push.requests import Accounts
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from boast_source.push.context import Context
     from boast_source.push.controls import Controls
-    from boast_source.push.decide import Origin
     from boast_source.push.lanes import Lane
     from boast_source.push.requests import Request
     from boast_source.push.snapshot import Known
@@ -136,7 +135,26 @@ def _opted_out(context: Context, asked: Sequence[Request], known: Known) -> dict
                 later = since is not None and first_at > since
             if later and removal.request_key != request.request_key:
                 found[request.request_key] = removal
-    return found
+    return found | _doubted(asked, enrollments)
+
+
+def _doubted(asked: Sequence[Request], enrollments: Sequence[Request]) -> dict[str, Origin]:
+    """Return by key of an enrollment the removal that may be of the same contact: its address or name fits several."""
+    unclear = [one for one in asked if one.several and one.action == "remove"]
+    return {
+        request.request_key: Origin(one.request_key, State.HELD, one.requested_at)
+        for one in unclear
+        for request in enrollments
+        if _may_mean(one, request) and not is_after(request.requested_at, one.requested_at)
+    }
+
+
+def _may_mean(unclear: Request, request: Request) -> bool:
+    """Return whether a request is about one of the contacts and sequences that an unclear one may mean."""
+    kind, *ids = (unclear.several or "").replace(",", "").split()
+    contacts = ids if kind == "contacts" else [unclear.contact_id]
+    sequences = ids if kind == "sequences" else [unclear.sequence_id]
+    return request.contact_id in contacts and (sequences == [None] or request.sequence_id in sequences)
 
 
 def lanes(

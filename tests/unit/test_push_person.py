@@ -167,6 +167,33 @@ def test_an_opt_out_is_that_of_whoever_has_its_address_by_now(desk, key):
     assert counts(desk) == {}
 
 
+@pytest.mark.parametrize("person", [{"contact_id": ONE}, {"mobile_phone": "+15550001"}])
+@pytest.mark.parametrize("opt_out", [{}, {"sequence_name": "Other"}])
+def test_nobody_is_enrolled_whom_an_opt_out_by_a_shared_address_may_mean(desk, person, opt_out):
+    contact(desk, TWO, "jo@example.com")
+    removal = ROW | {"request_id": "out", "action": "remove", "requested_at": "2026-02-02T00:00:00Z"}
+    removal |= {"email": "jo@example.com"} | opt_out
+    desk.ask(ROW | person | {"requested_at": "2026-02-01T00:00:00Z"}, removal)
+    if "sequence_name" in opt_out:  # an opt-out from another sequence says nothing about this one
+        desk.sql("insert into boast_data.sequences values (?, ?, 'Other')", [str(uuid.uuid4()), HERE])
+        assert counts(desk) == {"enrolled": 1, "held": 1}
+        return
+    for _ in range(2):
+        assert counts(desk) == {"deferred": 1, "held": 1}
+    desk.decide("drop", "out")
+    assert counts(desk) == {"enrolled": 1}
+
+
+def test_a_later_word_than_an_opt_out_by_a_shared_address_counts(desk):
+    contact(desk, TWO, "jo@example.com")
+    removal = ROW | {"request_id": "out", "action": "remove", "email": "jo@example.com"}
+    desk.ask(
+        removal | {"requested_at": "2026-02-01T00:00:00Z"},
+        ROW | {"contact_id": ONE, "requested_at": "2026-02-02T00:00:00Z"},
+    )
+    assert counts(desk) == {"enrolled": 1, "held": 1}
+
+
 def test_an_opt_out_that_was_dropped_stays_so_whoever_has_its_address(desk):
     desk.ask(ROW | {"email": "jo@example.com", "action": "remove"})
     assert counts(desk) == {"refused": 1}
