@@ -47,7 +47,8 @@ def rows(client: SqlClient) -> Sequence[Sequence[Any]] | None:
     Raises what the destination raises.
     """
     query = QUERIES.get(str(client.capabilities.sqlglot_dialect))
-    return None if query is None else client.execute_sql(query, *[client.dataset_name] * 3) or ()
+    name = client.make_qualified_table_name_path(None, quote=False)[-1]  # as it is spelled there
+    return None if query is None else client.execute_sql(query, *[name] * 3) or ()
 
 
 def columns(client: SqlClient, names: Collection[str]) -> dict[str, list[str]]:

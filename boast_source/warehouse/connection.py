@@ -10,7 +10,7 @@ import copy
 import functools
 from typing import TYPE_CHECKING, Any
 
-from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.exceptions import ConfigurationException, ValueNotSecretException
 from dlt.common.destination.exceptions import DestinationUndefinedEntity, SqlClientNotAvailable
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.pipeline.exceptions import PipelineConfigMissing
@@ -82,8 +82,11 @@ class Connected:
 
     def unconfigured(self, error: BaseException) -> ConfigurationError:
         """The destination's settings are missing or cannot be read; `error` is what dlt said, which may quote them."""
+        why = f"are missing or cannot be read ({type(error).__name__})"
+        if isinstance(error, ValueNotSecretException):
+            why = "stand in .dlt/config.toml, where dlt takes no credentials from"
         return ConfigurationError(
-            f"The settings of the destination {self.name} are missing or cannot be read ({type(error).__name__})",
+            f"The settings of the destination {self.name} {why}",
             hint=self.how_to_configure.format(name=self.name, NAME=self.name.upper()),
         )
 

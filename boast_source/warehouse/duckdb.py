@@ -190,7 +190,10 @@ class DuckDBFile(DuckDB):
 
     @functools.cached_property
     def _database(self) -> str:
-        return str(self.dlts.config.credentials.database)
+        try:
+            return str(self.dlts.config.credentials.database)
+        except ConfigurationException as error:
+            raise self.unconfigured(error) from None
 
     @property
     def file(self) -> Path | None:
@@ -203,9 +206,7 @@ class DuckDBFile(DuckDB):
         schema or catalog.
         """
         super().check()
-        file = None
-        with contextlib.suppress(ConfigurationException):  # said where the destination is used
-            file = self.file
+        file = self.file
         if file and (fault := _fault(file)):
             raise ConfigurationError(f"{file} {fault}", hint="Move it away, or use another file.")
         if file and file.name.partition(".")[0].lower() == self.dataset.lower():

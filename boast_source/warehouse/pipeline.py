@@ -50,6 +50,7 @@ def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequen
                 destination=found,
                 dataset_name=dataset,
                 pipelines_dir=str(folder),
+                dev_mode=False,  # whatever is configured: each run would have another dataset, and another ledger
             )
     except ConfigurationError:
         raise

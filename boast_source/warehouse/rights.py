@@ -46,7 +46,8 @@ def ask(client: SqlClient, tables: Sequence[str]) -> None:
             f"The role {role} may only read", hint=f"Run: alter role {quoted} set default_transaction_read_only = off;"
         )
     statements: list[str] = []
-    for name in (client.dataset_name, client.staging_dataset_name):
+    for staging in (False, True):
+        name = client.fully_qualified_dataset_name(quote=False, staging=staging)  # as it is spelled there
         schema = client.escape_column_name(name, casefold=False)
         found = client.execute_sql(_SCHEMA, name)
         if not found and not may_create:

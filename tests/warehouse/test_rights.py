@@ -98,3 +98,29 @@ def test_ten_checks_at_once_all_succeed(sandbox, workplace, loaded):
     assert not loaded or workplace.boast("load").code == 0
     done = [finish(process) for process in [workplace.start("check") for _ in range(10)]]
     assert [one.out + one.err for one in done if one.code] == []
+
+
+def test_a_dataset_that_postgres_spells_otherwise_has_all_views_and_its_statements(sandbox, workplace, postgres):
+    workplace.use(sandbox(enrollments=5), DESTINATION__ENABLE_DATASET_NAME_NORMALIZATION="false").env |= postgres.env
+    named = (*TO, "--dataset", "MyData")
+    done = workplace.boast("load", *named)
+    assert (done.code, done.err) == (0, "")
+    assert postgres.sql("select sum(enrolled) from mydata.sequence_performance") == [(5,)]
+    given = role(postgres, "other", f"grant create on database {postgres.name} to other")
+    assert 'grant usage, create on schema "mydata" to "other";' in workplace.boast("check", *named, **given).out
+    postgres.sql("drop owned by other cascade; drop role other")
+
+
+@pytest.mark.parametrize("command", [("check",), ("load",), ("sql", "select 1")])
+def test_credentials_in_the_file_that_dlt_takes_none_from_are_said_to_stand_there(sandbox, workplace, command):
+    workplace.use(sandbox(enrollments=5))
+    (workplace.folder / ".dlt").mkdir()
+    (workplace.folder / ".dlt" / "config.toml").write_text('[destination.duckdb]\ncredentials = "other.duckdb"\n')
+    done = workplace.boast(*command)
+    assert (done.code, "stand in .dlt/config.toml" in done.out + done.err) == (2, True), done.err
+
+
+def test_every_run_loads_into_the_dataset_that_is_said_whatever_dlt_s_development_mode(sandbox, workplace):
+    workplace.use(sandbox(enrollments=5), DEV_MODE="true")
+    assert workplace.boast("load").code == 0
+    assert workplace.sql("select count(*) from boast_data.sequence_enrollments") == [(5,)]
