@@ -75,6 +75,8 @@ _SAFE = [
         r"operator does not exist: [\w ]+ [=<>|]+ [\w ]+",
         r"(?:UNION|INTERSECT|EXCEPT|CASE|COALESCE|IN) types [\w ]+ and [\w ]+ cannot be matched",
         r"terminating connection due to (?:administrator command|[a-z-]+ timeout|conflict with recovery)",
+        r"cannot execute MERGE on relation \S+",
+        r"cannot (?:update|delete from) table \S+ because it does not have a replica identity",
         r"server closed the connection unexpectedly|SSL connection has been closed|connection already closed",
         r"(?:sorry, )?too many (?:clients already|connections)|remaining connection slots are reserved",
         r"the database system is (?:in recovery mode|not (?:yet )?accepting connections|shutting down|starting up)",

@@ -66,6 +66,15 @@ DEPENDS = Cause(
     "An object of yours depends on a table or view that must change", "Drop it, run again, and create it again after."
 )
 FULL = Cause("The warehouse has no room", "Free disk space or memory there, then run again.")
+REPLICA = Cause(
+    "A publication of yours replicates a table that has no replica identity",
+    "Run `alter table ... replica identity full` for the tables `runs` and `listings` of the dataset, or take the"
+    " dataset out of the publication; then run again.",
+)
+RULE = Cause(
+    "A table in the warehouse has a rule of yours, with which no rows can be merged into it",
+    "Drop the rule, or make it a trigger; then run again.",
+)
 BUSY = Cause(
     "The warehouse is busy", "Run again when the others are done, or raise its limit of connections or its timeouts."
 )
@@ -102,6 +111,7 @@ _SQLSTATE = {  # the longest prefix that fits
     "53300": BUSY,
     "54": OTHER,
     "55": BUSY,
+    "55000": OTHER,
     "57": UNREACHABLE,
     "57014": BUSY,
     "58": FILE,
@@ -131,6 +141,8 @@ _CLASSES = {  # of DuckDB, then of any driver (PEP 249)
 }
 _BY_WORDS = {  # before code and class, which say less: of MariaDB 42000 is nearly all
     r"push_ledger_once": SENDERS,
+    r"does not have a replica identity": REPLICA,
+    r"cannot execute merge on relation": RULE,
     r"(?<!fatal:  )permission denied for database": NO_SCHEMA,
     r"failed to download extension|extension \S+ not found": EXTENSION,
     r"access denied for user .* to database|command denied to user": RIGHTS,

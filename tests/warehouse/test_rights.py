@@ -124,3 +124,22 @@ def test_every_run_loads_into_the_dataset_that_is_said_whatever_dlt_s_developmen
     workplace.use(sandbox(enrollments=5), DEV_MODE="true")
     assert workplace.boast("load").code == 0
     assert workplace.sql("select count(*) from boast_data.sequence_enrollments") == [(5,)]
+
+
+def test_a_publication_of_all_tables_is_named_as_what_keeps_rows_from_being_replaced(sandbox, workplace, postgres):
+    workplace.use(sandbox(enrollments=5)).env |= postgres.env
+    assert workplace.boast("load", *TO).code == 0
+    postgres.sql("create publication everything for all tables")
+    assert "A publication of yours" in workplace.boast("load", *TO).err
+    for table in ("runs", "listings"):
+        postgres.sql(f"alter table boast_data.{table} replica identity full")
+    done = workplace.boast("load", *TO)
+    assert (done.code, done.err) == (0, "")
+
+
+def test_a_rule_on_a_table_is_named_as_what_keeps_rows_from_being_merged(sandbox, workplace, postgres):
+    workplace.use(sandbox(enrollments=5)).env |= postgres.env
+    assert workplace.boast("load", *TO).code == 0
+    postgres.sql("create rule told as on insert to boast_data.forms do also notify forms")
+    done = workplace.boast("load", *TO, "--full-refresh")
+    assert (done.code, "has a rule of yours" in done.err, "(forms)" in done.err) == (1, True, True), done.err
