@@ -60,7 +60,8 @@ GENERATED = Cause(
 TRIGGER = Cause("A trigger or function in the warehouse raised an error", "Correct or drop it, then run again.")
 SCHEMA = Cause(
     "The warehouse lacks a table or column, or has another one under its name",
-    "Run `boast load`, which makes again what is missing; rename what is yours.",
+    "Run `boast load`, which makes again what is missing; rename what is yours; in a pipeline of your own, mask a"
+    " column instead of dropping it.",
 )
 DEPENDS = Cause(
     "An object of yours depends on a table or view that must change", "Drop it, run again, and create it again after."

@@ -135,6 +135,15 @@ def test_a_function_by_row_may_have_defaults_as_closures_in_loops_do(server, min
     assert ask(mine, f"select distinct contact_id, response_id from {LIST}") == [("***", "***")]
 
 
+def test_views_over_a_column_that_a_map_has_dropped_from_the_first_run_on_say_what_to_do(server, mine):
+    source = boast_source().with_resources(*BOTH)
+    for name in BOTH:
+        source.resources[name].add_map(lambda table: table.drop_columns(["status"]))
+    mine.run(source)
+    with pytest.raises(BoastError, match=r'"status".*mask a column instead of dropping it'):
+        create_views(mine)
+
+
 def test_a_map_by_row_changes_adds_and_drops_columns(server, mine):
     def masked(row):
         row["contact_id"] = "***"
