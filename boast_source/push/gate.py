@@ -40,12 +40,8 @@ def enroll(client: BoastClient, account_id: str, contact_id: str, sequence_id: s
         record = client.create_sequence_enrollment(
             account_id, contact_id=contact_id, sequence_id=sequence_id, within=within
         )
-    except ApiError as error:
-        return _failed(error)
-    except ConfigurationError as error:
-        return _unaskable(error)
     except Exception as error:  # noqa: BLE001 -- whatever it was, the request may be out
-        return _broken(error)
+        return _failed(error)
     made = str(record["id"]).lower()
     if record.get("status") == "removed":
         detail = "the API answered with an enrollment that is removed"
@@ -61,19 +57,14 @@ def remove(
     """
     try:
         record = client.remove_sequence_enrollment(account_id, enrollment_id, within=within)
-    except ApiError as error:
-        failed = _failed(error)
-        if failed.verdict.state != State.REFUSED:
-            return failed
-        return _removed_already(client, account_id, enrollment_id, listed=listed, ours=ours) or failed
-    except ConfigurationError as error:
-        return _unaskable(error)
     except Exception as error:  # noqa: BLE001 -- whatever it was, the request may be out
-        return _broken(error)
-    answered = _removed(dict(record))
-    if answered.verdict.state != State.UNKNOWN:
-        return answered
-    return _removed_already(client, account_id, enrollment_id, listed=listed, ours=ours) or answered
+        answered = _failed(error)
+        unsure = isinstance(error, ApiError) and answered.verdict.state == State.REFUSED
+    else:
+        answered = _removed(dict(record))
+        unsure = answered.verdict.state == State.UNKNOWN
+    read_back = _removed_already(client, account_id, enrollment_id, listed=listed, ours=ours) if unsure else None
+    return read_back or answered
 
 
 def _removed_already(
@@ -103,7 +94,13 @@ def _removed(record: dict[str, Any]) -> Outcome:
     return Outcome(Verdict(state, "not_removed", detail, enrollment_id), record)
 
 
-def _failed(error: ApiError) -> Outcome:
+def _failed(error: Exception) -> Outcome:
+    if isinstance(error, ConfigurationError):  # an id that no address can hold: nothing was sent, and never will be
+        return Outcome(Verdict(State.REFUSED, "no_id", error.message))
+    if not isinstance(error, ApiError):
+        log.error("sending failed in an unforeseen way: %s", type(error).__name__)
+        return Outcome(Verdict(State.UNKNOWN, "unforeseen", type(error).__name__))
+
     def outcome(state: State, stop: str | None = None) -> Outcome:
         verdict = Verdict(state, error.code, error.detail or error.message, http_status=error.status)
         return Outcome(verdict, stop=stop, blocks=str(error) if error.status == FORBIDDEN else None)
@@ -117,13 +114,3 @@ def _failed(error: ApiError) -> Outcome:
     if error.status is not None and 400 <= error.status < 500:
         return outcome(State.REFUSED)
     return outcome(State.DEFERRED, str(error))
-
-
-def _unaskable(error: ConfigurationError) -> Outcome:
-    """An id that no address can hold: nothing was sent, and never will be."""
-    return Outcome(Verdict(State.REFUSED, "no_id", error.message))
-
-
-def _broken(error: Exception) -> Outcome:
-    log.error("sending failed in an unforeseen way: %s", type(error).__name__)
-    return Outcome(Verdict(State.UNKNOWN, "unforeseen", type(error).__name__))
