@@ -101,6 +101,8 @@ def demo(folder: str, enrollments: int, *, as_json: bool) -> None:
 
 def _run(server: Any, file: Path, *, as_json: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Load, let a week pass, run a night; returns the summaries."""
+    import duckdb
+
     from boast_source.commands import render
     from boast_source.commands.terminal import Terminal
     from boast_source.jobs.load import load_job
@@ -111,7 +113,8 @@ def _run(server: Any, file: Path, *, as_json: bool) -> tuple[dict[str, Any], lis
     loaded = load_job(progress=Terminal())
     if not as_json:
         render.loaded(loaded)
-    _execute(file, PENDING)
+    with duckdb.connect(str(file)) as connection:
+        connection.execute(PENDING)
     with warehouse_for("duckdb", "boast_data").open(patience=60) as warehouse:
         Ledger(warehouse).create()
     click.echo(
@@ -124,13 +127,6 @@ def _run(server: Any, file: Path, *, as_json: bool) -> tuple[dict[str, Any], lis
     if not as_json:
         render.night(night)
     return night.as_json(), [loaded.as_json(), night.as_json()]
-
-
-def _execute(path: Path, sql: str) -> None:
-    import duckdb
-
-    with duckdb.connect(str(path)) as connection:
-        connection.execute(sql)
 
 
 def _ask(place: Path, *, show: bool) -> list[dict[str, Any]]:

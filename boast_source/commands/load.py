@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from typing import Any
 
 import click
 
@@ -48,25 +49,13 @@ _STAMP = [
     is_flag=True,
     help="Read only what is new, of every list whose order allows it, whatever sources.boast.full_every says.",
 )
-@click.option("--full-refresh", is_flag=True, help="Write every row again; drops nothing.")
+@click.option("--full-refresh", "everything", is_flag=True, help="Write every row again; drops nothing.")
 @click.option(
     "--accept-missing",
     is_flag=True,
     help="Mark vanished enrollments as missing even if suspiciously many are gone.",
 )
-def load(
-    given: Common,
-    accounts: tuple[str, ...],
-    resources: str,
-    since: datetime | None,
-    until: datetime | None,
-    *,
-    prove: bool,
-    full: bool,
-    incremental: bool,
-    full_refresh: bool,
-    accept_missing: bool,
-) -> None:
+def load(given: Common, resources: str, since: datetime | None, until: datetime | None, **options: Any) -> None:
     """Load what is new or changed, and verify the result.
 
     Compares every list with the warehouse and writes the difference. Reads the lists in full, or, within 20 hours of a
@@ -86,16 +75,11 @@ def load(
     loaded = load_job(
         given.destination,
         given.dataset,
-        accounts=accounts,
         resources=[name.strip() for name in resources.split(",") if name.strip()],
-        prove=prove,
-        full=full,
-        incremental=incremental,
-        everything=full_refresh,
-        accept_missing=accept_missing,
         since=_utc(since),
         until=_utc(until),
         progress=Terminal(),
+        **options,
     )
     given.show(loaded, render.loaded)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from boast_source.commands.options import Common, common
@@ -34,19 +36,7 @@ from boast_source.commands.options import Common, common
 @click.option(
     "--accept-ledger", is_flag=True, help="Go on with a ledger that lost events; hold what may have been sent before."
 )
-def push(
-    given: Common,
-    pending: str | None,
-    limit: int | None,
-    max_sends: int | None,
-    plan: str | None,
-    approve: str | None,
-    only: str | None,
-    *,
-    dry_run: bool,
-    new_ledger: bool,
-    accept_ledger: bool,
-) -> None:
+def push(given: Common, **options: Any) -> None:
     """Enroll and remove contacts listed in the pending table.
 
     Each request is sent at most once.
@@ -66,18 +56,5 @@ def push(
     from boast_source.commands.terminal import Terminal
     from boast_source.jobs.push import push_job
 
-    pushed = push_job(
-        given.destination,
-        given.dataset,
-        pending=pending,
-        limit=limit,
-        max_sends=max_sends,
-        new_ledger=new_ledger,
-        accept_ledger=accept_ledger,
-        dry_run=dry_run,
-        plan=plan,
-        approve=approve,
-        only=only,
-        progress=Terminal(),
-    )
+    pushed = push_job(given.destination, given.dataset, **options, progress=Terminal())
     given.show(pushed, render_push.pushed)

@@ -187,16 +187,13 @@ def _decide(
 def _confirm(action: str, events: Sequence[Event], expected: int | None) -> None:
     """Let an operator say how many requests are meant. Raises ConfigurationError."""
     count = len(events)
-    if expected == count or (expected is None and sys.stdin.isatty() and _says_yes(action, count)):
+    asked = expected is None and sys.stdin.isatty()
+    if expected == count or (asked and click.confirm(f"{action.capitalize()} {count} requests?", err=True)):
         return
     raise ConfigurationError(
         f"{count} requests are like this, so nothing was decided",
         hint=f"To {action} them all, run it again with --confirm {count}.",
     )
-
-
-def _says_yes(action: str, count: int) -> bool:
-    return click.confirm(f"{action.capitalize()} {count} requests?", err=True)
 
 
 def _moment(text: str) -> datetime:
