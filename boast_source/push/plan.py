@@ -16,18 +16,16 @@ from typing import TYPE_CHECKING, Any
 from boast_source.errors import DestinationError, one_line
 from boast_source.private import replace_file
 from boast_source.push.decide import short
-from boast_source.warehouse import columns_in, explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from boast_source.push.model import Verdict
     from boast_source.push.requests import Request
-    from boast_source.warehouse import SqlClient
+    from boast_source.warehouse import Warehouse
 
 SHOWN = 5000  # requests in the HTML; the JSON has all
-BATCH = 1000  # contacts asked for at a time
-_NAMES = ("first_name", "last_name", "email")
+_NAMED = ("id", "first_name", "last_name", "email")
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,8 @@ class Plan:
     @property
     def hash(self) -> str:
         """What an approval names: it changes with every key and every content."""
-        return hash_of(self.members)
+        said = "\n".join(sorted(f"{key} {content}" for key, content in self.members.items()))
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
 
     @property
     def counts(self) -> list[dict[str, Any]]:
@@ -69,22 +68,9 @@ class Plan:
 
     def as_json(self) -> dict[str, Any]:
         """Return it for a machine: ids, nobody's name."""
-        return {
-            "hash": self.hash,
-            "to_send": len(self.sends),
-            "counts": self.counts,
-            "requests": [
-                {
-                    "request_key": r.request_key,
-                    "action": r.action,
-                    "account_id": r.account_id,
-                    "contact_id": r.contact_id,
-                    "sequence_id": r.sequence_id,
-                    "enrollment_id": r.enrollment_id,
-                }
-                for r in self.sends
-            ],
-        }
+        names = ("request_key", "action", "account_id", "contact_id", "sequence_id", "enrollment_id")
+        requests = [{name: getattr(request, name) for name in names} for request in self.sends]
+        return {"hash": self.hash, "to_send": len(self.sends), "counts": self.counts, "requests": requests}
 
     def as_html(self, people: Mapping[str, str]) -> str:
         """Return it for a person. `people`: names of contacts by id."""
@@ -124,37 +110,21 @@ def plan_of(planned: Iterable[tuple[Request, Verdict]], sequences: Mapping[str, 
     return Plan(sends, sequences, left)
 
 
-def hash_of(members: Mapping[str, str]) -> str:
-    """Return the hash of a plan with these members."""
-    said = "\n".join(sorted(f"{key} {content}" for key, content in members.items()))
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
-
-
-def people_of(client: SqlClient, plan: Plan) -> dict[str, str]:
+def people_of(warehouse: Warehouse, plan: Plan) -> dict[str, str]:
     """Return the names of the plan's contacts that were loaded, by id: for the page, and for nothing else."""
-    name = client.make_qualified_table_name("contacts")
-    with explained():
-        there = {column.lower() for column in columns_in(client, name)}
-        if not there >= {"id", *_NAMES}:
-            return {}
-        columns = ", ".join(client.escape_column_name(column) for column in ("id", *_NAMES))
-        ids = list(
-            dict.fromkeys(r.contact_id for r in (*plan.sends[:SHOWN], *(r for r, _ in plan.left)) if r.contact_id)
-        )
-        found: dict[str, str] = {}
-        for start in range(0, len(ids), BATCH):
-            part = ids[start : start + BATCH]
-            marks = ", ".join(["%s"] * len(part))
-            key = client.escape_column_name("id")
-            for row in client.execute_sql(f"select {columns} from {name} where {key} in ({marks})", *part) or ():
-                found[str(row[0]).lower()] = " ".join(str(value) for value in row[1:] if value)
+    ids = {r.contact_id for r in (*plan.sends[:SHOWN], *(r for r, _ in plan.left)) if r.contact_id}
+    found: dict[str, str] = {}
+    for batch in warehouse.read("contacts", _NAMED, ids=ids):
+        if batch.num_columns == len(_NAMED):
+            for key, *names in zip(*batch.to_pydict().values(), strict=True):
+                found[str(key).lower()] = " ".join(str(name) for name in names if name)
     return found
 
 
-def write(plan: Plan, file: str, client: SqlClient) -> str:
+def write(plan: Plan, file: str, warehouse: Warehouse) -> str:
     """Write a plan, as JSON where the file is called so, else as a page; return its path. Raises DestinationError."""
     path = Path(file).resolve()
-    page = None if path.suffix.lower() == ".json" else plan.as_html(people_of(client, plan))
+    page = None if path.suffix.lower() == ".json" else plan.as_html(people_of(warehouse, plan))
     try:
         replace_file(path, page or json.dumps(plan.as_json(), indent=1))  # it names people
     except OSError as error:

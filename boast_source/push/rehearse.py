@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from boast_source.listing.listing import listing_of
@@ -34,8 +35,7 @@ def rehearse(context: Context) -> None:
     ledger, scratch, options, result = context.ledger, context.scratch, context.options, context.result
     there = ledger.exists()
     requests.read_ledger(scratch, ledger.newest() if there else ())
-    listing = listing_of(context.client, Options(account_ids=options.accounts, workers=options.workers))
-    try:
+    with closing(listing_of(context.client, Options(account_ids=options.accounts, workers=options.workers))) as listing:
         # a push lists the contacts and sequences, too, before it looks for those that rows name
         called = [SHAPES[name] for name in CALLED] if context.pending.by_person else []
         for shape in (SEQUENCE_ENROLLMENTS, *called):
@@ -43,8 +43,6 @@ def rehearse(context: Context) -> None:
         accounts = accounts_of(context, listing.accounts())
         found = asked(context, accounts, [listing.listed(shape, CALLED[shape.name]) for shape in called])
         exists = known(scratch, found, listing.listed(SEQUENCE_ENROLLMENTS, COLUMNS), accounts.mine)
-    finally:
-        listing.close()
     again = {request.request_key for request in found if request.open and _is_sent_again(context, request, exists)}
     open_ = [request for request in found if request.open and request.request_key not in again]
     ready = [request for request in found if request.asked and (not request.open or request.request_key in again)]
@@ -63,7 +61,7 @@ def rehearse(context: Context) -> None:
     if options.plan is None:
         return
     result.plan = plan_of(result.planned, names_of(ledger, "sequences"))
-    result.plan_file = write(result.plan, options.plan, ledger.client)
+    result.plan_file = write(result.plan, options.plan, ledger.warehouse)
     if there:
         controls.keep_plan(ledger, result.plan, context.run_id)
 
