@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -90,13 +91,9 @@ def decide_on(
     ledger: Ledger, decision: str, events: Sequence[Event], run_id: str, *, note: str | None = None
 ) -> list[Event]:
     """Record the decision about these requests (their newest events), or about none; return the new events."""
-    decided = [_decided(event, _verdict(decision, event), run_id, note) for event in events]
+    decided = [requests.orphan(e).followed(_verdict(decision, e), run_id, note=note).event for e in events]
     ledger.append(decided)
     return decided
-
-
-def _decided(event: Event, verdict: Verdict, run_id: str, note: str | None) -> Event:
-    return requests.orphan(event).followed(verdict, run_id, note=note).event
 
 
 def _verdict(decision: str, event: Event) -> Verdict:
@@ -108,9 +105,6 @@ def _verdict(decision: str, event: Event) -> Verdict:
 
 
 def _read(ledger: Ledger, question: Callable[[Scratch], T]) -> T:
-    scratch = Scratch()
-    try:
+    with closing(Scratch()) as scratch:
         requests.read_ledger(scratch, ledger.newest(whole=True))
         return question(scratch)
-    finally:
-        scratch.close()

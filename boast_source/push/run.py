@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -79,8 +80,7 @@ def push(
             warehouse.lock_accounts(options.accounts)
             begins = options.new_ledger and not ledger.exists()
             controls.check(ledger, run_id, new=options.new_ledger, accept=options.accept_ledger)
-        scratch = Scratch()
-        try:
+        with closing(Scratch()) as scratch:
             result = Pushed(dry_run=options.dry_run)
             context = Context(client, ledger, pending, scratch, settings, options, run_id, result, on_note, on_progress)
             if options.dry_run:
@@ -102,8 +102,6 @@ def push(
             result.attention = ledger.waiting()
             create_views(warehouse, time_zone, on_note)
             return result
-        finally:
-            scratch.close()
 
 
 def _take_back(ledger: Ledger) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import re
 import socket
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -133,15 +134,12 @@ def send(url: str, text: str) -> None:
             raise BoastError("Apprise could not deliver it", hint="The next run tells it again.")
         return
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # as Slack asks for
-    transport = Transport(url, timeout=TIMEOUT)
+    headers, body = {"Content-Type": "application/json"}, orjson.dumps({"text": escaped})
     try:
-        answer = transport.send(
-            "POST", url, headers={"Content-Type": "application/json"}, body=orjson.dumps({"text": escaped})
-        )
+        with closing(Transport(url, timeout=TIMEOUT)) as transport:
+            answer = transport.send("POST", url, headers=headers, body=body)
     except TransportFailure as failure:
         raise BoastError(f"It did not answer ({failure.kind})", hint="The next run tells it again.") from None
-    finally:
-        transport.close()
     if not 200 <= answer.status < 300:
         raise BoastError(f"It answered with HTTP {answer.status}", hint="The next run tells it again.")
 
