@@ -221,7 +221,7 @@ def _of_one(
         if _is_later(maker, State.ENROLLED, request):
             detail = "a request with a later requested_at enrolled the contact"
             return Verdict(State.HELD, "older", detail, enrollment_id)
-        past = [e for e in facts.known.of_pair(target) if e.status == "removed" and e.id not in facts.origins]
+        past = [e for e in facts.known.of(target) if e.status == "removed" and e.id not in facts.origins]
         if facts.doubtful and any(e.created_at is None or e.created_at <= facts.doubtful for e in past):
             detail = "the ledger lost events, and the contact was removed once: it may have been this request"
             return Verdict(State.HELD, "unaccounted", detail, enrollment_id)

@@ -85,10 +85,10 @@ class Pushed:
     def queried(self) -> int:
         return sum(self.counts[state] for state in COUNTED)
 
-    def count(self, request: Request, state: State, rows: int = 1) -> None:
+    def count(self, request: Request, state: State) -> None:
         """A request's rows: the first has the state, the others are its duplicates, unless they contradict it."""
-        self.counts[state] += rows * (request.rows if request.conflict else 1)
-        self.counts[State.SKIPPED_DUPLICATE] += 0 if request.conflict else rows * (request.rows - 1)
+        self.counts[state] += request.rows if request.conflict else 1
+        self.counts[State.SKIPPED_DUPLICATE] += 0 if request.conflict else request.rows - 1
 
     @property
     def errors(self) -> list[str]:

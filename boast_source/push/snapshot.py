@@ -72,10 +72,6 @@ class Known:
             return target.account_id, target.contact_id, target.sequence_id
         return request.account_id, request.contact_id, request.sequence_id or request.enrollment_id
 
-    def of_pair(self, enrollment: Enrollment) -> list[Enrollment]:
-        """Return all enrollments of the same contact in the same sequence and account, by id."""
-        return self.of_ids(enrollment.account_id, enrollment.contact_id, enrollment.sequence_id)
-
     @property
     def every(self) -> Collection[Enrollment]:
         return self._by_id.values()
@@ -83,9 +79,9 @@ class Known:
     def get(self, enrollment_id: str | None) -> Enrollment | None:
         return self._by_id.get(enrollment_id or "")
 
-    def of(self, request: Request) -> list[Enrollment]:
+    def of(self, one: Request | Enrollment) -> list[Enrollment]:
         """Return all enrollments of its contact in its sequence and account, by id."""
-        return self.of_ids(request.account_id, request.contact_id, request.sequence_id)
+        return self.of_ids(one.account_id, one.contact_id, one.sequence_id)
 
     def of_ids(self, account: str | None, contact: str | None, sequence: str | None) -> list[Enrollment]:
         """Return all enrollments of a contact in a sequence and account, by id."""

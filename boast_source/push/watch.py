@@ -62,8 +62,7 @@ def is_over(request: Request, known: Known, origins: Mapping[str, Origin]) -> bo
     latest, changed = request.latest, request.changed and not request.by_person
     if latest is None or latest.state != State.REMOVED or changed or request.conflict:
         return False
-    account, contact, sequence = known.pair(request)
-    made = [origins.get(e.id) for e in known.of_ids(account, contact, sequence) if e.active]
+    made = [origins.get(e.id) for e in known.of_ids(*known.pair(request)) if e.active]
     mine = request.requested_at
     return all(o and not (is_after(mine, o.requested_at) if mine else o.requested_at) for o in made)
 
