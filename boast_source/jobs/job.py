@@ -143,7 +143,8 @@ def recording(
             if isinstance(failure, StoppedError):
                 return  # all is recorded; what a stop left untidied, a later run tidies
             raise
-        job.end(getattr(failure, "exit_code", runs.FAILED), _gist(failure))
+        said = str(failure) if isinstance(failure, BoastError) else type(failure).__name__
+        job.end(getattr(failure, "exit_code", runs.FAILED), said)
         if isinstance(failure, BoastError):
             failure.summary = job.summary() | {"status": job.run.status, "error": job.run.error}
         raise failure from error
@@ -157,7 +158,3 @@ def _kept_open(warehouse: Warehouse | None) -> Iterator[Warehouse | None]:
             with contextlib.suppress(Exception):  # who needs it opens it again, and says why that cannot be
                 stack.enter_context(warehouse.open(patience=0))
         yield warehouse
-
-
-def _gist(error: BaseException) -> str:
-    return str(error) if isinstance(error, BoastError) else type(error).__name__

@@ -167,8 +167,7 @@ def _for(client: SqlClient, sql: str, there: Collection[str]) -> str:
     """Return a query in the destination's dialect, with the names of the dataset."""
 
     def qualified(table: str) -> str:
-        path = client.make_qualified_table_name_path(table, quote=False)
-        return ".".join('"' + part.replace('"', '""') + '"' for part in path)
+        return ".".join(map(quote, client.make_qualified_table_name_path(table, quote=False)))
 
     return translated(renamed(sql, there, qualified), client.capabilities.sqlglot_dialect)
 

@@ -20,7 +20,7 @@ from boast_source.driver_text import one_line
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.outputs.files import local_path
 from boast_source.private import PERSONAL, put_in_place
-from boast_source.warehouse.arrow import quote
+from boast_source.warehouse.arrow import literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -101,7 +101,7 @@ def _checked(place: str, working: str | None) -> Path:
 
 
 def _copy(connection: DuckDBPyConnection, source: str, target: Path) -> None:
-    connection.execute(f"attach {_text(target)} as published_copy")
+    connection.execute(f"attach {literal(str(target))} as published_copy")
     try:
         connection.execute(f"copy from database {quote(source)} to published_copy")
         connection.execute("checkpoint published_copy")  # reports a full disk; `detach` may not
@@ -151,10 +151,6 @@ def _is_readable(connection: DuckDBPyConnection, schema: str, view: str) -> bool
     except duckdb.Error:
         return False
     return True
-
-
-def _text(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _reason(error: Exception) -> str:

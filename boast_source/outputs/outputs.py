@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from boast_source import models, signals
@@ -13,6 +12,7 @@ from boast_source.outputs import files
 from boast_source.outputs.copy import publish
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from boast_source import runs
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from boast_source.warehouse import Warehouse
 
 log = logging.getLogger("boast_source")
-
-
-Part = Callable[[], object]
 
 
 def outputs(
@@ -42,7 +39,7 @@ def outputs(
     `over`: this run as it ends if nothing else fails, which is how they show it.
     `on_made` is told the part's name, its seconds, and the place.
     """
-    parts: dict[str, Part] = {}
+    parts: dict[str, Callable[[], object]] = {}
     if reporting and found.report_path:
         parts["report"] = lambda: make_report(warehouse, found, str(found.report_path), on_note, over)
     if found.publish_path:
@@ -64,7 +61,7 @@ def outputs(
         return [error]
 
 
-def _tried(name: str, part: Part, on_made: Callable[[str, float, str], None]) -> BoastError | None:
+def _tried(name: str, part: Callable[[], object], on_made: Callable[[str, float, str], None]) -> BoastError | None:
     began = time.monotonic()
     try:
         place = part()
