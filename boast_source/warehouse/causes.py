@@ -144,6 +144,7 @@ _BY_WORDS = {  # before code and class, which say less: of MariaDB 42000 is near
     r"push_ledger_once": SENDERS,
     r"does not have a replica identity": REPLICA,
     r"cannot execute merge on relation": RULE,
+    r"\(1644, |\(error 1644\)": TRIGGER,  # MariaDB's `signal`
     r"(?<!fatal:  )permission denied for database": NO_SCHEMA,
     r"failed to download extension|extension \S+ not found": EXTENSION,
     r"access denied for user .* to database|command denied to user": RIGHTS,

@@ -53,3 +53,18 @@ def test_from_a_user_with_one_database_to_a_report_after_a_push(sandbox, workpla
         assert "  enrolled                  2\n" in workplace.boast("push", "--new-ledger").out
         night = workplace.boast("nightly")
         assert (night.code, "report: to " in night.err) == (0, True), night.err
+
+
+def test_a_trigger_that_raises_an_error_is_named_as_the_cause_without_its_words(sandbox, workplace):
+    with mariadb.serving() as port, contextlib.closing(mariadb.connect(port)) as connection:
+        workplace.use(sandbox(enrollments=5), PYTHONPATH="")
+        workplace.env["DESTINATION__SQLALCHEMY__CREDENTIALS"] = f"mysql+pymysql://root@127.0.0.1:{port}/boast"
+        to = ("--destination", "sqlalchemy", "--dataset", "boast")
+        assert workplace.boast("load", *to).code == 0
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "create trigger boast.no before insert on boast.contacts for each row"
+                " signal sqlstate '45000' set message_text = 'canary'"
+            )
+        done = workplace.boast("load", *to, "--full-refresh")
+        assert (done.code, "A trigger or function" in done.err, "canary" in done.err) == (1, True, False), done.err
