@@ -63,13 +63,17 @@ def create_views(warehouse: Warehouse, time_zone: str, on_note: Callable[[str], 
     """The views over what was loaded; a destination that refuses them does not fail the load."""
     if not warehouse.has_sql:
         return
+
+    def tell(error: DestinationError) -> None:
+        on_note(f"not all views could be created: {error.message}")
+
     try:
         with explained():
             ensure_table(warehouse)
             listings.ensure_table(warehouse)
-        models.create(warehouse, time_zone=time_zone)
+        models.create(warehouse, time_zone=time_zone, on_refused=tell)
     except DestinationError as error:
-        on_note(f"not all views could be created: {error.message}")
+        tell(error)
 
 
 def load_held(

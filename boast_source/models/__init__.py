@@ -111,7 +111,7 @@ def _refusal(
 ) -> DestinationError | None:
     """Create or replace a view; returns why it could not be."""
     try:
-        with explained():
+        with explained(name):
             client.execute_sql(statement(client, name, there, time_zone))
     except DestinationError as error:
         return error

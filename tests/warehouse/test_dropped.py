@@ -161,3 +161,11 @@ def test_what_stands_under_the_name_of_a_table_of_ours_stays_and_every_command_s
     sql(f"drop {made} boast_data.{name}")
     good(workplace.boast("load", "--json"))
     assert workplace.boast("check").code == 0
+
+
+def test_every_view_that_something_of_yours_keeps_from_being_made_is_named(loaded, postgres):
+    postgres.sql("drop view boast_data.push_requests cascade; create table boast_data.push_requests (a int)")
+    done = loaded[1]()
+    assert done.code == 0
+    assert '"push_requests" is a table or view of yours' in done.err
+    assert "pipeline_health" in done.err
