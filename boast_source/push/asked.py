@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from boast_source.errors import PendingError
+from boast_source.errors import ConfigurationError, PendingError
 from boast_source.push import requests
 from boast_source.push.decide import Facts, Origin, is_after, is_moment, was_limited
 from boast_source.push.lanes import is_listed, lanes_of
@@ -52,7 +52,8 @@ def asked(
     ids that are not listed any more.
     """
     _make_asked(context, accounts, called, gone)
-    return requests.select(context.scratch)
+    found = requests.select(context.scratch)
+    return [replace(request, pending_table=context.pending.name) if request.asked else request for request in found]
 
 
 def _make_asked(
@@ -108,8 +109,18 @@ def facts_of(context: Context, asked: Sequence[Request], known: Known, now: date
         limited=ledger.limited() if any(was_limited(r.latest) for r in asked) else {},
         paused=controls.paused,
         opted_out=_opted_out(context, asked, known) if there else {},
-        only=context.options.only and requests.named(context.scratch, context.options.only),
+        only=_only(context),
     )
+
+
+def _only(context: Context) -> str | None:
+    """Return the key of the one request to be sent, if one was named. Raises ConfigurationError when there is none."""
+    given = context.options.only
+    key = requests.named(context.scratch, given) if given else None
+    if given and not key:
+        hint = "`boast push --dry-run` shows those that there are."
+        raise ConfigurationError(f"There is no request {given} to send", hint=hint)
+    return key
 
 
 def _opted_out(context: Context, asked: Sequence[Request], known: Known) -> dict[str, Origin]:

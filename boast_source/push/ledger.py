@@ -1,9 +1,8 @@
 """The ledger: one row per event of a request, append-only, in the warehouse.
 
 The newest event of a request is the one with the highest `event`, so that no clock decides; times are the warehouse's.
-An event carries on what is known about its request, so the newest tells all. `known_enrollment_ids` (a JSON array)
-are the enrollments of that contact and sequence that were there before the request was claimed. What an operator
-controls (a pause, an accepted loss) stands in it too, see controls.py.
+An event carries on what is known about its request, so the newest tells all. `known_enrollment_ids` (a JSON array):
+the enrollments of that contact and sequence before the claim. What an operator controls is in it, too (controls.py).
 
 On Postgres a unique index on (`request_key`, `event`) lets only one of two senders claim a request; a DuckDB file has
 one writer anyway. The queries are in ledger.sql.
@@ -43,7 +42,7 @@ class Event:
     """What happened to a request. `event` counts from 1 within it; `attempt`: how often it was sent, or may have been.
 
     `requested_at`: the order that its row gave it, a moment in UTC or whatever it is. `note`: an operator's words.
-    `recorded_at` is set when it is read back.
+    `pending_table`: the one that asked for it last. `recorded_at` is set when it is read back.
     """
 
     request_key: str
@@ -63,6 +62,7 @@ class Event:
     error_detail: str | None = None
     requested_at: str | None = None
     note: str | None = None
+    pending_table: str | None = None
     recorded_at: datetime | None = None
 
 

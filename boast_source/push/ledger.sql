@@ -88,6 +88,7 @@ select
     case when is_whole = 1 then error_detail end as error_detail,
     requested_at,
     case when is_whole = 1 then note end as note,
+    case when is_whole = 1 then pending_table end as pending_table,
     recorded_at
 from events
 

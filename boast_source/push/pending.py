@@ -52,19 +52,19 @@ class Pending:
 
     def __init__(self, warehouse: Warehouse, table: str) -> None:
         self._warehouse, self._client = warehouse, warehouse.client
-        self._name, columns = _find(self._client, table)
+        self.name, columns = _find(self._client, table)
         self._there = {column.lower(): column for column in columns}
         if not self._there:
             raise PendingError(
-                f"There is no table or view {self._name} with pending enrollments",
+                f"There is no table or view {self.name} with pending enrollments",
                 hint="Make it, or name yours with --pending or sources.boast.push.pending_table. "
-                f"All columns but contact_id and sequence_id may be left out: {ddl(self._name)}",
+                f"All columns but contact_id and sequence_id may be left out: {ddl(self.name)}",
             )
         instead = {"contact_id": PERSON[:2], "sequence_id": PERSON[2:]}
         missing = [c for c in REQUIRED if c not in self._there and not self._there.keys() & set(instead[c])]
         if missing:
-            added = "; ".join(f"alter table {self._name} add column {column} text" for column in missing)
-            raise ConfigurationError(f"{self._name} has no column {' and no column '.join(missing)}", hint=f"{added}.")
+            added = "; ".join(f"alter table {self.name} add column {column} text" for column in missing)
+            raise ConfigurationError(f"{self.name} has no column {' and no column '.join(missing)}", hint=f"{added}.")
 
     @property
     def by_person(self) -> bool:
@@ -81,8 +81,8 @@ class Pending:
             else f"cast(null as {text}) as {c}"
             for c in COLUMNS
         )
-        with _told_as_the_users(self._name):
-            yield from self._warehouse.batches(f"select {selected} from {self._name}", COLUMNS)
+        with _told_as_the_users(self.name):
+            yield from self._warehouse.batches(f"select {selected} from {self.name}", COLUMNS)
 
 
 def _find(client: SqlClient, table: str) -> tuple[str, list[str]]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from boast_source.errors import ConfigurationError
 from boast_source.push import model
 from boast_source.push.decide import Origin
 from boast_source.push.ledger import COLUMNS, TYPES, Event
@@ -47,7 +46,8 @@ class Request:
 
     `rows`: how many have its key; `conflict`: they do not all say the same. `asked` False: open, and no row asks for
     it any more. `fault`: why it cannot be sent at all. `requested_at`: its order, a moment in UTC or whatever it is.
-    `several`: the ids that its address or name may mean; `by_person`: it has one. `latest`: its key's newest event.
+    `several`: the ids that its address or name may mean; `by_person`: it has one. `pending_table`: where its row is.
+    `latest`: its key's newest event.
     """
 
     request_key: str
@@ -64,6 +64,7 @@ class Request:
     requested_at: str | None = None
     several: str | None = None
     by_person: bool = False
+    pending_table: str | None = None
     latest: Event | None = field(default=None, repr=False)
 
     @property
@@ -110,6 +111,7 @@ class Request:
             error_detail=verdict.detail,
             requested_at=self.requested_at or (same.requested_at if same else None),
             note=note,
+            pending_table=self.pending_table or (latest.pending_table if latest else None),
         )
         return replace(self, latest=event)
 
@@ -185,11 +187,10 @@ def know_people(scratch: Scratch, called: Sequence[Iterable[pa.Table]], gone: Se
 def make_asked(
     scratch: Scratch, pending: Callable[[], Iterable[pa.Table]], accounts: Accounts, *, by_person: bool = False
 ) -> None:
-    """Keep the rows that are new, open, or say something else than the ledger, and with the last of these all that
-    have their key. Call `read_ledger` first, and for rows `by_person`, which name contacts and sequences by what they
-    are called, `know_people`.
+    """Keep the rows that are new, open, or say something else than the ledger, the last of these with all of their key.
 
-    `pending`: returns batches of pending.COLUMNS, as text. A row without an account means the only one there is.
+    Call `read_ledger` first, and `know_people` for rows `by_person`. `pending`: returns batches of pending.COLUMNS, as
+    text. A row without an account means the only one there is.
     """
     known = sorted(accounts.mine | accounts.others)
     ids = pa.array(known, pa.string())
@@ -259,14 +260,9 @@ def with_keys(scratch: Scratch, keys: Iterable[str]) -> dict[str, Event]:
     return {given: Event(*row) for given, *row in scratch.rows(_sql("with_keys"), {"keys": list(keys)})}
 
 
-def named(scratch: Scratch, key: str) -> str:
-    """Return the key of the asked request that this names, whatever its spelling. Raises ConfigurationError."""
-    found = scratch.rows(_sql("named"), {"key": key})
-    if not found:
-        raise ConfigurationError(
-            f"There is no request {key} to send", hint="`boast push --dry-run` shows those that there are."
-        )
-    return str(found[0][0])
+def named(scratch: Scratch, key: str) -> str | None:
+    """Return the key of the asked request that this names, whatever its spelling; None: there is no such request."""
+    return next((str(found) for (found,) in scratch.rows(_sql("named"), {"key": key})), None)
 
 
 def origins(scratch: Scratch, enrollment_ids: Sequence[str]) -> dict[str, Origin]:

@@ -17,7 +17,7 @@ from boast_source.push.dispatch import dispatch
 from boast_source.push.lanes import plan
 from boast_source.push.ledger import Ledger
 from boast_source.push.model import State
-from boast_source.push.pending import Pending, is_there
+from boast_source.push.pending import Pending
 from boast_source.push.plan import plan_of
 from boast_source.push.rehearse import rehearse
 from boast_source.push.result import Pushed, PushOptions
@@ -129,8 +129,7 @@ def _carry_out(context: Context, warehouse: Warehouse, load: Load, resources: Se
     except PendingError as error:
         _nothing_known(context, error)
         return
-    if _is_of_all_rows(context):
-        watch.withdraw_unasked(context)
+    watch.withdraw_unasked(context)
     watched = watch.watched(context, began - context.watched_for, accounts.mine)
     proof = context.proof(began, loaded)
     there = _known(context, warehouse, [*found, *map(requests.orphan, watched)], proof)
@@ -152,12 +151,6 @@ def _carry_out(context: Context, warehouse: Warehouse, load: Load, resources: Se
     store(warehouse, sent.answers)
     if sent.unknown and sent.reachable and not result.interrupted:
         _read_back(context, warehouse, load, sent.unknown, taken)
-
-
-def _is_of_all_rows(context: Context) -> bool:
-    """Whether nobody else asks for what this run's table does not: the configured table may, if it is another."""
-    configured = context.settings.pending_table
-    return context.options.pending_table == configured or not is_there(context.ledger.client, configured)
 
 
 def _followed(context: Context, ready: Iterable[Request], late: Mapping[str, Event]) -> Iterator[Request]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from boast_source.push import requests
 from boast_source.push.decide import is_after
 from boast_source.push.model import State, Verdict
+from boast_source.push.pending import is_there
 from boast_source.push.settle import known_before
 
 if TYPE_CHECKING:
@@ -129,6 +131,17 @@ def _late(context: Context, event: Event, known: Known, taken: dict[str, str]) -
 
 
 def withdraw_unasked(context: Context) -> None:
-    """End the requests that were not sent and that no row asks for any more: they wait for nobody."""
-    unasked = requests.unsent_unasked(context.scratch)
+    """End the requests that were not sent and that no row asks for any more: they wait for nobody.
+
+    Those of another pending table may be asked for there, as long as there is such a table.
+    """
+    read = {context.pending.name, context.options.pending_table}
+
+    @functools.cache
+    def is_unread(table: str) -> bool:
+        return table not in read and is_there(context.ledger.client, table)
+
+    unsent = requests.unsent_unasked(context.scratch)
+    # what has no name comes from version 0.1.0
+    unasked = [event for event in unsent if not is_unread(event.pending_table or context.settings.pending_table)]
     context.record([requests.claimed(event).followed(_UNASKED, context.run_id).event for event in unasked])

@@ -223,3 +223,17 @@ def test_nor_is_one_that_stands_in_a_wrong_column(desk):
     assert [counts(desk), counts(desk)] == [{"invalid": 6}] * 2
     events = desk.sql("select * from boast_data.push_ledger")
     assert (len(events), "example.com" in repr(events)) == (6, False)
+
+
+def test_a_run_withdraws_what_its_own_pending_table_no_longer_asks_for_and_that_of_one_that_is_gone(desk):
+    desk.ask(ROW | {"email": "new@example.com"})
+    desk.sql("create table boast_data.campaign as from boast_data.asked")
+    desk.sql("update boast_data.campaign set request_id = 'of the campaign'")
+    assert counts(desk, pending_table="Campaign") == counts(desk) == {"invalid": 1}
+    desk.sql("delete from boast_data.asked")
+    assert counts(desk) == {}
+    assert desk.states() == {"r": "withdrawn", "of the campaign": "invalid"}
+    assert counts(desk, pending_table='boast_data."campaign"') == {"invalid": 1}
+    desk.sql("drop table boast_data.campaign")
+    assert counts(desk) == {}
+    assert desk.states()["of the campaign"] == "withdrawn"
