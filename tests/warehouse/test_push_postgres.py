@@ -109,3 +109,15 @@ def test_a_second_push_at_the_same_time_ends_with_4(desk):
         second = workplace.boast(*PUSH)
     assert second.code == 4, second.err
     assert "Another push" in second.err
+
+
+def test_a_plan_names_the_contacts_that_were_loaded(desk):
+    _, workplace, postgres = desk
+    assert workplace.boast("load", "--destination", "postgres").code == 0
+    assert workplace.boast(*PUSH, "--plan", "plan.html").json["queried"] == 4
+    page = (workplace.folder / "plan.html").read_text()
+    emails = postgres.sql(
+        "select c.email from boast_data.contacts c join boast_data.pending_enrollments p on c.id = p.contact_id::text"
+    )
+    assert {email in page for (email,) in emails} == {True}
+    assert len(emails) == 4
