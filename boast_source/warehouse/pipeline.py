@@ -97,6 +97,11 @@ def _making_folders(destination: Any, dataset: str) -> Iterator[Path]:
 def _normalized(destination: str, dataset: str) -> str:
     """Return the name under which dlt makes the dataset: it warns a hundred times when that is another."""
     if any(dlt.config.get(key, bool) is False for key in _keys(destination, "enable_dataset_name_normalization")):
+        if "%" in dataset:
+            raise ConfigurationError(
+                f"The dataset cannot be called {dataset}: dlt writes the name into statements in which % marks a value",
+                hint="Choose another, for example --dataset boast_data, or let dlt normalize its name.",
+            )
         return dataset
     name = dlt.Schema(PIPELINE).naming.normalize_table_identifier(dataset)  # by the convention that is configured
     if not any(letter.isalnum() and letter in name.lower() for letter in dataset.lower()):

@@ -92,6 +92,14 @@ def test_a_dataset_of_whose_name_nothing_would_be_left_is_refused(sandbox, workp
     assert list(workplace.folder.glob("*.duckdb")) == []
 
 
+@pytest.mark.parametrize("kind", ["duckdb", "postgres"])
+def test_a_dataset_whose_name_dlt_would_take_for_parameters_is_refused(sandbox, workplace, kind, request):
+    own = {f"DESTINATION__{kind.upper()}__ENABLE_DATASET_NAME_NORMALIZATION": "false"}
+    workplace.use(sandbox(enrollments=5), **own, **(request.getfixturevalue(kind).env if kind == "postgres" else {}))
+    done = workplace.boast("load", "--destination", kind, "--dataset", "100%s")
+    assert (done.code, "cannot be called 100%s" in done.err) == (2, True), done.err
+
+
 @pytest.mark.parametrize("loaded", [False, True])
 def test_ten_checks_at_once_all_succeed(sandbox, workplace, loaded):
     workplace.use(sandbox(enrollments=5))
