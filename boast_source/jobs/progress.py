@@ -16,7 +16,7 @@ log = logging.getLogger("boast_source")
 
 
 class Progress:
-    """Goes to the log. commands/render.py has the one for people at a terminal."""
+    """Goes to the log. commands/terminal.py has the one for people."""
 
     def note(self, text: str) -> None:
         """Take a sentence beside the result."""

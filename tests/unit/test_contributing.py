@@ -47,6 +47,14 @@ def test_every_path_that_contributors_are_sent_to_exists():
     assert {f"tests/{tier}" for tier in tiers} <= set(named)
 
 
+def test_the_first_change_finds_its_sentence_in_the_files_that_are_named():
+    first = text("CONTRIBUTING.md").partition("## Where")[0]
+    sentence = re.search(r"says \"(.+?)\"", first)[1]
+    for path in re.findall(r"(?:boast_source|tests)/[\w/]+\.py", first):
+        there = PACKAGE / path.removeprefix("boast_source/") if path.startswith("boast_source/") else ROOT / path
+        assert sentence in there.read_text(encoding="utf-8"), path
+
+
 def test_the_workflows_run_make_targets_with_actions_pinned_by_commit():
     assert WORKFLOWS
     for path in WORKFLOWS:

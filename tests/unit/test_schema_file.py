@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
+import pytest
 import yaml
 
 from boast_source.models.schema import parsed, relations
+from boast_source.push import ledger
 from boast_source.push.pending import COLUMNS
+from boast_source.runs import record
 from boast_source.shapes import VIEWS
 from tools import describe
 
@@ -30,6 +34,17 @@ def test_every_table_view_and_column_is_described_once_in_a_sentence():
 
 def test_every_view_is_a_model():
     assert [name for name, relation in relations().items() if relation.is_view] == list(VIEWS)
+
+
+@pytest.mark.parametrize(
+    ("table", "made_with", "types"),
+    [("runs", record.Run, record._TYPES), ("push_ledger", ledger.Event, ledger.TYPES)],
+)
+def test_what_a_row_of_ours_is_made_with_is_what_is_stored_and_described(table, made_with, types):
+    fields = {field.name for field in dataclasses.fields(made_with)}
+    described = set(relations()[table].columns)
+    assert sorted(fields ^ set(types)) == [], "in the class or in its types alone"
+    assert sorted(described ^ set(types)) == [], "in models/schema.yml or in the types alone"
 
 
 def test_the_users_table_is_described_as_it_is_read_and_is_none_of_ours():
