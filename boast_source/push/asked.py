@@ -108,7 +108,7 @@ def facts_of(context: Context, asked: Sequence[Request], known: Known, now: date
         history=ledger.attempts(most) if often else {},
         limited=ledger.limited() if any(was_limited(r.latest) for r in asked) else {},
         paused=controls.paused,
-        opted_out=_opted_out(context, asked, known) if there else {},
+        opted_out=(_opted_out(context, asked, known) if there else {}) | _doubted(asked),
         only=_only(context),
     )
 
@@ -146,17 +146,20 @@ def _opted_out(context: Context, asked: Sequence[Request], known: Known) -> dict
                 later = since is not None and first_at > since
             if later and removal.request_key != request.request_key:
                 found[request.request_key] = removal
-    return found | _doubted(asked, enrollments)
+    return found
 
 
-def _doubted(asked: Sequence[Request], enrollments: Sequence[Request]) -> dict[str, Origin]:
+def _doubted(asked: Sequence[Request]) -> dict[str, Origin]:
     """Return by key of an enrollment the removal that may be of the same contact: its address or name fits several."""
-    unclear = [one for one in asked if one.several and one.action == "remove"]
     return {
         request.request_key: Origin(one.request_key, State.HELD, one.requested_at)
-        for one in unclear
-        for request in enrollments
-        if _may_mean(one, request) and not is_after(request.requested_at, one.requested_at)
+        for one in asked
+        if one.several and one.action == "remove"
+        for request in asked
+        if request.asked
+        and request.action == "enroll"
+        and _may_mean(one, request)
+        and not is_after(request.requested_at, one.requested_at)
     }
 
 

@@ -179,6 +179,7 @@ def test_nobody_is_enrolled_whom_an_opt_out_by_a_shared_address_may_mean(desk, p
         assert counts(desk) == {"enrolled": 1, "held": 1}
         return
     for _ in range(2):
+        assert not any(verdict.send for _, verdict in desk.push(dry_run=True).planned), "no plan promises it"
         assert counts(desk) == {"deferred": 1, "held": 1}
     desk.decide("drop", "out")
     assert counts(desk) == {"enrolled": 1}
