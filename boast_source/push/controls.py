@@ -73,6 +73,7 @@ def keep_plan(ledger: Ledger, plan: Plan, run_id: str) -> None:
     """Keep what a plan would send, by its hash."""
     key = _PLAN + plan.hash
     if ledger.plan(key) is None:
+        ledger.create()  # the columns that an older version did not have
         ledger.append([_event({}, key, Control.PLANNED, run_id, note=json.dumps(plan.members))])
 
 

@@ -112,3 +112,10 @@ def test_the_ledger_goes_on_nobody_is_enrolled_again_and_what_had_no_answer_is_s
     again = upgraded.boast("push")
     assert (again.code, again.json["queried"], again.json["held"]) == (3, 4, 3), again.err
     assert upgraded.api.posts == 1
+
+
+def test_commands_that_load_nothing_work_before_the_first_load(upgraded):
+    for command in ("status", "report", "requests list", "push --dry-run", "push --plan plan.json"):
+        done = upgraded.boast(*command.split())
+        assert done.code == 0, done.err
+    assert upgraded.api.posts == 0
