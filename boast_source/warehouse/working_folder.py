@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.schema import Schema
 from dlt.common.schema.typing import SCHEMA_ENGINE_VERSION
 from dlt.common.storages import LoadStorage, NormalizeStorage
 from dlt.pipeline.state_sync import PIPELINE_STATE_ENGINE_VERSION
@@ -97,20 +98,26 @@ def _is_of_another(state: Path, address: str, dataset: str) -> bool:
     try:
         known = orjson.loads(state.read_bytes())
         kind, began = known["destination_type"], Path(known["_local"]["initial_cwd"])
-        name = known.get("dataset_name")
+        is_other = not _is_called(known, dataset)
     except (OSError, ValueError, KeyError, TypeError):
         return False
     elsewhere = "://" not in address and "/" in address and began.is_dir() and not began.samefile(Path.cwd())
-    return elsewhere or name not in {None, dataset} or (kind is not None and kind != address.split(maxsplit=1)[0])
+    return elsewhere or is_other or (kind is not None and kind != address.split(maxsplit=1)[0])
 
 
 def is_of(package: Path, dataset: str, kind: str) -> bool:
     """Whether a load package was compared with this dataset on this kind of destination, as far as dlt noted it."""
     try:
         known = orjson.loads((package / ".restore" / "state.json").read_bytes())
-        return known.get("dataset_name") in {None, dataset} and known.get("destination_type") in {None, kind}
+        return _is_called(known, dataset) and known.get("destination_type") in {None, kind}
     except (OSError, ValueError, AttributeError):
         return True  # an older dlt, or damaged: the folder's owner finishes it, or sets it aside
+
+
+def _is_called(state: dict[str, Any], dataset: str) -> bool:
+    """Whether dlt's state is of this dataset, as far as it says; version 0.1.0 left the name as it was given."""
+    name = state.get("dataset_name")
+    return name in {None, dataset} or Schema("any").naming.normalize_table_identifier(str(name)) == dataset
 
 
 def aside(folder: Path) -> Path:

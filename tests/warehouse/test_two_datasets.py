@@ -72,7 +72,7 @@ def test_a_first_load_that_failed_is_not_finished_into_the_next_dataset(customer
 @pytest.mark.parametrize("last", "ab", ids=["the same customer's", "the other customer's"])
 @pytest.mark.parametrize("normalized", [False, True], ids=["extracted", "normalized"])
 def test_what_an_older_version_left_gets_into_its_own_dataset_alone(customers, monkeypatch, last, normalized):
-    """It had one folder for all datasets; `last`: whose command was the last one before the upgrade."""
+    """It had one folder for all datasets, and noted their names as given; `last`: whose command was its last one."""
     place = customers.workplace
     for name in "ab":
         assert customers.load(name).code == 0
@@ -85,7 +85,7 @@ def test_what_an_older_version_left_gets_into_its_own_dataset_alone(customers, m
         patch.chdir(place.folder)
 
         def opened(name):
-            return dlt.pipeline("boast", destination=file, dataset_name=f"customer_{name}", pipelines_dir=str(shared))
+            return dlt.pipeline("boast", destination=file, dataset_name=f"Customer {name}", pipelines_dir=str(shared))
 
         pipeline = opened("a")
         pipeline.extract(boast_source())
