@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any
 
 import sqlglot
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 ROWS = 5_000  # per batch
 _READING = {"select", "with", "from", "values", "table", "show", "describe", "desc", "summarize", "pivot", "unpivot"}
+_ODD = re.compile(r"[$`\\#]|--|/\*")  # quotes and comments of which every database has its own
+_RUN = re.compile(r"/\*M?!")  # a comment that MySQL and MariaDB execute
+_OUT = {"outfile", "dumpfile"}
 # what makes a session read only, by sqlglot's dialect, and what ends that
 _READ_ONLY = {
     "duckdb": ("begin transaction read only", "rollback"),
@@ -70,7 +74,8 @@ def _permission(client: SqlClient, statement: str, *, write: bool) -> Iterator[N
     if not _reads(statement, client.capabilities.sqlglot_dialect):
         raise ConfigurationError(
             "This is no query, or one that may write files",
-            hint="A query begins with select or with. For anything else add --write.",
+            hint="A query begins with select or with, and has no semicolon beside comments or odd quotes. "
+            "For anything else add --write.",
         )
     if not begin:
         if not isinstance(sqlglot.parse_one(statement, read=client.capabilities.sqlglot_dialect), exp.Query):
@@ -86,11 +91,15 @@ def _permission(client: SqlClient, statement: str, *, write: bool) -> Iterator[N
 
 
 def _reads(statement: str, dialect: str | None) -> bool:
-    """Whether it begins as a query does. A read-only transaction lets COPY, EXPORT and ATTACH write files."""
+    """Whether it begins as a query does, for the warehouse too, which may see other ends of comments and quotes. A
+    read-only transaction lets COPY, EXPORT and ATTACH write files, and INTO OUTFILE.
+    """
     words = " ".join(token.text for token in _tokens(statement, dialect)).lower().split()  # of EXPLAIN it is all one
     while words and words[0] in {"explain", "analyze", "verbose", "("}:
         del words[0]
-    return not words or words[0] in _READING
+    if _RUN.search(statement) or (";" in statement and _ODD.search(statement)) or _OUT & {*words}:
+        return False
+    return bool(words) and words[0] in _READING
 
 
 def _place(statement: str, dialect: str | None) -> str:
@@ -109,7 +118,7 @@ def _tokens(sql: str, dialect: str | None) -> list[sqlglot.Token]:
     try:
         return sqlglot.tokenize(sql, read=dialect)
     except sqlglot.errors.TokenError:
-        return []  # the warehouse says what is wrong
+        return []  # the warehouse may read it otherwise, and as several statements
 
 
 def _single(sql: str, dialect: str | None) -> str:
