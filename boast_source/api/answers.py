@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _NOT_SIMPLE = {float, dict, list}
 _LONGEST = 20  # characters of an integer of 64 bits
 _DEEPEST = 200  # levels; orjson writes 254
+MAX_VALUES = 2_000_000  # of an answer: each takes up to 100 bytes of memory, be it two in JSON
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 # in JSON, outside of texts: a number with more digits, or of another size, than every float of 64 bits has
 _MANY_DIGITS = re.compile(rb"[:,\[\s]-?\d(?:[\d.]{15}|[\d.]*[eE][-+]?\d{2})")
@@ -119,6 +120,7 @@ def error_of(body: bytes, secrets: Iterable[str | None] = ()) -> ErrorBody:
     NaN somewhere change nothing about a no. Whatever else `body` is, the answer is one without an errors body.
     """
     try:
+        _bounded(body)
         envelope = _lenient(body.decode("utf-8-sig", "replace"))
     except BadAnswerError:
         return ErrorBody(given=False)
@@ -184,7 +186,13 @@ def _replacement(match: re.Match[str]) -> str:
     return "[e-mail]" if match["email"] else "[number]"
 
 
+def _bounded(body: bytes) -> None:
+    if len(body) > MAX_VALUES and sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise BadAnswerError(f"the body holds more than {MAX_VALUES:,} values")
+
+
 def _envelope(body: bytes) -> dict[str, Any]:
+    _bounded(body)
     try:
         envelope = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LEAST_TIMEOUT = 60.0  # seconds: a refresh given up early may have rotated the token all the same
 LONGEST_WAIT = 60.0  # seconds between two attempts, whatever the server asks for
+_LARGEST = 1024 * 1024  # bytes of an answer that are looked at
 
 
 class InvalidGrantError(Exception):
@@ -153,7 +154,7 @@ def _error(response: Response, call: Call, *, lost: bool) -> ApiError:
 
 def _json(body: bytes) -> dict[str, Any]:
     try:
-        document = orjson.loads(body)
+        document = orjson.loads(body[:_LARGEST])
     except orjson.JSONDecodeError:
         return {}
     return document if isinstance(document, dict) else {}

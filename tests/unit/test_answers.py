@@ -93,6 +93,8 @@ def test_malformed_pagination_is_a_bad_answer(meta):
         (b'{"data": [{"id": null}, {"id": ""}, {}]}', "no record with an id"),
         (b'{"data": null}', "list"),
         (b'{"data": [{"id": "1", "odd": ' + b"[" * 300 + b"]" * 300 + b"}]}", "nested"),
+        (b'{"data": [{"id": "1", "odd": [' + b"{}," * 2_000_000 + b"{}]}]}", "more than 2,000,000 values"),
+        (b'{"data": [{"id": "1", "odd": [' + b"[[[[]]]]," * 500_000 + b"0]}]}", "more than 2,000,000 values"),
     ],
 )
 def test_a_bad_page_says_what_is_wrong(body, says):
