@@ -46,6 +46,7 @@ _SQLALCHEMY = re.compile(rf"\((?:{_DRIVERS})(?:\.\w+)*\.(\w+)\) (.*)", re.DOTALL
 _MYSQL = re.compile(r"\((\d+), ([\"'])(.*)\2\)", re.DOTALL)  # number and text
 _OBJECT = r"(?:column|constraint|database|function|materialized view|relation|role|schema|sequence|table|type|view)"
 _NAME = r"[\w.\"]+"
+_LACKS = {"3D000", "3F000", "42703", "42704", "42883", "42P01"}  # Postgres: there is nothing of that name
 _SERVERS_OWN = ("COPY ", "JSON data", "parallel worker")  # where Postgres speaks itself
 # before there are any rows: only where there is no code of the server's
 _REACHING = re.compile(
@@ -119,6 +120,8 @@ def is_raised(error: BaseException) -> bool:
     context = getattr(told, "context", None) or ""
     if getattr(told, "internal_query", None) or (context and not context.startswith(_SERVERS_OWN)):
         return True
+    if getattr(error, "pgcode", "") in _LACKS and told and not told.statement_position:
+        return True  # not a name in the statement: `name::regclass` and its like look for what a row holds
     return getattr(error, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_TRIGGER"  # SQLite: RAISE
 
 

@@ -87,6 +87,8 @@ FAILING = {
         "to_date(name, 'YYYY')": "InvalidDatetimeFormat (SQLSTATE 22007)",
         "'x' ~ ('[' || name)": "InvalidRegularExpression (SQLSTATE 2201B)",
         "name::int": "invalid input syntax for type integer",
+        "split_part(name, ',', 1)::regclass::text": "UndefinedTable (SQLSTATE 42P01)",
+        "has_schema_privilege(name, 'usage')::text": "InvalidSchemaName (SQLSTATE 3F000)",
     },
 }
 
