@@ -143,8 +143,12 @@ def _answers(port: int, state: str) -> Iterator[tuple[str, queue.Queue[dict[str,
         def log_message(self, *args: object) -> None:
             """Nothing: the request line holds the code."""
 
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *args: object) -> None:
+            """Nothing: a stranger's broken request is not worth a traceback, which may hold the code."""
+
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), Callback)
+        server = Server(("127.0.0.1", port), Callback)
     except (OSError, OverflowError):
         raise ConfigurationError(
             f"Port {port} is in use or not allowed", hint="Choose another one with --port, and register it"

@@ -107,7 +107,7 @@ def test_what_goes_wrong_is_said_and_nothing_is_kept(tmp_path, answer, says):
     assert "another-code" not in str(caught.value)
 
 
-def test_a_strangers_callback_is_ignored_and_the_login_goes_on(tmp_path):
+def test_a_strangers_callback_is_ignored_and_the_login_goes_on(tmp_path, capsys):
     def open_browser(address):
         asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
         strangers = ({"code": "theirs", "state": "forged"}, {"error": "access_denied"}, {"state": asked["state"] + "x"})
@@ -115,11 +115,16 @@ def test_a_strangers_callback_is_ignored_and_the_login_goes_on(tmp_path):
             with pytest.raises(urllib.error.HTTPError) as told:
                 urllib.request.urlopen(f"{asked['redirect_uri']}?{urlencode(back)}")
             told.value.close()
+        back = urlsplit(asked["redirect_uri"])
+        with socket.create_connection((back.hostname, back.port)) as stranger:
+            stranger.sendall(b"GET http://[ HTTP/1.1\r\n\r\n")
+            assert stranger.recv(100) == b""
         agree(address)
 
     agree = browser()
     with oauth_server() as oauth:
         assert log_in(oauth, tmp_path / "t", open_browser) == str(tmp_path / "t")
+        assert capsys.readouterr().err == ""
         assert [form["code"] for form in oauth.asked] == ["the-code"]
     for thread in agree.threads:
         thread.join()
