@@ -1,8 +1,9 @@
-"""stdin, stdout and stderr as the caller left them: closed, on a full disk, a pipe that nobody reads."""
+"""stdin, stdout and stderr as the caller left them: closed, on a full disk, a pipe that nobody reads, not in UTF-8."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from typing import Any, TextIO, cast
@@ -28,12 +29,16 @@ class _Stderr:
 
 
 def settle() -> None:
-    """Open what is closed, so that no file of ours takes its number; let stderr fail without a word."""
+    """Open what is closed, so that no file of ours takes its number; let stderr fail without a word. A character that
+    stdout's encoding lacks is escaped, as on stderr.
+    """
     while (number := os.open(os.devnull, os.O_RDWR)) < 3:
         pass
     os.close(number)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     if not isinstance(sys.stderr, _Stderr):
         sys.stderr = cast("TextIO", _Stderr(sys.stderr))

@@ -32,6 +32,15 @@ def test_a_result_that_cannot_be_written_is_a_failure_of_one_line(workplace):
     assert in_a_shell(workplace, "sql 'select 1' >&-").returncode == 0
 
 
+@pytest.mark.parametrize("options", ["", "--csv"])
+def test_a_character_that_stdout_cannot_write_is_escaped(workplace, options):
+    duckdb.connect(str(workplace.folder / "boast.duckdb")).close()
+    workplace.env["PYTHONIOENCODING"] = "latin-1"
+    done = in_a_shell(workplace, f"sql {options} \"select 'Zoe, \u0141' as name\"")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Zoe, \\u0141" in done.stdout
+
+
 def in_a_shell(workplace, command):
     """Run a command of `boast` by a shell, which redirects it; the code is that of `boast`."""
     mine = {"HOME": str(workplace.folder / "home"), "DLT_DATA_DIR": str(workplace.folder / "state")}
