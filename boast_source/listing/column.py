@@ -16,14 +16,15 @@ SQL_TYPES: dict[Kind, str] = {
     "double": "double",
     "bool": "boolean",
 }
-# what DuckDB does not read of times: a small t or z, a comma before the fraction, a space before the offset
+_LEAP = r"(:\d\d):60"
+# what DuckDB does not read of times: a small t or z, a comma before the fraction, a space before the offset, 60 seconds
 _SPELLINGS = (
     (r"^(\s*\d{4}-\d\d-\d\d)t", r"\1T"),
     (r"(\d)z\s*$", r"\1Z"),
     (r"(:\d\d),(\d)", r"\1.\2"),
     (r"(\d)\s+([-+]\d\d(?::?\d\d)?)\s*$", r"\1\2"),
+    (_LEAP, r"\1:59"),
 )
-_LEAP = r"(:\d\d):60"
 # what Python can hold, and so dlt and those who read the table
 _MOMENTS = "'0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
 
@@ -34,7 +35,7 @@ class Column:
 
     `fits`: SQL, whether the value has the column's type at all (a documented field is read by what it means, whether
     or not it comes as text). One that this listing does not deliver at all is carried along, not compared. `field`: the
-    API's name for what is not documented.
+    API's name for what is not documented. `plain`: every value is written as nearly all are, which is read faster.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Column:
     compared: bool = True
     fits: str = "true"
     field: str | None = None
+    plain: bool = False
 
     @property
     def typed(self) -> str:
@@ -50,6 +52,10 @@ class Column:
         raw = f"({self.raw})"
         if self.raw.startswith("null::"):
             return self.raw
+        if self.kind == "timestamp" and self.plain:
+            return self._where(
+                f"{raw} >= '0002' and {raw} < '9999' and {raw} like '____-__-__%'", f"try_cast({raw} as timestamptz)"
+            )
         if self.kind == "timestamp":
             moment = _moment(raw)
             fits = f"(not regexp_matches({raw}, '^\\s*(0000|0001|9999)') or {moment} between {_MOMENTS})"
@@ -58,11 +64,13 @@ class Column:
             return self._where(f"regexp_matches({raw}, '^-?\\d+$')", f"try_cast({raw} as bigint)")
         if self.kind == "double":
             number = f"try_cast({raw} as double)"
+            short = f"regexp_matches({raw}, '^[-+.0-9]{{1,15}}$')"
+            if self.plain:
+                return self._where(short, number)
             whole = f"try_cast({number} as hugeint) = try_cast({raw} as hugeint)"
             printed = (f"{number}::varchar", f"format('{{:.17g}}', {number})")
             digits = f"{_digits(raw)} in ({', '.join(map(_digits, printed))})"
             exact = f"case when regexp_matches({raw}, '^-?\\d+$') then {whole} else {digits} end"
-            short = f"regexp_matches({raw}, '^[-+.0-9]{{1,15}}$')"
             return self._where(f"regexp_matches({raw}, '^[-+.0-9eE]+$') and ({short} or {exact})", number)
         if self.kind == "bool":
             return self._where("true", f"case {raw} when 'true' then true when 'false' then false end")
@@ -77,11 +85,8 @@ def _moment(text: str) -> str:
     spelled = text
     for found, instead in _SPELLINGS:
         spelled = f"regexp_replace({spelled}, '{found}', '{instead}')"
-    leap = f"try_cast(regexp_replace({spelled}, '{_LEAP}', '\\1:59') as timestamptz) + interval 1 second"
-    return (
-        f"coalesce(try_cast({text} as timestamptz), try_cast({spelled} as timestamptz),"
-        f" case when regexp_matches({spelled}, '{_LEAP}') then {leap} end)"
-    )
+    late = f"case when regexp_matches({text}, '{_LEAP}') then interval 1 second else interval 0 second end"
+    return f"coalesce(try_cast({text} as timestamptz), try_cast({spelled} as timestamptz) + {late})"
 
 
 def _digits(number: str) -> str:

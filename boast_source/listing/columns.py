@@ -76,22 +76,34 @@ def columns_of(
     naming = snake_case(longest - len(_ROOM) if longest else None)
     listed.scratch.execute(queries.of("fields", values="null as _types"))
     columns += _extra_columns(listed, stored_kinds, fields, naming, json_kind) if listed.has_extra else []
-    strict = [column for column in columns if column.kind not in {"text", "json"}]
-    if strict:
-        flags = ", ".join(f"count({c.raw}) > count({c.typed})" for c in strict)
-        columns += [
-            Column(
-                f"{c.name}{VARIANT}", "text", f"case when {c.typed} is null then {c.raw} end", field=c.field or c.name
-            )
-            for c, misfit in zip(strict, listed.scratch.rows(queries.of("misfits", flags=flags))[0], strict=True)
-            if misfit or f"{c.name}{VARIANT}" in stored_kinds
-        ]
+    columns, misfits = _read_by_kind(listed, columns)
+    columns += [
+        Column(f"{c.name}{VARIANT}", "text", f"case when {c.typed} is null then {c.raw} end", field=c.field or c.name)
+        for c in columns
+        if c.name in misfits or (c.kind not in {"text", "json"} and f"{c.name}{VARIANT}" in stored_kinds)
+    ]
     # what earlier listings brought and this one does not is null now; what only the user brought is carried along
     here = {*(column.name for column in columns), ACCOUNT, MISSING, HASH}
     ours = {name: kind for name, kind in stored_kinds.items() if name not in here and not name.startswith("_dlt")}
     for name, kind in ours.items():
         columns.append(Column(name, kind, f"null::{SQL_TYPES[kind]}", compared=name in fields, field=fields.get(name)))
     return columns
+
+
+def _read_by_kind(listed: Listed, columns: list[Column]) -> tuple[list[Column], set[str]]:
+    """The columns, plain where that reads all their values, and the names of those with values that are misfits."""
+    plain = {c.name: replace(c, plain=True) for c in columns if c.kind not in {"text", "json"}}
+    odd = [replace(c, plain=False) for c in _with_misfits(listed, list(plain.values()))]
+    chosen = plain | {column.name: column for column in odd}
+    return [chosen.get(c.name, c) for c in columns], {column.name for column in _with_misfits(listed, odd)}
+
+
+def _with_misfits(listed: Listed, columns: list[Column]) -> list[Column]:
+    if not columns:
+        return []
+    flags = ", ".join(f"count({c.raw}) > count({c.typed})" for c in columns)
+    found = listed.scratch.rows(queries.of("misfits", flags=flags))[0]
+    return [column for column, misfit in zip(columns, found, strict=True) if misfit]
 
 
 def _kept(kind: Kind, stored: Kind | None) -> Kind:

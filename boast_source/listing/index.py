@@ -113,6 +113,7 @@ class ListIndex:
         self._writer: pq.ParquetWriter | None = None
         self._pass = 0
         self._files: dict[int, list[Path]] = {}
+        self._delivered: dict[int, list[Path]] = {}  # without what completed a pass
         self._found: dict[int, tuple[int, ...]] = {}
         self._times = (listed.shape.cursor or "", created_of(listed.shape) or "")
         self.observed = Observed()  # of the pass that arrives
@@ -136,16 +137,14 @@ class ListIndex:
 
     def distinct(self, number: int) -> int:
         """How many ids this pass delivered."""
-        _, distinct, *_ = self._facts(number)
+        distinct = self._ids(self._delivery(number))
         self._listed.note_distinct(distinct)
         return distinct
 
     def total(self, number: int) -> int:
         """How many ids this pass delivered, with what completes it."""
         self.flush()
-        files = self._files.get(number, [])
-        sql = f"select count(distinct id) from read_parquet({_list_of(files)})"
-        return int(self._listed.scratch.value(sql)) if files else 0
+        return self._ids(self._files.get(number, []))
 
     def same_as_before(self, number: int) -> bool:
         """Whether this pass and the one before delivered the same contents, in any order."""
@@ -164,15 +163,23 @@ class ListIndex:
         self._writer.write_table(rows, row_group_size=max(BATCH // widest_row(rows), 1))
         self._waiting, self._size = [], 0
 
-    def _facts(self, number: int) -> tuple[int, ...]:
-        """Rows, distinct ids, and sums over a hash of each row, which are equal for equal contents."""
+    def _delivery(self, number: int) -> list[Path]:
         self.flush()
+        return self._delivered.setdefault(number, list(self._files.get(number, [])))
+
+    def _ids(self, files: list[Path]) -> int:
+        sql = f"select count(distinct id) from read_parquet({_list_of(files)})"
         self._listed.scratch.allow(self._listed.memory)
+        return int(self._listed.scratch.value(sql)) if files else 0
+
+    def _facts(self, number: int) -> tuple[int, ...]:
+        """Rows, and sums over a hash of each row, which are equal for equal contents."""
         if number not in self._found:
-            files = self._files.get(number, [])
+            files = self._delivery(number)
+            self._listed.scratch.allow(self._listed.memory)
             content = ", ".join(f"coalesce({quote(name)}, chr(30))" for name in [*self._listed.shape.columns, EXTRA])
             sql = queries.of("facts", files=_list_of(files), content=content)
-            self._found[number] = self._listed.scratch.rows(sql)[0] if files else (0, 0, 0, 0)
+            self._found[number] = self._listed.scratch.rows(sql)[0] if files else (0, 0, 0)
         return self._found[number]
 
 
