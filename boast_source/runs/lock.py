@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import threading
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import dlt
 
 HEARTBEAT, SILENCE = 20.0, 300.0  # seconds between heartbeats; a run on another machine is dead after such a silence
+MISSED = 3  # heartbeats, after which `status` takes a run for dead
 
 
 @contextlib.contextmanager
@@ -53,9 +55,7 @@ def lock(
         ) from None
     try:
         _check_elsewhere(path, note)
-        left = _known(note)
-        if left:
-            left["until"] = datetime.fromtimestamp(note.stat().st_mtime, timezone.utc).isoformat()
+        left = _traces(note)
         mine = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(timezone.utc).isoformat()}
         with _writing(note):
             note.write_text(json.dumps(mine | {"run_id": run_id, "command": command}))
@@ -66,6 +66,22 @@ def lock(
             note.unlink(missing_ok=True)
     finally:
         guard.release()
+
+
+def traces(pipeline: dlt.Pipeline) -> dict[str, Any]:
+    """Return what `lock` yields to the next run, of a run that shows no sign of life any more. This only reads."""
+    note = Path(pipeline.pipelines_dir) / f"{pipeline.pipeline_name}.lock.json"
+    with contextlib.suppress(OSError):
+        if time.time() - note.stat().st_mtime > MISSED * HEARTBEAT:
+            return _traces(note)
+    return {}
+
+
+def _traces(note: Path) -> dict[str, Any]:
+    left = _known(note)
+    if left:
+        left["until"] = datetime.fromtimestamp(note.stat().st_mtime, timezone.utc).isoformat()
+    return left
 
 
 @contextlib.contextmanager

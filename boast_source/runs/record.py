@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from boast_source.runs.lock import traces
 from boast_source.warehouse import columns_in
 from boast_source.warehouse.pipeline import PIPELINE, state_folder
 from boast_source.warehouse.working_folder import dataset_of
@@ -137,16 +138,23 @@ def keep_died(warehouse: Warehouse, left: dict[str, Any]) -> bool:
 
     Returns False if there was none, or if a run that then died itself had found it before.
     """
-    if not left.get("run_id"):
+    if not (died := _died(left)):
         return False
-    error = "It ended without a word: killed, or the machine went down. The next run does what it left undone."
-    began, ended = (datetime.fromisoformat(left[name]) for name in ("since", "until"))
-    died = Run(left["command"], left["run_id"], began, ended, "failed", error=error)
     with contextlib.suppress(OSError), _keeping(warehouse) as path:
         rows = _rows_in(path)
-        _write(path, [*rows, _as_row(died)])
-        return not any(row.get("error") == error for row in rows)
+        _write(path, [*rows, died])
+        return not any(row.get("error") == died["error"] for row in rows)
     return False
+
+
+def _died(left: dict[str, Any]) -> dict[str, Any]:
+    """Return the record; an empty one where there is no such run, or what it left was damaged."""
+    error = "It ended without a word: killed, or the machine went down. The next run does what it left undone."
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        began, ended = (datetime.fromisoformat(left[name]) for name in ("since", "until"))
+        if left["run_id"]:
+            return _as_row(Run(left["command"], left["run_id"], began, ended, "failed", error=error))
+    return {}
 
 
 def kept(warehouse: Warehouse | None) -> list[dict[str, Any]]:
@@ -179,7 +187,8 @@ def told_before(warehouse: Warehouse | None, moment: datetime) -> str | None:
 
 
 def last_kept(warehouse: Warehouse) -> dict[str, Any] | None:
-    """Return the newest run of this dataset, or of this folder without a warehouse, that `runs` does not have yet.
+    """Return the newest run of this dataset, or of this folder without a warehouse, that `runs` does not have yet:
+    one that could not be recorded there, or that died.
 
     Its `started_at` and `finished_at` are moments with a zone.
     """
@@ -187,6 +196,7 @@ def last_kept(warehouse: Warehouse) -> dict[str, Any] | None:
     with contextlib.suppress(OSError):
         rows += [row for row in _rows_in(_file(warehouse)) if row.get("dataset") in {None, warehouse.dataset}]
         rows += [row for row in _rows_in(_file(None)) if "folder" in row]
+    rows.append(_died(traces(warehouse.pipeline)))
     mine = [row for row in rows if _is_of_here(row) and row.get("exit_code") != LOCKED]
     asked = [row for row in mine if row.get("command") not in {"report", "prepare"}]
     return max(_timed(asked), key=lambda row: row["finished_at"], default=None)

@@ -11,7 +11,7 @@ import dlt
 import pytest
 
 from boast_source.errors import LockedError
-from boast_source.runs.lock import SILENCE, lock
+from boast_source.runs.lock import HEARTBEAT, MISSED, SILENCE, lock
 from tests.support.nights import ask, with_pairs
 from tests.support.waiting import PATIENCE, arrived, until
 from tests.support.workplace import DYING, finish, stop, stored
@@ -120,6 +120,35 @@ def test_a_lock_left_by_a_process_that_died_is_taken_over(night):
     story = "select status, exit_code, error like 'It ended without a word%', finished_at >= started_at"
     story += " from boast_data.runs order by started_at"
     assert workplace.sql(story) == [("failed", None, True, True), ("ok", 0, None, True)]
+
+
+def test_status_tells_a_run_that_died_before_the_next_one_finds_it(night):
+    server, workplace, _ = night
+    assert workplace.boast("load").code == 0
+    long_ago = "update boast_data.runs set finished_at = finished_at - interval 1 hour"
+    assert workplace.boast("sql", "--write", long_ago).code == 0
+    held(server)
+    process = workplace.start("nightly")
+    arrived(server, "GET sequence_enrollments", process=process)
+    note = workplace.folder / "state" / "pipelines" / "boast.lock.json"
+    silent = time.time() - MISSED * HEARTBEAT - 1
+    process.kill()
+    finish(process)
+    assert workplace.boast("status", "--json").json["status"] == "ok"  # it may be alive
+    os.utime(note, (silent, silent))
+    before = note.read_text()
+    told = workplace.boast("status", "--json").json
+    assert (told["status"], told["judgement"]) == ("attention", "The last run needs attention.")
+    assert (told["health"]["last_command"], told["health"]["last_status"]) == ("nightly", "failed")
+    assert told["health"]["last_error"].startswith("It ended without a word")
+    assert (told["runs"][0]["command"], note.read_text()) == ("nightly", before)
+    for damaged in ('{"run_id": "x"}', '{"run_id": "x", "command": "load", "since": "soon"}', "{"):
+        note.write_text(damaged)
+        os.utime(note, (silent, silent))
+        assert workplace.boast("status", "--json").json["status"] == "ok"
+    server.control("DELETE", "faults")
+    assert workplace.boast("nightly").code == 0
+    assert workplace.boast("status", "--json").json["status"] == "ok"
 
 
 def test_a_lock_of_another_machine_counts_while_it_shows_life(night):
