@@ -45,10 +45,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Trend(Claim):
-    """Of those enrolled in the months `first` to `last`, against the `MONTHS` before."""
+    """Of those enrolled in the last `MONTHS` months with enrollments, against as many before. `months`, `earlier`: the
+    first and the last of them.
+    """
 
-    first: date
-    last: date
+    months: tuple[date, date]
+    earlier: tuple[date, date]
 
 
 def direction(one: Share, other: Share, level: float) -> int:
@@ -88,11 +90,12 @@ def trend(cohorts: Sequence[Row]) -> Trend | None:
     grown = [row for row in cohorts if row["had_30_days"] and row["month"]][-2 * MONTHS :]
     if len(grown) < 2 * MONTHS:
         return None
+    halves = (grown[:MONTHS], grown[MONTHS:])
     before, lately = (
-        Share(sum(row["responded_in_30_days"] for row in rows), sum(row["enrolled"] for row in rows))
-        for rows in (grown[:MONTHS], grown[MONTHS:])
+        Share(sum(row["responded_in_30_days"] for row in rows), sum(row["enrolled"] for row in rows)) for rows in halves
     )
-    return Trend(lately, before, direction(lately, before, LEVEL / 2), grown[MONTHS]["month"], grown[-1]["month"])
+    earlier, months = ((rows[0]["month"], rows[-1]["month"]) for rows in halves)
+    return Trend(lately, before, direction(lately, before, LEVEL / 2), months, earlier)
 
 
 def _ways(n: int, k: int) -> float:

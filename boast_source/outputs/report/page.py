@@ -114,10 +114,9 @@ def calls(figures: Figures) -> list[tuple[str, str, str]]:
 def _trend(trend: claims.Trend) -> tuple[str, str]:
     level = {1: "good", -1: "bad", 0: ""}[trend.direction]
     word = {1: "more than before", -1: "fewer than before", 0: "no clear change"}[trend.direction]
-    months = f"Enrolled from {trend.first:%b %Y} to {trend.last:%b %Y}"
+    months, earlier = (f"from {first:%b %Y} to {last:%b %Y}" for first, last in (trend.months, trend.earlier))
     return level, (
-        f"{months}: {_share(trend.share)} responded within 30 days; in the three months before"
-        f" {_share(trend.other)}: {word}."
+        f"Enrolled {months}: {_share(trend.share)} responded within 30 days; {earlier} {_share(trend.other)}: {word}."
     )
 
 
