@@ -205,7 +205,8 @@ def as_stored(columns: list[Column], stored_kinds: Mapping[str, Kind]) -> list[C
     """The columns in the kinds that the warehouse has them in, where a user alters rows on their way."""
     if HASH not in stored_kinds:
         return columns
-    return [replace(column, kind=stored_kinds.get(column.name, column.kind)) for column in columns]
+    kinds = [stored_kinds.get(column.name, column.kind) for column in columns]
+    return [replace(c, kind=kind, plain=c.plain and kind == c.kind) for c, kind in zip(columns, kinds, strict=True)]
 
 
 def row_columns(shape: Shape, columns: list[Column]) -> list[str]:

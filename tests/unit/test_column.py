@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from boast_source.listing.column import Column
+from boast_source.listing.columns import HASH, as_stored
 
 TIMES = (
     *("2021-02-04T21:13:44.123Z", "2021-02-04 21:13:44 +0100", "2021-02-04t21:13:44z", "2016-12-31T23:59:60,5 +00:00"),
@@ -46,3 +47,9 @@ def test_what_the_plain_form_reads_the_full_form_reads_alike(kind, zone):
         ((some, more),) = connection.sql(f"select count(plain), count(whole) from ({read})").fetchall()
     assert not other, f"seed {seed}"
     assert 0 < some <= more
+
+
+def test_a_column_that_a_user_keeps_in_another_kind_is_not_taken_for_plain():
+    plain = [Column(name, "bigint", name, plain=True) for name in ("number", "other")]
+    found = as_stored(plain, {"number": "double", "other": "bigint", HASH: "text"})
+    assert [(column.kind, column.plain) for column in found] == [("double", False), ("bigint", True)]
