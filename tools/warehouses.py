@@ -19,10 +19,10 @@ def page(text: str) -> str:
     head = ["", *(kind.title for kind in kinds), others]
     rows = [head, ["---"] * len(head)]
     for part, what in PARTS.items():
-        cells = ["refused" if part in kind.refused else "tried" for kind in kinds]
-        rows.append([what, *cells, "by dlt's word"])
+        cells = ["refused" if part in kind.refused else "tested" for kind in kinds]
+        rows.append([what, *cells, "not tested"])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    reasons = [f"- {kind.title}: no {part}, since {why}." for kind in kinds for part, why in kind.refused.items()]
+    reasons = [f"- {kind.title}: no {part}, because {why}." for kind in kinds for part, why in kind.refused.items()]
     listed = "\n".join(reasons)
     return f"{before}{BEGIN}\n{table}\n\n{listed}\n\n{END}{after}"
 

@@ -21,18 +21,18 @@ from boast_source.warehouse.pipeline import warehouse_for
 from tests.support import object_store
 
 ALONE = {"SOURCES__BOAST__PUSH__SINGLE_SENDER": "true"}
-NO_VIEWS = "dlt keeps each dataset in a file of its own there, and no view reads another file"
-NO_SQL = "no SQL reads them"
-NO_REPORT = "it reads the views (`status` is tried: it makes them in memory)"
+NO_VIEWS = "dlt keeps each dataset in a separate file there, and a view cannot read another file"
+NO_SQL = "the destination has no SQL interface"
+NO_REPORT = "it reads the views (`status` is tested: it builds them in memory)"
 OF_LAKES = {"push": NO_SQL, "views": NO_SQL, "report": NO_REPORT}
 PARTS = {
-    "load": "load all lists; the second load writes nothing, the third what changed",
+    "load": "load all lists; the second load writes nothing, the third only what changed",
     "vanished": "vanished rows, history",
-    "json": "JSON and unknown fields, once and equal",
+    "json": "JSON and unknown fields, stored once and unchanged",
     "push": "push with ledger: each request is sent once",
     "killed": "killed while loading: the next load is exact",
     "refresh": "`--full-refresh`; a pipeline of your own over the same dataset, with dlt's `refresh` modes",
-    "at_once": "two loads at once: refused or exact",
+    "at_once": "two loads at once: refused, or the result is exact",
     "views": "the views, compared with what plain Python computes",
     "report": "report and status",
 }
@@ -57,12 +57,12 @@ KINDS = {
     "iceberg": Kind("Iceberg tables", "filesystem", OF_LAKES, elsewhere=True),
     "delta_s3": Kind("Delta tables on S3", "filesystem", OF_LAKES, elsewhere=True),
     "postgres18": Kind("Postgres 18", "postgres", has_lock=True, elsewhere=True),
-    "ducklake": Kind("DuckLake, its catalog in SQLite", "ducklake", elsewhere=True),
-    "ducklake_postgres": Kind("DuckLake, its catalog in Postgres", "ducklake", elsewhere=True),
+    "ducklake": Kind("DuckLake, catalog in SQLite", "ducklake", elsewhere=True),
+    "ducklake_postgres": Kind("DuckLake, catalog in Postgres", "ducklake", elsewhere=True),
     "mariadb": Kind("MariaDB", "sqlalchemy", elsewhere=True),
 }
 HERE = os.environ.get("BOAST_WAREHOUSES") == "elsewhere"
-# by dlt's word: the load packages are checked as dlt's load step checks them (test_json_kinds.py), nothing more
+# not tested: only the load packages are checked as dlt's load step checks them (test_json_kinds.py), nothing more
 UNTRIED = ("BigQuery", "Snowflake", "Databricks", "Redshift", "ClickHouse", "MotherDuck")
 
 
