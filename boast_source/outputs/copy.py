@@ -118,7 +118,7 @@ def _prune(whole: Path, without: Collection[str], copy: Path) -> list[str]:
         for (schema,) in connection.execute(_STAGING).fetchall():
             connection.execute(f"drop schema {quote(schema)} cascade")
         for schema, table in connection.execute(_TABLES).fetchall():
-            if table.partition("__")[0] in without:
+            if {table.lower(), table.lower().partition("__")[0]} & {name.lower() for name in without}:
                 _leave_out(connection, schema, table)
         views = connection.execute(_VIEWS).fetchall()
         unreadable = [view for view in views if not _is_readable(connection, *view)]
