@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ from typing import Any
 
 import duckdb
 
+from boast_source.sandbox import SandboxOptions
+from boast_source.sandbox.server import running
 from tests.support.python import AS_A_USER, DIES, STANDARD, Process, start
 from tests.support.waiting import PATIENCE, last_words
 
@@ -65,6 +68,14 @@ class Workplace:
     def sql(self, query: str) -> list[tuple]:
         with duckdb.connect(str(self.folder / "boast.duckdb"), read_only=True) as connection:
             return connection.execute(query).fetchall()
+
+
+@contextlib.contextmanager
+def shared(folder: Path, **options: Any):
+    """A workplace and its sandbox for all tests of a module, which read what was loaded once."""
+    (folder / "home").mkdir()
+    with running(SandboxOptions(**options)) as server:
+        yield Workplace(folder).use(server)
 
 
 def finish(process: Process, timeout: float = PATIENCE) -> Done:

@@ -10,6 +10,7 @@ import pytest
 from boast_source.outputs.report.page import render
 from tests.support.page_reader import read_page
 from tests.support.report_figures import figures, sequence
+from tests.support.workplace import shared
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is in the dev group")
 QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -28,12 +29,12 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def report(sandbox, workplace):
-    workplace.use(sandbox(enrollments=600))
-    done = workplace.boast("nightly")
-    assert done.code == 0, done.err
-    return workplace, workplace.folder / "boast_report.html"
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    with shared(tmp_path_factory.mktemp("report"), enrollments=600) as workplace:
+        done = workplace.boast("nightly")
+        assert done.code == 0, done.err
+        yield workplace, workplace.folder / "boast_report.html"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

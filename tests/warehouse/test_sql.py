@@ -12,21 +12,24 @@ import sys
 import pytest
 
 from tests.support import mariadb
+from tests.support.postgres import empty_database
 from tests.support.python import STANDARD
 from tests.support.warehouses import HERE
+from tests.support.workplace import shared
 
 COUNT = "select status, count(*) as n from sequence_enrollments group by 1 order by 1"
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
-def job(request, workplace, sandbox):
-    """A workplace with a loaded warehouse, and the options that lead there."""
-    workplace.use(sandbox(enrollments=40))
-    if request.param == "postgres":
-        workplace.env |= request.getfixturevalue("postgres").env
-    workplace.into = ("--destination", request.param)
-    assert workplace.boast("load", *workplace.into).code == 0
-    return workplace
+@pytest.fixture(params=["duckdb", "postgres"], scope="module")
+def job(request, tmp_path_factory):
+    """A workplace with a loaded warehouse, and the options that lead there. What a test adds has a name of its own."""
+    with contextlib.ExitStack() as stack:
+        workplace = stack.enter_context(shared(tmp_path_factory.mktemp("sql"), enrollments=40))
+        if request.param == "postgres":
+            workplace.env |= stack.enter_context(empty_database(request.getfixturevalue("_postgres_port"))).env
+        workplace.into = ("--destination", request.param)
+        assert workplace.boast("load", *workplace.into).code == 0
+        yield workplace
 
 
 def test_a_query_is_answered_as_a_table_as_csv_and_as_json(job):
