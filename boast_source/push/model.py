@@ -122,12 +122,12 @@ RULES: dict[State, Rule] = {
         "the contact is active in this sequence already", "nothing", final=True, decisions=(RELEASE, DROP)
     ),
     State.SKIPPED_DUPLICATE: Rule("an equal row came first", "nothing", final=True),
-    State.INVALID: Rule("it cannot be sent as its row is", "looks at its row again", attention=True, decisions=(DROP,)),
+    State.INVALID: Rule("its row cannot be sent as written", "looks at its row again", attention=True, decisions=(DROP,)),
     State.HELD: Rule(
         "it may be a repetition or a mistake", "nothing", attention=True, decisions=(RELEASE, RETRY, DROP)
     ),
     State.DEFERRED: Rule("not sent: a limit, a stop, or an open request of the same contact", "looks at it again"),
-    State.RELEASED: Rule("an operator decided that it is sent", "sends it", open=True, decisions=(DROP,)),
+    State.RELEASED: Rule("an operator approved sending it", "sends it", open=True, decisions=(DROP,)),
     State.WITHDRAWN: Rule(
         "it did not happen, and is no longer asked for", "nothing, until a row asks for it again", final=True
     ),
