@@ -122,7 +122,7 @@ RULES: dict[State, Rule] = {
         "the contact is active in this sequence already", "nothing", final=True, decisions=(RELEASE, DROP)
     ),
     State.SKIPPED_DUPLICATE: Rule("an equal row came first", "nothing", final=True),
-    State.INVALID: Rule("its row cannot be sent as written", "looks at its row again", attention=True, decisions=(DROP,)),
+    State.INVALID: Rule("its row cannot be sent as it is", "looks at its row again", attention=True, decisions=(DROP,)),
     State.HELD: Rule(
         "it may be a repetition or a mistake", "nothing", attention=True, decisions=(RELEASE, RETRY, DROP)
     ),
