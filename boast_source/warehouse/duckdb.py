@@ -201,11 +201,16 @@ class DuckDBFile(DuckDB):
         return None if self._database.startswith((":", "md:")) else Path(self._database).absolute()
 
     def check(self) -> None:
-        """Besides, refuse a path of something else, like a pipe that DuckDB would wait for; and a dataset that
-        is called like its file, in whatever case: DuckDB names a catalog after the file, and reads `name.table` as
-        schema or catalog.
+        """Besides, refuse an address of MotherDuck, which would become a file's name, with its token; a path of
+        something else, like a pipe that DuckDB would wait for; and a dataset that is called like its file, in
+        whatever case: DuckDB names a catalog after the file, and reads `name.table` as schema or catalog.
         """
         super().check()
+        if Path(self._database).name.startswith("md:"):
+            raise ConfigurationError(
+                "destination.duckdb.credentials is an address of MotherDuck",
+                hint="Set sources.boast.destination to motherduck, and destination.motherduck.credentials to it.",
+            )
         file = self.file
         if file and (fault := _fault(file)):
             raise ConfigurationError(f"{file} {fault}", hint="Move it away, or use another file.")

@@ -59,6 +59,15 @@ def test_a_pipe_is_refused_and_stays(sandbox, workplace, command):
     assert place.is_fifo()
 
 
+@pytest.mark.parametrize("command", ["load", "check"])
+def test_an_address_of_motherduck_makes_no_file_and_shows_no_token(sandbox, workplace, command):
+    address = {"DESTINATION__DUCKDB__CREDENTIALS": "md:mine?motherduck_token=canary"}
+    done = workplace.use(sandbox()).boast(command, **address)
+    assert (done.code, "canary" in done.out + done.err) == (2, False)
+    assert "is an address of MotherDuck" in done.out + done.err
+    assert not list(workplace.folder.glob("md:*"))
+
+
 @pytest.mark.parametrize("command", ["load", "status"])
 def test_a_path_that_no_file_can_have_is_told(sandbox, workplace, command):
     path = {"DESTINATION__DUCKDB__CREDENTIALS": f"/tmp/{'long' * 70}.duckdb"}
