@@ -53,7 +53,7 @@ DAYS = 7  # that pass between the two loads
 def demo(folder: str, enrollments: int, *, as_json: bool) -> None:
     """Try everything on a local sandbox; needs no account.
 
-    Loads from the sandbox into DuckDB, runs a night with a push, answers a first query and writes the report.
+    Loads from the sandbox into DuckDB, runs the nightly job with push and report, and answers a first query.
 
     \b
     Example:

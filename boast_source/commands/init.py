@@ -28,17 +28,19 @@ SECRET = "sources.boast.credentials.client_secret"  # noqa: S105 -- its key
     help="Address of the destination, postgresql://user:password@host/db; - reads it from stdin.",
 )
 @click.option("--dataset", metavar="NAME", help="Dataset (schema) in the destination.")
-@click.option("--token", metavar="TOKEN", help="The access token; - reads it from stdin, so that no shell keeps it.")
+@click.option(
+    "--token", metavar="TOKEN", help="The access token; - reads it from stdin, to keep it out of shell history."
+)
 @click.option("--client-id", metavar="ID", help="For OAuth instead of a token.")
 @click.option("--client-secret", metavar="SECRET", help="For OAuth; - reads it from stdin.")
-@click.option("--pending", is_flag=True, help="Make an empty table of pending enrollments, too.")
+@click.option("--pending", is_flag=True, help="Also create an empty table of pending enrollments.")
 @click.option("--no-check", is_flag=True, help="Only write the files.")
 @telling
 def init(*, as_json: bool, **given: Any) -> None:
     """Set up this folder: token, destination, dataset.
 
-    Asks for what no option says, on a terminal. Writes .dlt/config.toml, .dlt/secrets.toml (readable by you alone) and
-    .gitignore, keeps what else these files say, and ends with `boast check`.
+    On a terminal, prompts for missing options. Writes .dlt/config.toml, .dlt/secrets.toml (mode 0600) and
+    .gitignore, keeps their other contents, and ends with `boast check`.
 
     \b
     Examples:

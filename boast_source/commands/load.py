@@ -47,7 +47,7 @@ _STAMP = [
 @click.option(
     "--incremental",
     is_flag=True,
-    help="Read only what is new, of every list whose order allows it, whatever sources.boast.full_every says.",
+    help="Read only new and changed records of lists whose order allows it, regardless of sources.boast.full_every.",
 )
 @click.option("--full-refresh", "everything", is_flag=True, help="Write every row again; drops nothing.")
 @click.option(

@@ -12,12 +12,12 @@ from boast_source.commands.options import Common, common
 @click.command()
 @common
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, and what would not and why; sends nothing.")
-@click.option("--limit", type=click.IntRange(0), metavar="N", help="Send at most N; the rest waits for the next run.")
+@click.option("--limit", type=click.IntRange(0), metavar="N", help="Send at most N; the rest wait for the next run.")
 @click.option(
     "--max-sends",
     type=click.IntRange(1),
     metavar="N",
-    help="With more than N to send, send nothing. Default: sources.boast.push.max_sends, else 1000.",
+    help="Send nothing if there are more than N. Default: sources.boast.push.max_sends, else 1000.",
 )
 @click.option(
     "--pending",
@@ -28,13 +28,15 @@ from boast_source.commands.options import Common, common
     "--plan",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Write what would be sent: a page for people, or JSON (*.json); sends nothing.",
+    help="Write what would be sent, as HTML or JSON (*.json); sends nothing.",
 )
 @click.option("--approve", metavar="HASH", help="Send exactly what the plan with this hash shows.")
 @click.option("--only", metavar="KEY", help="Send this one request.")
 @click.option("--new-ledger", is_flag=True, help="First push only: confirm that you are starting a new ledger.")
 @click.option(
-    "--accept-ledger", is_flag=True, help="Go on with a ledger that lost events; hold what may have been sent before."
+    "--accept-ledger",
+    is_flag=True,
+    help="Continue with a ledger that lost events; hold what may have been sent before.",
 )
 def push(given: Common, **options: Any) -> None:
     """Enroll and remove contacts listed in the pending table.
@@ -45,7 +47,7 @@ def push(given: Common, **options: Any) -> None:
 
     \b
     Examples:
-      boast push --dry-run            what would be sent, to whom it would not be sent, and why
+      boast push --dry-run            what would be sent, what would not, and why
       boast push --new-ledger         the first push
       boast push                      every further one
       boast push --limit 100          a careful start

@@ -22,7 +22,7 @@ STATES = [state.value for state in State]
 
 @click.group()
 def requests() -> None:
-    """See and decide about pushed requests that wait for a person.
+    """List and decide on pushed requests that need an operator.
 
     \b
     Examples:
@@ -49,9 +49,9 @@ def _filtering(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _deciding(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what the decisions have in common: keys or filters, a count to confirm, a note."""
-    command = click.option("--note", metavar="TEXT", help="Your words, kept in the ledger.")(command)
+    command = click.option("--note", metavar="TEXT", help="A comment, kept in the ledger.")(command)
     command = click.option(
-        "--confirm", type=click.IntRange(1), metavar="N", help="Without KEY: how many requests that are."
+        "--confirm", type=click.IntRange(1), metavar="N", help="Without KEY: confirm the number of matching requests."
     )(command)
     return click.argument("keys", nargs=-1, metavar="[KEY]...")(_filtering(command))
 
@@ -60,7 +60,7 @@ def _deciding(command: Callable[..., Any]) -> Callable[..., Any]:
 @common
 @_filtering
 def list_requests(given: Common, **filters: Any) -> None:
-    """List the requests that wait for a person, or those that are like this.
+    """List the requests that need an operator, or those that match the options.
 
     \b
     Examples:
@@ -89,7 +89,7 @@ def release(given: Common, **choice: Any) -> None:
 @common
 @_deciding
 def retry(given: Common, **choice: Any) -> None:
-    """Say of unknown requests that they did not happen: the next push looks once more, then sends them again.
+    """Declare that unknown requests did not happen. The next push checks again, then resends them.
 
     \b
     Example:
@@ -114,7 +114,7 @@ def drop(given: Common, **choice: Any) -> None:
 
 def _pausing(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--note", metavar="TEXT", help="Your words, kept in the ledger."),
+        click.option("--note", metavar="TEXT", help="A comment, kept in the ledger."),
         click.option("--account", "accounts", multiple=True, metavar="ID", help="An id or a name; repeatable."),
         click.option("--sequence", "sequences", multiple=True, metavar="ID", help="An id or a name; repeatable."),
     ):
@@ -126,7 +126,7 @@ def _pausing(command: Callable[..., Any]) -> Callable[..., Any]:
 @common
 @_pausing
 def pause(given: Common, **what: Any) -> None:
-    """Send nothing (of a sequence, of an account) until it is resumed; what is asked for meanwhile waits.
+    """Pause sending of everything, or of a sequence or account. New requests wait until it is resumed.
 
     \b
     Examples:
@@ -140,7 +140,7 @@ def pause(given: Common, **what: Any) -> None:
 @common
 @_pausing
 def resume(given: Common, **what: Any) -> None:
-    """Go on with what was paused.
+    """Resume what was paused.
 
     \b
     Example:
