@@ -70,6 +70,8 @@ def columns_of(
     and arrays become, `text` where the warehouse keeps no JSON.
     """
     shape = listed.shape
+    # version 0.1.0 made JSON of them everywhere
+    stored_kinds = {name: json_kind if kind == "json" else kind for name, kind in stored_kinds.items()}
     documented = {name: json_kind if kind == "json" else kind for name, kind in shape.columns.items()}
     narrower = {} if HASH in stored_kinds else stored_kinds  # or is it what a user makes of the values?
     columns = [Column(name, _kept(kind, narrower.get(name)), quote(name)) for name, kind in documented.items()]

@@ -51,6 +51,7 @@ class Listing:
         self._account_list: Listed | None = None
         self._lists: dict[str, ComparedList] = {}
         self._memory = 0  # MB
+        self._json_kind: Kind = "json"
 
     def close(self) -> None:
         self._scratch.close()
@@ -83,11 +84,11 @@ class Listing:
             return
         destination = warehouse.pipeline.destination if warehouse else None
         longest = destination.capabilities().max_column_identifier_length if destination else None
-        json_kind: Kind = "json" if destination is None or keeps_json(destination) else "text"
+        self._json_kind = "json" if destination is None or keeps_json(destination) else "text"
         readable = None if stored_kinds is None or empty else warehouse
 
         def columns_for(listed: Listed) -> list[Column]:
-            return columns_of(listed, stored_kinds or {}, fields or {}, longest=longest, json_kind=json_kind)
+            return columns_of(listed, stored_kinds or {}, fields or {}, longest=longest, json_kind=self._json_kind)
 
         listed, reports = self._read(shape, readable, columns_for)
         ids = ids_of_recent(listed, reports)
@@ -172,10 +173,11 @@ class Listing:
         return {c.name: c.field for c in self._lists[shape.name].columns if c.field is not None}
 
     def hints(self, shape: Shape) -> dict[str, Kind]:
-        """The columns of JSON that no shape names, and those it names that are text here; all are handed on as text."""
+        """The columns of JSON that no shape names, and all that may be JSON in dlt's schema and are text here."""
         documented = shape.columns
         kinds = {c.name: c.kind for c in self._lists[shape.name].columns if c.kind != documented.get(c.name)}
-        return {name: kind for name, kind in kinds.items() if "json" in {kind, documented.get(name)}}
+        own = self._json_kind  # `text`: whatever else is text may have been JSON
+        return {name: kind for name, kind in kinds.items() if "json" in {kind, documented.get(name)} or kind == own}
 
     def versions(self, shape: Shape, warehouse: Warehouse | None, *, altered: bool = False) -> Iterator[pa.Table]:
         """The versions that the history does not hold yet, in batches. `altered`: on their way."""

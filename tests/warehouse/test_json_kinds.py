@@ -11,7 +11,7 @@ import pytest
 from dlt.common.destination import Destination
 from dlt.common.destination.utils import verify_schema_capabilities, verify_supported_data_types
 
-from boast_source import boast_source
+from boast_source import boast_source, load_job
 from boast_source.api import AccessTokenCredentials
 from boast_source.warehouse import Warehouse
 from boast_source.warehouse.capabilities import keeps_json
@@ -78,3 +78,23 @@ def test_on_sqlite_json_is_encoded_once_and_equal_the_next_night(sandbox, workpl
     server.control("POST", "mutate", {"edits": [{"id": key, "set": {"deep": [1]}}]})
     assert [workplace.boast(*night).code for _ in range(2)] == [0, 0]
     assert one(f"select deep from sequence_enrollments where id = '{key}'") == ("[1]",)
+
+
+@pytest.mark.filterwarnings("ignore:implicitly coercing SELECT")  # of dlt on SQLite
+def test_on_sqlite_what_version_0_1_0_encoded_twice_is_put_right_once(sandbox, tmp_path, monkeypatch):
+    server = sandbox(enrollments=8)
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path}/boast.db"
+    places = {"DESTINATION__SQLALCHEMY__CREDENTIALS": url, "DLT_DATA_DIR": str(tmp_path / "state")}
+    for key, value in (server.info["env"] | places).items():
+        monkeypatch.setenv(key, value)
+    key = min(server.truth())
+    server.control("POST", "mutate", {"edits": [{"id": key, "set": DEEP}]})
+    with monkeypatch.context() as patch:
+        patch.setattr("boast_source.listing.listing.keeps_json", lambda _: True)  # as version 0.1.0 had it
+        assert load_job("sqlalchemy").exit_code == 3
+    nights = [load_job("sqlalchemy") for _ in range(2)]
+    assert [(night.exit_code, night.as_json()["accounts"][0]["loaded"]) for night in nights] == [(0, 1), (0, 0)]
+    with closing(sqlite3.connect(tmp_path / "boast__boast_data.db")) as connection:
+        (deep,) = connection.execute(f"select deep from sequence_enrollments where id = '{key}'").fetchone()
+    assert json.loads(deep) == DEEP["deep"]
