@@ -41,7 +41,7 @@ from boast_source.commands.options import Common, common
 def push(given: Common, **options: Any) -> None:
     """Enroll and remove contacts listed in the pending table.
 
-    Each request is sent at most once.
+    Each request is carried out at most once.
 
     Lists the enrollments first, settles what earlier runs left open, then sends what is new.
 

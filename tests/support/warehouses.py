@@ -29,7 +29,7 @@ PARTS = {
     "load": "load all lists; the second load writes nothing, the third only what changed",
     "vanished": "vanished rows, history",
     "json": "JSON and unknown fields, stored once and unchanged",
-    "push": "push with ledger: each request is sent once",
+    "push": "push with ledger: each request is carried out once",
     "killed": "killed while loading: the next load is exact",
     "refresh": "`--full-refresh`; a pipeline of your own over the same dataset, with dlt's `refresh` modes",
     "at_once": "two loads at once: refused, or the result is exact",
