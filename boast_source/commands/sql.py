@@ -60,7 +60,8 @@ def sql(given: Common, query: str | None, *, as_csv: bool, write: bool) -> None:
                     found = [dict(zip(keys, row, strict=True)) for row in rows]
                     print_json({"columns": keys, "rows": found})
                 elif as_csv:
-                    lines = itertools.chain([names], (map(_flat, row) for row in rows))
+                    written = _cell if sys.stdout.isatty() else _flat
+                    lines = itertools.chain([names], (map(written, row) for row in rows))
                     csv.writer(sys.stdout, lineterminator="\n").writerows(lines)
                 else:
                     _show(names, rows, write=write)

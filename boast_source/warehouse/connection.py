@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlt.common.configuration.exceptions import ConfigurationException, ValueNotSecretException
 from dlt.common.destination.exceptions import DestinationUndefinedEntity, SqlClientNotAvailable
+from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.pipeline.exceptions import PipelineConfigMissing
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
@@ -130,7 +131,7 @@ class Connected:
     def session(self) -> Iterator[SqlClient | None]:
         """A SQL client to read with; None where the destination has none.
 
-        Raises ConfigurationError when the destination's settings are missing or cannot be read.
+        Raises ConfigurationError when the destination's settings are missing or cannot be read, or its packages are.
         """
         if self._open is not None and self.reads_on_the_same_connection:
             yield self._open
@@ -143,6 +144,12 @@ class Connected:
             return
         except (ConfigurationException, PipelineConfigMissing) as error:
             raise self.unconfigured(error) from None
+        except MissingDependencyException as error:
+            wanted = " ".join(f'"{name}"' for name in error.dependencies)
+            raise ConfigurationError(
+                f"The destination {self.name} needs packages that are not installed",
+                hint=f"Install them beside the connector: pip install {wanted}",
+            ) from None
         with client:
             yield client
 

@@ -115,9 +115,11 @@ def test_closing_ends_a_read_that_is_under_way_at_once_and_leaves_a_write_alone(
         for thread in threads:
             thread.start()
         until(lambda: len(server.requests) == 2)
+        began = time.monotonic()
         transport.close()
-        for thread in threads:
-            thread.join()
+        threads[0].join()
+        assert time.monotonic() - began < 0.5
+        threads[1].join()
         assert ended == {"GET": "reset", "POST": 200}
 
 

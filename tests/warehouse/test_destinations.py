@@ -84,3 +84,13 @@ def test_a_configured_duckdb_file_is_used_by_every_run(sandbox, workplace, key):
     only = ("load", "--resources", "sequence_enrollments", "--account", server.account_ids[0])
     assert workplace.boast(*only, **{key: "elsewhere.duckdb"}).code == 0
     assert [path.name for path in workplace.folder.glob("**/*.duckdb")] == ["elsewhere.duckdb"]
+
+
+def test_a_destination_whose_packages_are_not_installed_says_which(sandbox, workplace):
+    workplace.use(sandbox(enrollments=1), DESTINATION__SNOWFLAKE__CREDENTIALS="snowflake://a:secret@account/database")
+    for command in ("check", "load", "nightly", "status"):
+        done = workplace.boast(command, "--destination", "snowflake")
+        assert done.code == 2, done.err
+        assert "snowflake needs packages that are not installed" in done.err + done.out
+        assert 'pip install "dlt[snowflake]"' in done.err + done.out
+        assert "secret" not in done.err + done.out

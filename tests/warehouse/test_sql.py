@@ -6,6 +6,8 @@ import contextlib
 import csv
 import io
 import json
+import os
+import pty
 import subprocess
 import sys
 
@@ -131,6 +133,19 @@ def test_a_value_can_not_steer_the_terminal(job):
     lines = job.boast("sql", *job.into, concat).out.splitlines()
     assert len(lines) == 2
     assert "\x1b" not in lines[1]
+
+
+def test_csv_steers_no_terminal_and_is_exact_in_a_file(job):
+    value = "select 'a' || chr(27) || '[31mred' as said"
+    command = [sys.executable, "-m", "boast_source", "sql", *job.into, "--csv", value]
+    env = STANDARD | {"HOME": str(job.folder), "DLT_DATA_DIR": str(job.folder / "state")} | job.env
+    leader, follower = pty.openpty()
+    subprocess.run(command, cwd=job.folder, env=env, stdout=follower, check=True)
+    os.close(follower)
+    shown = os.read(leader, 1024)
+    os.close(leader)
+    assert (b"\x1b" in shown, b"[31mred" in shown) == (False, True)
+    assert job.boast("sql", *job.into, "--csv", value).out == "said\na\x1b[31mred\n"
 
 
 def test_a_table_for_people_is_cut_and_says_so(job):
