@@ -66,9 +66,19 @@ def test_the_workflows_run_make_targets_with_actions_pinned_by_commit():
                 if "uses" in step:
                     assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"])
                     assert re.search(rf"{step['uses']} # v\d+\.\d+\.\d+$", path.read_text(), re.MULTILINE)
-                else:
+                elif "apt-get" not in step["run"]:
                     (target,) = re.fullmatch(r"make (\S+|\$\{\{ matrix\.target \}\})", step["run"]).groups()
                     assert {target} <= TARGETS or set(matrix["target"]) <= TARGETS
+
+
+def test_the_workflows_run_all_that_ci_runs():
+    matrix = set(
+        yaml.safe_load(WORKFLOWS[-1].read_text(encoding="utf-8"))["jobs"]["more"]["strategy"]["matrix"]["target"]
+    )
+    engines = re.search(r"^(test-.*): test-%", text("Makefile"), re.MULTILINE)[1].split()
+    asked = set(re.findall(r"\btest-[a-z]+", text(".ci/run"))) - {"test-engines"} | set(engines)
+    assert len(asked) > len(engines)
+    assert asked <= matrix
 
 
 def test_the_hooks_run_tools_of_the_lock():
