@@ -23,8 +23,8 @@ RESTLESS = 2  # listings that did not hold still, after which nobody waits for o
 # what a release comes too early for, by the code of what held the request
 _BY_THEN = {
     "ambiguous": "all rows with its request_id say the same",
-    "candidates": "its row names an id",
-    "several": "its row names the enrollment_id",
+    "candidates": "its row fits one only",
+    "several": "only one is active or its row names the enrollment_id",
     "active": "the contact is no longer active in the sequence",
 }
 
@@ -74,7 +74,7 @@ def outcome(event: Event, decision: str) -> str:
     if event.state in {State.UNKNOWN, State.CLAIMED}:
         return "the next push looks once more, and sends it again if it is not there and a row still asks for it"
     if event.action == "remove":
-        return "the next push sends it if a row still asks for it"
+        return "the next push sends it if a row still asks for it and something is left to remove"
     return (
         "the next push sends it if a row still asks for it, unless the contact is active in the sequence or a later"
         " request asks for its removal"

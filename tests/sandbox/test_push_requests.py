@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.sandbox_client import POST
+from tests.support.sandbox_client import DELETE, POST, client_of
 from tests.support.waiting import arrived
 from tests.support.workplace import finish
 
@@ -121,6 +121,36 @@ def test_a_release_of_what_no_row_asks_for_any_more_says_that_it_may_not_be_sent
     (released,) = desk.decide("release", "r")
     assert released["next"].startswith("the next push sends it if a row still asks for it")
     assert desk.push().counts == {"withdrawn": 1}
+
+
+def test_a_release_of_a_removal_promises_no_sending_where_nothing_is_left_to_remove(pushing):
+    desk = pushing()
+    (pair,) = desk.free_pairs(1)
+    desk.ask({"request_id": "r", **pair, "action": "remove"})
+    assert desk.push().counts == {"refused": 1}
+    (released,) = desk.decide("release", "r")
+    assert released["next"].endswith("if a row still asks for it and something is left to remove")
+    assert desk.push().counts == {"refused": 1}
+    with client_of(desk.server) as client:
+        assert client.enroll(**pair).status == 201
+    desk.decide("release", "r")
+    assert desk.push().counts == {"removed": 1}
+    assert desk.writes == {POST: 1, DELETE: 1}
+
+
+def test_a_release_of_a_removal_of_who_is_active_twice_says_what_it_waits_for(pushing):
+    desk = pushing()
+    (pair,) = desk.free_pairs(1)
+    with client_of(desk.server) as client:
+        first, _ = (client.enroll(**pair).json()["data"]["id"] for _ in range(2))
+    desk.ask({"request_id": "r", **pair, "action": "remove"})
+    assert desk.push().counts == {"held": 1}
+    (released,) = desk.decide("release", "r")
+    assert "sends it if only one is active or its row names the enrollment_id by then" in released["next"]
+    assert desk.push().counts == {"held": 1}
+    desk.decide("release", "r")
+    desk.server.control("POST", "mutate", {"edits": [{"id": first, "set": {"status": "removed"}}]})
+    assert desk.push().counts == {"removed": 1}
 
 
 def test_a_pause_holds_back_one_sequence_or_all_until_it_is_resumed_and_the_status_shows_it(pushing, workplace):

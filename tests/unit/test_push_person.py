@@ -85,6 +85,17 @@ def test_several_that_fit_are_held_with_their_ids(desk):
     assert counts(desk) == {"enrolled": 1}
 
 
+def test_a_release_waits_until_its_row_fits_one_only(desk):
+    contact(desk, TWO, "jo@example.com")
+    desk.ask(ROW | {"email": "jo@example.com"})
+    for _ in range(2):
+        assert counts(desk) == {"held": 1}
+        desk.decide("release", "r")
+    desk.sql("update boast_data.contacts set email = null where id = ?", [TWO])
+    assert counts(desk) == {"enrolled": 1}
+    assert desk.newest()["r"]["contact_id"] == ONE
+
+
 @pytest.mark.parametrize("key", ["r", None])
 def test_the_request_stays_what_it_was_when_the_address_changes(desk, key):
     desk.ask(ROW | {"request_id": key, "email": "jo@example.com"})
