@@ -62,11 +62,13 @@ class Schedule(Steps):
         except ProcessDiedError:
             pass
         except ConfigurationError:  # the run records count sends that the ledger lost
-            pushed = office.push(accept_ledger=True, **({"approve": how["approve"]} if "approve" in how else {}))
+            how = {name: how[name] for name in ("accounts", "approve") if name in how}
+            pushed = office.push(accept_ledger=True, **how)
         self.nobody_twice()
         self.final_stays_final(before)
         self.one_enrollment_one_request()
         self.sent_as_told(paused, how.get("approve"))
+        self.others_left_alone(how.get("accounts"))
         if pushed:
             self.told(pushed)
         return pushed
@@ -148,6 +150,13 @@ class Schedule(Steps):
             f" o.event = (select max(event) from {table} as n where n.request_key = o.request_key)"
         )
         assert self.office.sql(sql, [f"run {self.office.runs}"]) == [], "a later request asked for the removal"
+
+    def others_left_alone(self, accounts):
+        """A run over some accounts writes nothing about the rows of others."""
+        if accounts and self.office.ledger.exists():
+            sql = f"select account_id from {self.office.schema}.push_ledger where run_id = ? and account_id is not null"
+            written = {account for (account,) in self.office.sql(sql, [f"run {self.office.runs}"])}
+            assert written <= set(accounts)
 
     def told(self, pushed):
         """What waits is the same in the summary, the exit code and the ledger."""

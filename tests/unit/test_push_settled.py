@@ -269,6 +269,19 @@ def test_a_removal_that_the_api_never_carries_out_is_tried_again_and_then_held(d
     assert desk.newest()["k"]["error_detail"] == "sent 3 times and never there: not_removed, not_removed, not_removed"
 
 
+@pytest.mark.parametrize("fate", ["refuses", "does nothing", "is lost"])
+def test_one_answer_that_an_enrollment_of_ours_is_not_there_does_not_prove_its_removal(desk, fate):
+    desk.ask(row("k"))
+    desk.push()
+    desk.ask(row("out", action="remove"))
+    for _ in range(2):  # when it is sent, and when it is read back
+        desk.world.not_found = 1
+        assert (desk.push(fate).exit_code, desk.states()["out"]) == (3, "unknown")
+        desk.pass_time(DAY)
+    assert desk.push().exit_code == 0
+    assert desk.world.status_of((ACCOUNT, contact(0), SEQUENCE)) == {"removed"}
+
+
 @pytest.mark.parametrize("listed", [True, False])
 def test_an_enrollment_that_the_api_said_it_made_and_never_listed_is_held(desk, listed):
     desk.ask(row("k"))
