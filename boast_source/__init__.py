@@ -1,4 +1,4 @@
-"""The Boast connector's one door: a dlt source, a typed client, the commands as functions, and their errors."""
+"""The public API of the Boast connector: a dlt source, a typed client, the commands as functions, and their errors."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import dlt and the client when they are first asked for: `boast --help` needs neither."""
+    """Import dlt and the client on first use: `boast --help` needs neither."""
     if name in _LAZY:
         return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

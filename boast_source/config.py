@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NEVER = "never"
 DEFAULT_BASE_URL = "https://api.boast.io/v1"
 
-# the API lists its ids in lower case, and takes them in any
+# the API returns ids in lower case and accepts either case
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 _CREDENTIALS = ("access_token", "client_id", "client_secret", "refresh_token", "token_url", "token_store")
@@ -42,7 +42,7 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """`sources.boast.*` without the credentials. `request_timeout`, `lock_timeout` in seconds."""
+    """The settings under `sources.boast` except credentials. `request_timeout` and `lock_timeout` are in seconds."""
 
     base_url: str = DEFAULT_BASE_URL
     destination: str = "duckdb"
@@ -66,7 +66,7 @@ class Settings:
 
     @property
     def published_without(self) -> tuple[str, ...]:
-        """Tables that the published copy does not have."""
+        """Tables left out of the published copy."""
         return listed(self.publish_without)
 
     @property
@@ -84,7 +84,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class PushSettings:
-    """`sources.boast.push.*`. Durations are seconds, or text with a unit: `30 days`, `12 h`, `600 s`."""
+    """The settings under `sources.boast.push`. Durations are seconds or text with a unit: `30 days`, `12 h`, `90 s`."""
 
     enabled: bool = True
     pending_table: str = "pending_enrollments"
@@ -98,7 +98,7 @@ class PushSettings:
 
     @property
     def settle_seconds(self) -> float | None:
-        """None: never, every repetition is a person's decision."""
+        """`settle_after` in seconds; None: never, so an operator decides on each repetition."""
         if str(self.settle_after).strip().lower() == NEVER:
             return None
         return seconds("sources.boast.push.settle_after", self.settle_after)
@@ -109,7 +109,7 @@ class PushSettings:
 
 
 def push_settings() -> PushSettings:
-    """The settings of push as configured. Raises ConfigurationError for a value that cannot work."""
+    """Return the configured push settings. Raises ConfigurationError for an invalid value."""
     found = _read(PushSettings, "sources.boast.push")
     if not found.pending_table.strip():
         raise ConfigurationError(
@@ -125,12 +125,12 @@ def push_settings() -> PushSettings:
 
 
 def names_a_pending_table() -> bool:
-    """Whether `sources.boast.push.pending_table` is set, be it to its default."""
+    """Whether `sources.boast.push.pending_table` is set explicitly, even to its default."""
     return _value("sources.boast.push.pending_table", str) is not None
 
 
 def seconds(key: str, value: object) -> float:
-    """A duration as seconds. Raises ConfigurationError."""
+    """Parse a duration into seconds. Raises ConfigurationError."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(value).lower())
     unit = _UNITS.get(match[2]) if match else None
     if match is None or unit is None:
@@ -139,9 +139,9 @@ def seconds(key: str, value: object) -> float:
 
 
 def settings() -> Settings:
-    """The settings as configured.
+    """Return the configured settings.
 
-    Raises ConfigurationError for a file that cannot be read or a value that cannot work.
+    Raises ConfigurationError for an unreadable file or an invalid value.
     """
     found = _read(Settings, "sources.boast")
     try:
@@ -164,13 +164,13 @@ def settings() -> Settings:
 
 
 def configured(name: str) -> Any:
-    """Return one of the Settings without the others. Raises ConfigurationError."""
+    """Return one of the Settings without reading the others. Raises ConfigurationError."""
     found = _value(f"sources.boast.{name}", _types(Settings)[name])
     return getattr(Settings(), name) if found is None else found
 
 
 def table_format() -> str:
-    """Of the tables on a file system: delta or iceberg. Raises ConfigurationError."""
+    """Return the format of tables on a file system: delta or iceberg. Raises ConfigurationError."""
     found = str(configured("table_format"))
     if found not in {"delta", "iceberg"}:
         raise ConfigurationError("sources.boast.table_format is no table format", hint="Set it to delta or iceberg.")
@@ -178,27 +178,27 @@ def table_format() -> str:
 
 
 def wants_json_logs() -> bool:
-    """Whether `sources.boast.log_format` is json. A configuration that cannot be read is left to the command."""
+    """Whether `sources.boast.log_format` is json. An unreadable configuration counts as no: the command reports it."""
     with contextlib.suppress(Exception):
         return bool(dlt.config.get("sources.boast.log_format") == "json")
     return False
 
 
 def unknown_keys() -> list[str]:
-    """Return a sentence for each key under `sources.boast` that nothing reads: a typo would stay unnoticed."""
+    """Return a sentence for each unknown key under `sources.boast`, which is most likely a typo."""
     prefix = "SOURCES__BOAST__"
     given = {name[len(prefix) :].lower().replace("__", ".") for name in os.environ if name.startswith(prefix)}
     providers: Any = ()
-    with contextlib.suppress(Exception):  # a file that cannot be read is left to the command
+    with contextlib.suppress(Exception):  # the command reports an unreadable file
         providers = dlt.config.config_providers
     for provider in providers:
-        with contextlib.suppress(Exception):  # only files know all their keys
+        with contextlib.suppress(Exception):  # only files can list their keys
             given |= set(_dotted(tomlkit.parse(provider.to_toml()).unwrap()["sources"]["boast"]))
     known = {field.name for field in fields(Settings)} | {"webhook_url", "max_table_nesting", "schema_contract"}
     known |= {f"push.{field.name}" for field in fields(PushSettings)} | {f"credentials.{key}" for key in _CREDENTIALS}
     said = []
     for key in sorted(given):
-        if key not in known and key.partition(".")[0] not in SHAPES:  # dlt has settings of a resource, too
+        if key not in known and key.partition(".")[0] not in SHAPES:  # dlt also has settings per resource
             near = difflib.get_close_matches(key, known, 1)
             meant = f"; did you mean {near[0]}?" if near else ""
             said.append(f"sources.boast.{key} is no setting, and nothing reads it{meant}")
@@ -211,7 +211,7 @@ def _dotted(nested: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def webhook_url() -> str | None:
-    """Return `sources.boast.webhook_url`: a secret, so that no file of settings holds it and no error shows it.
+    """Return `sources.boast.webhook_url`, a secret: it belongs in no config file, and no error shows it.
 
     Raises ConfigurationError.
     """
@@ -226,11 +226,11 @@ def _read(kind: type[T], section: str) -> T:
 
 
 def _value(key: str, kind: Any) -> Any:
-    """Return one setting as `kind`, None where no provider has it. Raises ConfigurationError without the value."""
+    """Return one setting as `kind`; None if it is not set. Raises ConfigurationError, which never shows the value."""
     try:
         return dlt.config.get(key, kind)
     except Exception as error:
-        for path in getattr(error, "full_paths", ()):  # dlt's word that a file is no TOML
+        for path in getattr(error, "full_paths", ()):  # dlt's error for a file that is not valid TOML
             _parsed(Path(path))
         raise ConfigurationError(
             f"The setting {key} cannot be used: {type(error).__name__}",
@@ -239,7 +239,7 @@ def _value(key: str, kind: Any) -> Any:
 
 
 def _parsed(path: Path) -> None:
-    """Raise ConfigurationError with the place where a file of settings is no TOML."""
+    """Raise ConfigurationError that says where a settings file is not valid TOML."""
     try:
         tomlkit.parse(path.read_text(encoding="utf-8"))
     except (tomlkit.exceptions.TOMLKitError, ValueError) as error:
@@ -256,7 +256,7 @@ def _types(kind: type) -> dict[str, Any]:
 
 
 def account_ids_from(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
-    """Account ids from a list, a JSON list or a comma-separated text; None: all accounts."""
+    """Return account ids from a list, JSON list or comma-separated text; None: all. Raises ConfigurationError."""
     if given is None or given in ("", [], ()):
         return None
     ids = listed(given)
@@ -269,7 +269,7 @@ def account_ids_from(given: Sequence[str] | str | None) -> tuple[str, ...] | Non
 
 
 def listed(given: Sequence[str] | str | None) -> tuple[str, ...]:
-    """Texts from a list, a JSON list or a comma-separated text."""
+    """Return the strings in a list, a JSON list or comma-separated text."""
     if isinstance(given, str):
         try:
             given = json.loads(given) if given.lstrip().startswith("[") else given.split(",")

@@ -1,7 +1,7 @@
-"""A driver's text without row values: only what is known to hold none is kept, and of all else the error's class.
+"""Driver messages without row values: only text known to hold none is kept, otherwise just the error's class.
 
-Known are the shapes in _SAFE, with names of tables, columns and constraints in their places. Databases quote names and
-values alike: a quoted name is kept where the word before it says what it names ("column", "constraint").
+_SAFE lists the known messages, including the names of tables, columns and constraints. Databases quote names and values
+alike: a quoted name is kept if the word before it says what it names ("column", "constraint").
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
-# where the part of a message begins that holds rows, statements or values, in the words of Postgres, DuckDB, SQLAlchemy
+# where Postgres, DuckDB and SQLAlchemy begin the part of a message that holds rows, statements or values
 _REST = re.compile(
     r"\s*\n?(?:\b(?:DETAIL|CONTEXT|HINT|QUERY|STATEMENT|WHERE|LINE \d+|Failing row contains)\b:?|\[SQL:|\[parameters:"
     r"|\(Background on this error at:).*",
@@ -30,7 +30,7 @@ _APOSTROPHE = re.compile(r"^\w'(?:t|s|re|ve)\b")
 _NUMBER = re.compile(r"\b(value:?) [-+.\w]*\d[-+.\w]*")
 _ACCOUNT = re.compile(r"[^\s\"'@/]*(?::[^\s\"'@/]*)?@(?=[\w\[.-])")
 _LONGEST = 300
-# DuckDB begins each message with its class; those of the first classes come from before a row is read
+# DuckDB begins each message with its class; the first ones are raised before any row is read
 _ROWLESS = "Binder|Catalog|Connection|Dependency|HTTP|IO|Parser|Permission|TransactionContext"
 _OTHERS = (
     "Constraint|Conversion|Decimal|Divide by Zero|Executor|Expression|FATAL|Index|INTERNAL|INTERRUPT|Invalid"
@@ -46,9 +46,9 @@ _SQLALCHEMY = re.compile(rf"\((?:{_DRIVERS})(?:\.\w+)*\.(\w+)\) (.*)", re.DOTALL
 _MYSQL = re.compile(r"\((\d+), ([\"'])(.*)\2\)", re.DOTALL)  # number and text
 _OBJECT = r"(?:column|constraint|database|function|materialized view|relation|role|schema|sequence|table|type|view)"
 _NAME = r"[\w.\"]+"
-_LACKS = {"3D000", "3F000", "42703", "42704", "42883", "42P01"}  # Postgres: there is nothing of that name
-_SERVERS_OWN = ("COPY ", "JSON data", "parallel worker")  # where Postgres speaks itself
-# before there are any rows: only where there is no code of the server's
+_LACKS = {"3D000", "3F000", "42703", "42704", "42883", "42P01"}  # Postgres: no object of that name
+_SERVERS_OWN = ("COPY ", "JSON data", "parallel worker")  # contexts that Postgres itself adds
+# errors while connecting, before there are rows: trusted only if the error has no SQLSTATE
 _REACHING = re.compile(
     r"(?:FATAL|connection to server|could not (?:connect|translate)|Connection refused|timeout expired).*"
 )
@@ -94,7 +94,7 @@ _SAFE = [
         r"(?:UNIQUE|NOT NULL|CHECK|FOREIGN KEY) constraint failed(?:: [\w., ]+)?",
         r"database (?:is locked|or disk is full|schema has changed)|attempt to write a readonly database",
         r"unable to open database file|disk I/O error|integer overflow|malformed JSON",
-        r"\w+ \((?:SQLSTATE|error) \w+\)$",  # as `said` puts what is in no known shape
+        r"\w+ \((?:SQLSTATE|error) \w+\)$",  # what `said` returns for an unknown message
         # DuckDB, after its class
         r"PRIMARY KEY or UNIQUE constraint violation|Violates foreign key constraint",
         r"Duplicate key … violates (?:primary key|unique) constraint|CHECK constraint failed on table \S+",
@@ -103,10 +103,10 @@ _SAFE = [
 
 
 def said(error: BaseException) -> str:
-    """Return what an error says: a driver's words where they are known to hold no value, else its class and code."""
+    """Return an error's text; a driver's only if it is known to hold no value, else its class and code."""
     if not _is_drivers(error):
         return bare(str(error))
-    error = getattr(error, "orig", None) or error  # SQLAlchemy's
+    error = getattr(error, "orig", None) or error  # SQLAlchemy wraps it
     kind = type(error).__name__
     code = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
     if code is None and _REACHING.match(reached := bare(str(error))):
@@ -115,22 +115,22 @@ def said(error: BaseException) -> str:
 
 
 def is_raised(error: BaseException) -> bool:
-    """Whether a function or trigger may have raised it: then all it says and names may be of a row's values."""
-    told: Any = getattr(error, "diag", None)  # Postgres: its context begins with the innermost place
+    """Whether a function or trigger may have raised it: then any of its text and names may be a row's values."""
+    told: Any = getattr(error, "diag", None)  # Postgres: its context begins with the innermost frame
     context = getattr(told, "context", None) or ""
     if getattr(told, "internal_query", None) or (context and not context.startswith(_SERVERS_OWN)):
         return True
     if getattr(error, "pgcode", "") in _LACKS and told and not told.statement_position:
-        return True  # not a name in the statement: `name::regclass` and its like look for what a row holds
+        return True  # not a name in the statement: casts like `name::regclass` look up a row's value
     return getattr(error, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_TRIGGER"  # SQLite: RAISE
 
 
 def _is_drivers(error: BaseException) -> bool:
-    return any(base.__name__ == "DatabaseError" for base in type(error).__mro__)  # PEP 249; they share no class
+    return any(base.__name__ == "DatabaseError" for base in type(error).__mro__)  # PEP 249; drivers share no base class
 
 
 def bare(text: str) -> str:
-    """Return what a message says, without what it quotes of rows, statements and connection strings."""
+    """Return a message without the rows, statements and connection strings that it quotes."""
     text = _REST.sub("", text.rpartition("The actual reason given is:")[2].strip())
     if _DUCKDB.match(text) or _MYSQL.match(text):
         return _known(text)
@@ -140,7 +140,7 @@ def bare(text: str) -> str:
 
 
 def _known(text: str) -> str:
-    """Return what of a driver's text is known to hold no value; empty if nothing is."""
+    """Return the part of a driver's text that is known to hold no value; empty if there is none."""
     text = _REST.sub("", text.strip())
     if duckdb := _DUCKDB.match(text):
         kind, rest = duckdb[0], text[duckdb.end() + 1 :].strip()
@@ -163,7 +163,7 @@ def _safe(text: str) -> str:
 
 
 def _conversion(text: str) -> str:
-    """Return the type and the column for which a value did not fit, of DuckDB's text without what it quotes."""
+    """Return the type and column that a value did not fit, from DuckDB's text without its quoted values."""
     kind, column = _TYPE.search(text), _COLUMN.search(text)
     parts = (f"to {kind[1]}" if kind else "", f"from column {column[1]}" if column else "")
     return " ".join(filter(None, parts))
@@ -178,26 +178,26 @@ def _unquoted(text: str) -> str:
             kept, rest = kept + rest[: end + 1], rest[end + 1 :]
         elif _APOSTROPHE.search(before[-1:] + rest[found.start() : found.end() + 3]):
             kept, rest = kept + rest[: found.end()], rest[found.end() :]
-        else:  # a value may hold quotes itself: up to the last one
+        else:  # a value may itself hold quotes: cut up to the last one
             last = rest.rfind(quote)
             kept, rest = f"{kept}{before}…", rest[last + 1 :] if last > found.start() else ""
     return _ACCOUNT.sub("***@", _NUMBER.sub(r"\1 …", kept + rest))
 
 
 def one_line(what: str | BaseException) -> str:
-    """Return `bare` text, or what an error `said`, in one line of bounded length."""
+    """Return text made `bare`, or what an error `said`, on one line of bounded length."""
     text = bare(what) if isinstance(what, str) else said(what)
     return " ".join(text.split())[:_LONGEST].rstrip(" .:!")
 
 
 def traceback_of(error: BaseException) -> str:
-    """Return the traceback as Python prints it, with bare text for what each error says."""
+    """Return the traceback as Python prints it, with each error's text made `bare`."""
     seen = _chain(error)
     drivers = {str(link): said(link) for link in seen if _is_drivers(link)}
     parts = []
     for link in reversed(seen):
         text = str(link)
-        for raw, safe in drivers.items():  # dlt repeats what its drivers say
+        for raw, safe in drivers.items():  # dlt repeats its drivers' messages
             text = text.replace(raw, safe)
         frames = "".join(traceback.format_tb(link.__traceback__))
         parts.append(f"Traceback (most recent call last):\n{frames}{type(link).__name__}: {bare(text)}\n")
@@ -205,7 +205,7 @@ def traceback_of(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    seen: list[BaseException] = []  # a chain may run in a circle
+    seen: list[BaseException] = []  # a chain may be circular
     link: BaseException | None = error
     while link is not None and link not in seen:
         seen.append(link)
@@ -222,7 +222,7 @@ def strip(record: logging.LogRecord) -> None:
 
 
 def stripped(sql_client: Any) -> Any:
-    """Let what dlt's client raises carry only bare text, so that no log, trace or load package holds a row of it."""
+    """Make dlt's client raise errors with bare text only, so that no log, trace or load package holds a row."""
     make = sql_client._make_database_exception  # noqa: SLF001 -- the one place where dlt sees a driver's exception
 
     def bared(error: Exception) -> Any:
@@ -237,12 +237,12 @@ def stripped(sql_client: Any) -> Any:
 def _strip_chain(error: BaseException) -> None:
     for link, safe in [(link, said(link)) for link in _chain(error) if _is_drivers(link)]:
         link.args = (safe,)
-        if hasattr(link, "params"):  # SQLAlchemy's, which tells them with the statement
+        if hasattr(link, "params"):  # SQLAlchemy's error, which prints them with the statement
             link.params = link.statement = None  # type: ignore[attr-defined]
 
 
 def stripping(destination: Any) -> Any:
-    """Let all that the clients of a destination of dlt raise, and its load jobs, carry only bare text."""
+    """Make a dlt destination's clients and load jobs raise errors with bare text only."""
     make = destination.client
 
     def client(*given: Any, **named: Any) -> Any:

@@ -2,17 +2,17 @@
 
 BoastError                      one line for a reader: what happened, then the next step
 ├── ConfigurationError          a setting is missing or wrong: fix it (exit code 2)
-│   └── PendingError            the pending table is not there, or cannot be read: a night's load goes on without it
+│   └── PendingError            the pending table is missing or cannot be read: a nightly run continues without it
 ├── LockedError                 another run holds the lock: wait for it (exit code 4)
-├── StoppedError                a signal stopped it before it was done: the next run does the rest (exit code 3)
-├── DestinationError            the warehouse cannot be reached, read or written: look there
-└── ApiError                    a request to Boast did not end well: carries what is known about it
+├── StoppedError                a signal stopped the command early: the next run does the rest (exit code 3)
+├── DestinationError            the warehouse cannot be reached, read or written: check the warehouse
+└── ApiError                    a request to Boast failed: the attributes say how
     ├── AuthenticationError     the token is not accepted and a refresh did not help: log in again
     ├── ForbiddenError          403: the token may not do this
     ├── NotFoundError           404: no such record, account or list
     ├── RefusedError            any other clear 4xx: the request itself is wrong
-    ├── UnavailableError        no clear answer, also after the retries: try again later
-    ├── UnreadableError         a 2xx answer that is cut, not JSON or not what the API documents
+    ├── UnavailableError        no clear answer, even after retries: try again later
+    ├── UnreadableError         a 2xx answer that is truncated, not JSON or not as documented
     └── PagingError             a list that never ends or repeats itself
 """
 
@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 
 def one_line(value: object) -> str:
-    """Return text in one line, without control characters: a terminal obeys nothing that came from outside."""
+    """Return text on one line without control characters, so that outside text cannot steer a terminal."""
     text = " ".join(str(value).split())
     return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
@@ -31,7 +31,7 @@ class BoastError(Exception):
     """Base of all errors. `str(error)` is one line: what happened, then the next step.
 
     Neither part ever holds a token, a secret or personal data. `summary` is what a command with --json prints
-    instead of its result, if it came far enough to have one.
+    instead of its result, if it got far enough to have one.
     """
 
     exit_code: ClassVar[int] = 1
@@ -50,7 +50,7 @@ class ConfigurationError(BoastError):
 
 
 class PendingError(ConfigurationError):
-    """The pending table or view is not there, or cannot be read."""
+    """The pending table or view is missing or cannot be read."""
 
 
 class LockedError(BoastError):
@@ -73,10 +73,10 @@ class DestinationError(BoastError):
 
 
 class ApiError(BoastError):
-    """A request that did not end well.
+    """A request to Boast failed.
 
     `status` is the HTTP status (None when no answer came), `code` and `detail` come from the errors body
-    (`detail` with e-mail addresses and numbers masked), `path` is below the base URL and without a query,
+    (`detail` with e-mail addresses and numbers masked), `path` is relative to the base URL and has no query,
     `attempts` counts the requests sent. `may_have_acted` is False only when it is known that the server
     did not act on the request, True when it may have.
     """
@@ -121,11 +121,11 @@ class RefusedError(ApiError):
 
 
 class UnavailableError(ApiError):
-    """No clear answer, also after the retries: timeout, reset, 408, 409, 425, 429, 5xx."""
+    """No clear answer, even after retries: timeout, reset, 408, 409, 425, 429, 5xx."""
 
 
 class UnreadableError(ApiError):
-    """A 2xx answer that is cut, not JSON or not of the documented shape."""
+    """A 2xx answer that is truncated, not JSON or not of the documented shape."""
 
 
 class PagingError(ApiError):

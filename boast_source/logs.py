@@ -1,6 +1,6 @@
-"""Logging of the commands on stderr: plain lines for people, JSON lines for machines, everything with --debug.
+"""Logging to stderr: plain lines for people, JSON lines for machines, everything with --debug.
 
-Never a record's content. Source of the JSON form: `sources.boast.log_format = "json"`.
+No line shows a record's content. `sources.boast.log_format = "json"` turns on JSON lines.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ log = logging.getLogger("boast_source")
 
 
 class OneLine(logging.Formatter):
-    """Text for people: nothing from outside begins a line or steers a terminal, and no traceback shows a row."""
+    """Lines for people: outside text cannot start a line or steer a terminal, and no traceback shows a row."""
 
     def format(self, record: logging.LogRecord) -> str:
         if record.exc_info and record.exc_info[1]:
-            record.exc_text = traceback_of(record.exc_info[1])  # which logging takes for its own
+            record.exc_text = traceback_of(record.exc_info[1])  # logging prints this as the traceback
         return super().format(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
@@ -33,9 +33,9 @@ class OneLine(logging.Formatter):
 
 
 class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
-    """One JSON object a line: `timestamp` (UTC), `level`, `logger`, `message`, and what a line counts or times."""
+    """One JSON object per line: `timestamp` (UTC), `level`, `logger`, `message`, then the facts given to `say`."""
 
-    def format(self, record: logging.LogRecord) -> str:  # whatever formatter dlt sets
+    def format(self, record: logging.LogRecord) -> str:  # ignores any formatter that dlt sets
         at = datetime.fromtimestamp(record.created, timezone.utc)
         line: dict[str, Any] = {
             "timestamp": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -50,14 +50,14 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 def set_up(*, debug: bool) -> None:
-    """Before dlt is imported: levels, and unless the environment says otherwise, no telemetry and no data left over."""
+    """Set up logging before dlt is imported; by default, also turn off telemetry and delete completed load jobs."""
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
-    os.environ.setdefault("LOAD__DELETE_COMPLETED_JOBS", "true")  # people's data belongs into the warehouse alone
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps what it once had
+    os.environ.setdefault("LOAD__DELETE_COMPLETED_JOBS", "true")  # personal data belongs only in the warehouse
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own pool does not give memory back
     if debug:
         os.environ.setdefault("RUNTIME__LOG_LEVEL", "INFO")
     else:
-        warnings.filterwarnings("ignore", module=r"dlt\.")  # SQLAlchemy's about dlt's own statements
+        warnings.filterwarnings("ignore", module=r"dlt\.")  # SQLAlchemy's warnings about dlt's own statements
     level = logging.DEBUG if debug else logging.WARNING
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -65,11 +65,11 @@ def set_up(*, debug: bool) -> None:
 
 
 def use_json() -> None:
-    """From now on every line is a JSON object, dlt's too, and notes are lines of level `info`."""
+    """Make every line a JSON object, including dlt's, and every note a line of level `info`."""
     root, ours = logging.getLogger(), logging.getLogger("dlt")
     handler = JsonLines(sys.stderr)
     root.handlers = [handler]
-    ours.handlers = [handler]  # dlt keeps the first one that is there
+    ours.handlers = [handler]  # dlt keeps a handler that is already there
     log.setLevel(min(logging.INFO, root.level))
 
 
@@ -78,7 +78,7 @@ def is_json() -> bool:
 
 
 def say(message: str, *, level: int = logging.INFO, error: BaseException | None = None, **facts: Any) -> None:
-    """A line for machines; `facts`: what it counts, times or names."""
+    """Log a line for machines; `facts`: its counts, durations and names."""
     log.log(level, "%s", message, extra={"facts": facts}, exc_info=error)
 
 
@@ -86,7 +86,7 @@ _HUSHED: set[str] = set()  # names of dlt's functions
 
 
 def hush(function: str) -> None:
-    """Leave out the warnings of one of dlt's functions."""
+    """Suppress the warnings of one of dlt's functions."""
     _HUSHED.add(function)
     logger = logging.getLogger("dlt")
     if _is_heard not in logger.filters:

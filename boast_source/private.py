@@ -1,4 +1,4 @@
-"""Folders and files that nobody else can read, plant or replace: scratch space, and files that are being written."""
+"""Folders and files that no other user can read, plant or replace: scratch space, and files being written."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PERSONAL = frozenset({"contacts", "responses"})  # tables with personal data
-_WAIT = 10.0  # seconds for another run that tidies up
+_WAIT = 10.0  # seconds to wait while another run cleans up
 
 
 def scratch_folder() -> tuple[Path, Callable[[], None]]:
-    """Make a folder for one run; returns it, and how to remove it.
+    """Create a folder for one run; return it and a function that removes it.
 
-    It is in a folder of the user's own, mode 0700, in the temporary folder (TMPDIR). A lock that is held as long as
-    the run lives tells it from what killed runs left, which is removed; so runs in other containers are told alive.
+    It is inside a per-user folder, mode 0700, in the temporary folder (TMPDIR). Each run locks its folder, which other
+    containers see, too. A folder whose lock is free was left by a killed run and is removed.
     """
     base = _own_folder()
     held: FileLock | None = None
@@ -33,7 +33,7 @@ def scratch_folder() -> tuple[Path, Callable[[], None]]:
         folder = Path(tempfile.mkdtemp(prefix="run-", dir=base))
         held = _lock_of(folder)
         held.acquire(timeout=0)
-    if held is None:  # somebody has stopped in the middle: an own folder without the lock's protection
+    if held is None:  # another run is stuck while cleaning up: a separate folder, without the lock's protection
         folder = Path(tempfile.mkdtemp(prefix="boast-"))
 
     def remove() -> None:
@@ -42,22 +42,22 @@ def scratch_folder() -> tuple[Path, Callable[[], None]]:
             held.release()
             with suppress(OSError):
                 Path(held.lock_file).unlink(missing_ok=True)
-        if base.name != _own_name():  # of this run alone
+        if base.name != _own_name():  # used by this run alone
             shutil.rmtree(base, ignore_errors=True)
 
     return folder, remove
 
 
 def new_file(path: Path, mode: int = 0o600) -> int:
-    """Create a file that was not there, to write to; a link of that name is removed, never followed. Raises OSError."""
+    """Open a new file for writing, in place of any file or link of that name; no link is followed. Raises OSError."""
     path.unlink(missing_ok=True)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
 
 
 def replace_file(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write a text, as UTF-8, in place of whatever file was there, in one step. Raises OSError; the old one then stays.
+    """Write text (UTF-8) to a file, replacing any old one atomically. Raises OSError and then keeps the old one.
 
-    `mode`: of the new file, less the umask.
+    `mode`: permissions of the new file, before the umask.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -71,9 +71,9 @@ def replace_file(path: Path, text: str, mode: int = 0o600) -> None:
 
 
 def put_in_place(partial: Path, final: Path) -> None:
-    """Let a finished file on the same file system take a place in one step; on POSIX durable when it returns.
+    """Move a finished file into place atomically, within one file system; on POSIX it is durable on return.
 
-    Raises OSError, also where a device or a pipe stands there: whoever may replace it, as root may, breaks the machine.
+    Raises OSError, also if the target is a device or a pipe: replacing one, as root can, breaks the machine.
     """
     if final.exists() and not final.is_file() and not final.is_dir():
         raise OSError(errno.EINVAL, "a device or pipe is there, not a file", str(final))
@@ -114,7 +114,7 @@ def _lock_of(folder: Path) -> FileLock:
 
 
 def _remove_orphans(base: Path) -> None:
-    for folder in {path.with_suffix("") for path in base.glob("run-*")}:  # or a lock alone, of a run killed at its end
+    for folder in {path.with_suffix("") for path in base.glob("run-*")}:  # or only its lock, if killed at the end
         lock = _lock_of(folder)
         with suppress(Timeout, OSError):
             lock.acquire(timeout=0)

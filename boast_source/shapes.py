@@ -1,12 +1,12 @@
-"""The shapes of the API's lists, and JSON records to Arrow.
+"""The shapes of the API's lists, and the conversion of JSON records to Arrow.
 
 A shape names the columns of one list and their kinds. Documented objects inside a record are flattened with a
 double underscore (`links.detail` becomes `links__detail`), as dlt does; other objects and all arrays are JSON.
-Whatever a record holds beyond its shape travels in one JSON column, `_extra`, until the whole listing is known
-and each unknown field can get a column of its own.
+Fields outside the shape are kept in one JSON column, `_extra`, until the whole list has been read and each of them
+can get a column of its own.
 
-Source: part 1 of the API's documentation (field lists per endpoint). What it shows by example only is text, a number
-or a time, never narrower: other values may come.
+Source: part 1 of the API's documentation (field lists per endpoint). A field shown only by example is text, a number
+or a time, never anything narrower, because other values may come.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ SHAPES: dict[str, Shape] = {
 
 HISTORY = "sequence_enrollments_history"
 
-# The views over them, see models/; each stands below those that it reads.
+# The views over these tables, see models/; each comes after those that it reads.
 VIEWS = (
     *("enrollment_history", "enrollment_daily", "enrollment_milestones", "enrollment_cohorts", "sequence_performance"),
     *("push_requests", "good_runs", "pipeline_health"),
@@ -112,7 +112,7 @@ VIEWS = (
 
 
 def to_arrow(records: Sequence[Record], shape: Shape) -> pa.Table:
-    """Records as a table of text columns: the shape's columns, then `_extra` (JSON object of the unknown, or null).
+    """Return records as text columns: the shape's, then `_extra` (a JSON object of the unknown fields, or null).
 
     Numbers and booleans in a text column become their JSON text, objects and arrays JSON; nothing is dropped.
     """
@@ -121,7 +121,7 @@ def to_arrow(records: Sequence[Record], shape: Shape) -> pa.Table:
         try:
             rows = pa.array(records, type=pa.struct([(name, pa.string()) for name in names]))
         except (pa.ArrowInvalid, pa.ArrowTypeError):
-            pass  # a value of another type than text: the general way below keeps it
+            pass  # some value is not text: the general way below keeps it
         else:
             table = pa.Table.from_batches([pa.RecordBatch.from_struct_array(rows)])
             return _without_nul(table.append_column(EXTRA, pa.nulls(table.num_rows, pa.string())))
@@ -131,7 +131,7 @@ def to_arrow(records: Sequence[Record], shape: Shape) -> pa.Table:
 
 
 def _without_nul(texts: pa.Table) -> pa.Table:
-    """The character NUL, which Postgres cannot store, becomes the replacement character."""
+    """Replace NUL, which Postgres cannot store, with the replacement character U+FFFD."""
     for place, column in enumerate(texts.columns):
         if any(_has_nul(chunk) for chunk in column.chunks):
             texts = texts.set_column(place, texts.field(place), pc.replace_substring(column, "\0", "\ufffd"))
@@ -166,8 +166,8 @@ def _flatten_into(record: Record, prefix: str, shape: Shape, row: dict[str, str 
 
 
 def to_json(value: Any) -> str:
-    """Canonical JSON text: keys sorted, no spaces, so that equal values are equal texts; without NUL and without the
-    sign of zero, which not every warehouse keeps.
+    """Return canonical JSON: sorted keys and no spaces, so that equal values give equal texts. NUL is replaced and -0.0
+    becomes 0.0, because not every warehouse keeps them.
     """
     text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     if r"\u0000" in text or "-0.0" in text:

@@ -1,4 +1,4 @@
-"""Stopping on SIGTERM, SIGHUP and Ctrl-C: at once in what can be repeated, with a run record that says so."""
+"""Stopping on SIGTERM, SIGHUP and Ctrl-C: at once in work that can be repeated, and noted in the run record."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class _Finishing:
 
 
 def install() -> None:
-    """They raise KeyboardInterrupt in the main thread and wake what waits (see `waking`).
+    """Make these signals raise KeyboardInterrupt in the main thread and wake blocked calls (see `waking`).
 
-    A SIGHUP that is ignored stays so: that is what `nohup` asks for. What wakes runs in a thread of its own: the main
-    thread may hold what it locks, or be deaf in a driver's call, which only ends when its statement is cancelled.
+    An ignored SIGHUP stays ignored, as `nohup` asks. Wake functions run in their own threads: the main thread may hold
+    a lock that they need, or be blocked in a driver's call that ends only when its statement is cancelled.
     """
     heard, bell = socket.socketpair()
-    bell.setblocking(False)  # a signal's handler writes to it
+    bell.setblocking(False)  # the signal handler writes to it
     signal.set_wakeup_fd(bell.detach(), warn_on_full_buffer=False)
     threading.Thread(target=_hear, args=(heard,), daemon=True).start()
     for number in _STOPS:
@@ -46,15 +46,15 @@ def install() -> None:
 
 
 def ignore() -> None:
-    """It is done: a signal that comes now stops nothing."""
+    """Ignore all further signals: the command is done."""
     for number in _STOPS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
 def finishing(wake: Callable[[], None]) -> Iterator[threading.Event]:
-    """Inside the block the first signal interrupts nothing: it sets the event and calls `wake`, so that what is in
-    flight can end and be recorded. A second one stops at once.
+    """Inside the block the first signal interrupts nothing: it sets the event and calls `wake`, so that work in flight
+    can finish and be recorded. A second signal stops at once.
     """
     block = _Finishing(wake)
     _finishing.append(block)
@@ -74,7 +74,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 def _hear(heard: socket.socket) -> None:
-    """Wake what waits at each signal, as long as the process lives; where one may finish, from the second one on."""
+    """Call the wake functions at each signal while the process lives; inside `finishing`, from the second signal on."""
     while number := heard.recv(1):
         if number[0] not in _STOPS:
             continue
@@ -87,12 +87,12 @@ def _hear(heard: socket.socket) -> None:
 
 
 def _call(wake: Callable[[], None]) -> None:
-    with contextlib.suppress(Exception):  # what is closed already needs no waking
+    with contextlib.suppress(Exception):  # already closed: nothing to wake
         wake()
 
 
 def chain(error: BaseException) -> list[BaseException]:
-    """An error and what is behind it, each once (a chain may run in a circle)."""
+    """Return an error and its causes, each once (a chain may be circular)."""
     links: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in links:
@@ -112,7 +112,7 @@ def waking(wake: Callable[[], None]) -> Iterator[None]:
 
 
 def caused(error: BaseException) -> bool:
-    """Whether an error is only how a requested stop came through (dlt and DuckDB wrap it in their own)."""
+    """Whether an error merely reports a requested stop (dlt and DuckDB wrap it in their own errors)."""
     return _requested.is_set() or any(isinstance(link, KeyboardInterrupt) for link in chain(error))
 
 
