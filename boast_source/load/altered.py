@@ -1,7 +1,7 @@
-"""What a dlt user's functions and contracts do to rows on their way.
+"""What a dlt user's functions and contracts do to rows on their way to the warehouse.
 
-All functions of a resource run as one step, which sees what came and what goes: the columns that the next comparison
-needs are put back, rows that were stored before pass as they are, and what is let not through is noted.
+All functions of a resource run as one step, which sees the rows before and after. It restores the columns that the next
+comparison needs, passes previously stored rows unchanged, and notes the rows that were dropped.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from boast_source.warehouse import Warehouse
 
-BY_ROW = "__boast_by_row__"  # marks what `by_row` makes
+BY_ROW = "__boast_by_row__"  # marks functions made by `by_row`
 _OWN = {ACCOUNT, MISSING, HASH, *HISTORY_KEYS}  # what the next comparison needs
 
 
 @dataclass
 class Way:
-    """What happens to the rows of one resource in this run. `hints`: what the resource says of its table.
-    `note_dropped` is told the ids that get lost.
+    """What happens to the rows of one resource in this run. `hints`: the resource's table hints. `note_dropped` is
+    called with the ids of dropped rows.
     """
 
     table: str
@@ -40,20 +40,20 @@ class Way:
     contract: dict[str, str]
     schema: dlt.Schema
     note_dropped: Callable[[pa.ChunkedArray], None] | None = None
-    known: set[str] = field(default_factory=set)  # columns; none: the table is new, and anything may come
+    known: set[str] = field(default_factory=set)  # columns; empty: the table is new, and any may come
 
     @property
     def alters(self) -> bool:
         return bool(self.steps) or any(self._discards(part) for part in ("columns", "data_type"))
 
     def refuses(self, column: str) -> str | None:
-        """How the contract keeps a column out: `discard_value`, `discard_row`; None: dlt decides."""
+        """Return how the contract rejects a column: `discard_value` or `discard_row`; None: dlt decides."""
         if not self.known or self.schema.naming.normalize_path(column) in self.known:
             return None
         return self._discards("data_type" if column.endswith(VARIANT) else "columns")
 
     def variant(self, column: str) -> dict[str, bool]:
-        """What tells dlt that a new column is about the type of another, so that the contract on types speaks of it."""
+        """Return the hint that marks a new column as another's type variant: the contract on types then applies."""
         new = self.known and self.schema.naming.normalize_path(column) not in self.known
         return {"variant": True} if new and column.endswith(VARIANT) else {}
 
@@ -88,7 +88,7 @@ class Way:
         return pa.concat_tables(parts, promote_options="permissive") if parts else rows.slice(0, 0)
 
     def _with_own(self, passed: pa.Table, rows: pa.Table, own: list[str]) -> pa.Table:
-        """Put back what the next comparison needs. Raises ConfigurationError where it was changed."""
+        """Restore the columns that the next comparison needs. Raises ConfigurationError if a function changed them."""
         key = "version_key" if self.table == HISTORY and "version_key" in passed.column_names else "id"
         if key not in passed.column_names:
             raise self._changed(key)
@@ -126,7 +126,7 @@ class Way:
 
 
 def taken_over(table: str, warehouse: Warehouse, hints: Any) -> Way:
-    """Make the functions that the user added to the running resource one step, behind dlt's own cursor."""
+    """Combine the functions that the user added to the running resource into one step, after dlt's own cursor."""
     pipe: Any = dlt.current.pipe()
     schema = dlt.current.source_schema()
     steps = [step for step in pipe.steps[1:] if type(step) in {MapItem, FilterItem, YieldMapItem}]
@@ -138,7 +138,7 @@ def taken_over(table: str, warehouse: Warehouse, hints: Any) -> Way:
         return way
     if not known and {*contract.values()} != {"evolve"}:  # another pipeline may have made the table
         way.known = known = set(warehouse.kinds(table))
-    elif known and table != HISTORY and HASH not in known:  # no contract is about what is ours
+    elif known and table != HISTORY and HASH not in known:  # contracts do not apply to our own columns
         schema.update_table({"name": table, "columns": {HASH: {"name": HASH, "data_type": "text", "nullable": True}}})
         known.add(HASH)
     rest = [step for step in pipe.steps if step not in steps]

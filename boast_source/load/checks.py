@@ -1,4 +1,4 @@
-"""What a user did to a resource before running it, as far as it is refused before anything is written."""
+"""Checks on what a user did to a resource, made before anything is written."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from boast_source.warehouse import Warehouse
 
 _LONGEST_SCHEMA = 64
-_LISTED = "boast_lists"  # in the package's state: what a source has extracted
+_LISTED = "boast_lists"  # in the package's state: the tables extracted so far
 
 
 def check(table: str, warehouse: Warehouse, package_state: Any, schema: Mapping[str, Any]) -> None:
-    """Refuse what would write rows twice or into another table. Raises ConfigurationError.
+    """Raise ConfigurationError for a setup that would write rows twice or into another table.
 
-    `schema`: what the running resource says of its table.
+    `schema`: the running resource's table schema.
     """
     pipeline, resource = warehouse.pipeline, dlt.current.resource()
     if not warehouse.has_sql:
@@ -93,7 +93,7 @@ def _unloadable(schema: Mapping[str, Any], pipeline: dlt.Pipeline) -> str | None
         select: Any = capabilities.loader_file_format_selector
         if select:
             _, possible = select("insert_values", possible, table_schema=schema)
-        if form == "csv" or form not in possible:  # in whose place dlt writes CSV
+        if form == "csv" or form not in possible:  # dlt writes CSV instead
             return "dlt's own postgres destination turns empty texts into nulls when it loads CSV files."
     if form == "jsonl" and capabilities.sqlglot_dialect == "duckdb":
         return "DuckDB loads no JSONL file without rows, which is what a list gets where nothing changed."
@@ -101,7 +101,7 @@ def _unloadable(schema: Mapping[str, Any], pipeline: dlt.Pipeline) -> str | None
 
 
 def file_format(pipeline: dlt.Pipeline, schema: Mapping[str, Any]) -> dict[str, str]:
-    """The hint that keeps dlt's own Postgres from loading CSV files of itself, in which empty texts are nulls."""
+    """Return the hint that keeps dlt's own Postgres from choosing CSV files, which turn empty texts into nulls."""
     return {"file_format": "insert_values"} if schema.get("file_format") is None and _is_dlts_postgres(pipeline) else {}
 
 
@@ -112,7 +112,7 @@ def _is_dlts_postgres(pipeline: dlt.Pipeline) -> bool:
 
 
 def _is_pending(pipeline: dlt.Pipeline) -> bool:
-    """Whether a package with rows of ours is extracted or normalized, and not loaded."""
+    """Whether a package with our rows is extracted or normalized but not loaded."""
     folder = Path(pipeline.working_dir)
     files = [file for place in ("normalize/extracted", "load/normalized") for file in folder.glob(f"{place}/*/*/*")]
     return not {*SHAPES, HISTORY}.isdisjoint(file.name.partition(".")[0] for file in files)

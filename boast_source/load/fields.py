@@ -1,7 +1,6 @@
 """Which undocumented field fills which column: kept with the column in dlt's schema, and so in the warehouse.
 
-A field keeps the column that it got first, in every pipeline over the dataset; one that the API no longer delivers is
-known to have been delivered.
+A field keeps the column that it got first, in every pipeline over the dataset, even when the API no longer delivers it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def known(warehouse: Warehouse, schema: dlt.Schema, tables: Iterable[str]) -> dict[str, str]:
-    """Return by column its field, from the pipeline's own schema and the warehouse's; of `tables` the first counts."""
+    """Map each column to its field, from the pipeline's own schema and the warehouse's; the first of `tables` wins."""
     everywhere = [schema.tables, warehouse.stored_schema(schema.name)]
     found: dict[str, str] = {}
     for table in tables:

@@ -1,4 +1,4 @@
-"""The load: finish what a crashed run left, sweep, load what differs, verify."""
+"""The load: finish a crashed run's work, sweep, load the differences, verify."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def load(
     on_page: Callable[[ListReport, Page], None] | None = None,
     on_note: Callable[[str], None] = log.info,
 ) -> Loaded:
-    """Load what differs, of all resources or those named, and verify it. The caller holds the pipeline's lock.
+    """Load the differences of all resources, or of those named, and verify. The caller holds the pipeline's lock.
 
-    `patience`: seconds to wait for a DuckDB file that another process has open. `time_zone`: of the views' days.
+    `patience`: seconds to wait for a DuckDB file that another process has open. `time_zone`: for the views' days.
 
-    Raises BoastError: what failed as a whole; a single failing account is in its report instead.
+    Raises BoastError if the load as a whole fails; a single failing account is in its report instead.
     """
     _known(resources)
     with warehouse.open(patience=patience, on_wait=on_note):
@@ -60,7 +60,7 @@ def load(
 
 
 def create_views(warehouse: Warehouse, time_zone: str, on_note: Callable[[str], None]) -> None:
-    """The views over what was loaded; a destination that refuses them does not fail the load."""
+    """Create the views over the loaded tables; a destination that refuses them does not fail the load."""
     if not warehouse.has_sql:
         return
 
@@ -85,7 +85,7 @@ def load_held(
     on_page: Callable[[ListReport, Page], None] | None = None,
     on_note: Callable[[str], None] = log.info,
 ) -> Loaded:
-    """The same for a caller that holds the warehouse and its accounts already."""
+    """Like `load` without the views, for a caller that has opened the warehouse and locked its accounts."""
     wanted = _known(resources)
     began = time.monotonic()
     with run.quiet():
@@ -113,7 +113,7 @@ def load_held(
 
 
 def _known_lists(warehouse: Warehouse, on_note: Callable[[str], None]) -> dict[tuple[str, str], ListState]:
-    """What earlier runs saw of each list; without it this run reads whole."""
+    """Return what earlier runs saw of each list; without it this run reads every list whole."""
     try:
         with explained():
             return listings.states(warehouse)
@@ -129,7 +129,7 @@ def _remember(
     reports: Sequence[ListReport],
     on_note: Callable[[str], None],
 ) -> None:
-    """Leave for the next run what this one saw of each list; without it that one reads whole."""
+    """Store what this run saw of each list; without it the next run reads every list whole."""
     for report in (r for r in reports if r.silent):
         on_note(
             f"account {report.account_id}: {report.silent:,} {report.resource} changed without their cursor. The list"
@@ -145,9 +145,9 @@ def _remember(
 
 
 def store(warehouse: Warehouse, answers: Mapping[str, Sequence[Record]]) -> None:
-    """Put what the API answered to writes, per account, into the enrollments and their history: no list is read.
+    """Store the API's answers to writes, by account, in the enrollments and their history, without reading a list.
 
-    Raises BoastError when the warehouse cannot be written; the next load brings the same.
+    Raises BoastError when the warehouse cannot be written; the next load then brings the same rows.
     """
     if any(answers.values()):
         _load_given(warehouse, answers, [SEQUENCE_ENROLLMENTS.name, HISTORY])
@@ -160,7 +160,7 @@ def make_tables(
     time_zone: str = "UTC",
     on_note: Callable[[str], None] = log.info,
 ) -> None:
-    """Make and migrate all tables and views without listing anything, before runs side by side.
+    """Create and migrate all tables and views without reading any list; run this before parallel loads.
 
     Raises BoastError when the warehouse cannot be written.
     """

@@ -1,4 +1,4 @@
-"""For whoever runs `boast_source()` in a pipeline of their own: functions over rows, the views, the verification."""
+"""For running `boast_source()` in your own pipeline: functions over rows, the views, the verification."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 def by_row(function: Callable[[Row], Row | bool | None]) -> Callable[[pa.Table], pa.Table]:
-    """Make a function over one row (a dict) fit for `add_map` and `add_filter`: the resources yield Arrow tables.
+    """Adapt a function over one row (a dict) to `add_map` and `add_filter`, because the resources yield Arrow tables.
 
-    A dict that it returns takes the row's place, True keeps the row, False and None drop it. Columns with objects and
-    arrays are JSON text.
+    If the function returns a dict, it replaces the row; True keeps the row, False or None drops it. Objects and arrays
+    are JSON text.
     """
 
     def over_table(table: pa.Table) -> pa.Table:
@@ -47,7 +47,7 @@ def by_row(function: Callable[[Row], Row | bool | None]) -> Callable[[pa.Table],
         return pa.table(columns)
 
     functools.update_wrapper(over_table, function)
-    # by whose parameters dlt would judge whether a second one, `meta`, is to be passed
+    # dlt would follow it and judge by its parameters whether to pass a second one, `meta`
     over_table.__dict__.pop("__wrapped__")
     over_table.__dict__[BY_ROW] = True
     return over_table
@@ -57,15 +57,15 @@ def _column(values: list[Any], field: pa.Field | None) -> pa.Array:
     try:
         return pa.array(values, field.type if field else None)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array(values)  # of another type than before
+        return pa.array(values)  # the type has changed
 
 
 def create_views(pipeline: dlt.Pipeline, *, time_zone: str = "UTC", patience: float = 60.0) -> list[str]:
-    """Create or replace the views over what the pipeline loaded, and comment on all tables; return the views' names.
+    """Create or replace the views over the pipeline's tables, and comment on all tables; return the views' names.
 
     `time_zone`: an IANA name, for days and months. `patience`: seconds to wait for a DuckDB file that is in use.
 
-    Raises DestinationError when the destination refuses; a destination without views has none.
+    Raises DestinationError when the destination refuses. A destination without SQL gets no views.
     """
     warehouse = warehouse_of(pipeline)
     with warehouse.open(patience=patience, creates=False), explained():
@@ -78,7 +78,7 @@ def create_views(pipeline: dlt.Pipeline, *, time_zone: str = "UTC", patience: fl
 def dataset(pipeline: dlt.Pipeline) -> dlt.Dataset:
     """Return dlt's dataset of the pipeline with the views, `runs`, `listings` and `push_ledger` among its tables.
 
-    `pipeline.dataset()` knows what dlt loaded and nothing else.
+    `pipeline.dataset()` itself contains only what dlt loaded.
     """
     schema = pipeline.default_schema.clone()
     for name, relation in relations().items():
@@ -93,12 +93,12 @@ def dataset(pipeline: dlt.Pipeline) -> dlt.Dataset:
 
 
 def verify(pipeline: dlt.Pipeline) -> Loaded:
-    """Compare what the pipeline's last run listed, in this process, with what the warehouse holds now, and record that
-    in `runs`.
+    """Compare what the pipeline's last run in this process listed with what the warehouse holds now. The result is
+    recorded in `runs`.
 
-    `.verified` is the weakest of all accounts, `.exit_code` 0 or 3, `.reports` has one per account and list.
+    `.verified` is the weakest result of all accounts, `.exit_code` 0 or 3, `.reports` has one per account and list.
 
-    Raises BoastError when nothing was listed, or the warehouse cannot be read.
+    Raises BoastError when nothing was listed or the warehouse cannot be read.
     """
     listing = source.last_listing(pipeline)
     if listing is None:

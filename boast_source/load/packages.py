@@ -1,4 +1,4 @@
-"""Load packages that an interrupted run left: finished first, or set aside when they fail again and again."""
+"""Load packages left by an interrupted run: finished first, or set aside if they keep failing."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _PACKAGES = ("normalize/extracted", "load/normalized")
 
 
 def finish_pending(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> None:
-    """Load the packages that a crashed run left, so that dlt does not ignore this run's own data.
+    """Load the packages that a crashed run left; otherwise dlt would ignore this run's own data.
 
-    A package that fails twice is set aside, not lost: what it held is compared and loaded again by this run.
+    A package that fails twice is set aside, and this run compares and loads its rows again.
     """
     forget_old(pipeline)
     if others := _of_others(pipeline):
@@ -39,7 +39,7 @@ def finish_pending(pipeline: dlt.Pipeline, on_note: Callable[[str], None]) -> No
 
 
 def forget_old(pipeline: dlt.Pipeline) -> None:
-    """Set-aside packages hold people's data: keep the newest few, and none for long."""
+    """Delete old set-aside packages, which hold personal data: keep the newest few, and none for long."""
     folder = working_folder.aside(Path(pipeline.working_dir))
     oldest = f"{datetime.now(timezone.utc) - KEPT_FOR:{working_folder.STAMP}}"
     newest_first = sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []
@@ -49,7 +49,7 @@ def forget_old(pipeline: dlt.Pipeline) -> None:
 
 
 def _of_others(pipeline: dlt.Pipeline) -> list[str]:
-    """Return the packages that an older version made for another dataset: it had one folder for all."""
+    """Return packages that belong to other datasets: an older version kept all of them in one folder."""
     working, kind = Path(pipeline.working_dir), pipeline.destination.destination_type
     packages = [package for part in _PACKAGES for package in (working / part).glob("*") if package.is_dir()]
     of_others = [p for p in packages if not working_folder.is_of(p, pipeline.dataset_name, kind)]

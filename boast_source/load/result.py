@@ -1,4 +1,4 @@
-"""What a load did."""
+"""The result of a load."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Loaded:
-    """What a load did: a report per account and list, the exit code of the listing, and how long it took.
+    """The result of a load: a report per account and list, the exit code of the listing, and how long it took.
 
-    `place`: into what it loaded, in words. `unmade`: outputs of the run that failed (the published copy).
+    `place`: the destination, in words. `unmade`: errors of the run's outputs that failed (the published copy).
     `bounded`: only a range of the cursor was loaded.
     """
 
@@ -43,7 +43,7 @@ class Loaded:
 
     @property
     def others(self) -> list[ListReport]:
-        """The reports on all other lists, the list of accounts left out."""
+        """The reports on all other lists, except the list of accounts."""
         return [r for r in self.reports if r.resource != SEQUENCE_ENROLLMENTS.name and r.account_id]
 
     @property
@@ -59,13 +59,13 @@ class Loaded:
 
     @property
     def verified(self) -> str | None:
-        """The least sure of all accounts."""
+        """The weakest verification of all accounts."""
         words = ["failed" if r.error else (r.verified or "moving") for r in self.enrollments]
         return max(words, key=list(MEANING).index) if words else None
 
     @property
     def whole(self) -> dict[str, list[str]]:
-        """The lists that were read whole in a run that was to read incrementally, by reason."""
+        """The lists that an incremental run read whole, by reason."""
         found: dict[str, list[str]] = {}
         for r in self.reports:
             if r.whole and r.resource not in found.setdefault(r.whole, []):
@@ -76,14 +76,14 @@ class Loaded:
         return sum(getattr(report, count) for report in self.enrollments)
 
     def tallies(self) -> dict[str, Any]:
-        """Return what `runs` keeps of it: column and value. A range that was asked for verifies nothing beyond itself,
-        so such a run has neither `verified` nor `listed`, and is no good run.
+        """Return the values that `runs` stores, by column. A bounded load verifies nothing beyond its range, so it has
+        neither `verified` nor `listed`, and does not count as a good run.
         """
         counts = {name: self.total(name) for name in ("listed", "loaded", "missing")}
         return counts | ({"verified": None, "listed": None} if self.bounded else {"verified": self.verified})
 
     def as_json(self) -> dict[str, Any]:
-        """Return the summary of the contract (`load --json`)."""
+        """Return the documented summary (`load --json`)."""
         summary = {
             "run_id": self.run_id,
             "status": STATUS[self.exit_code],
@@ -109,7 +109,7 @@ class Loaded:
 
 
 def _told(reports: Sequence[ListReport]) -> list[tuple[str | None, str]]:
-    """The errors of one account's lists, each with its list, or once with None where several lists have it."""
+    """Return the errors of one account, each with its list; an error that several lists share comes once, with None."""
     lists: dict[str, list[str]] = {}
     for report in reports:
         if report.error:

@@ -1,8 +1,8 @@
 """The dlt source: one resource per list of the API, and the history of enrollments.
 
-Every resource merges by its key and hands on only what differs from the destination, as Arrow. The cursor
-`updated_at` is declared, so dlt shows it and ranges and external schedulers work; it never decides alone, because a
-cursor loses late rows, ties and content that changed without it (hence the lag of a century).
+Every resource merges by its key and yields only the rows that differ from the destination, as Arrow tables. The cursor
+`updated_at` is declared, so dlt shows it, and ranges and external schedulers work. It never decides alone: a cursor
+loses late rows, ties and content that changed without it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from boast_source.warehouse import Warehouse
 
 EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
-_LISTING = "boast_listing"  # an attribute of the pipeline, so that both go together: a listing knows its pipeline
+_LISTING = "boast_listing"  # an attribute of the pipeline, so that both are freed together: a listing refers to it
 
 
 @dlt.source(name="boast", section="boast", max_table_nesting=0)
@@ -58,12 +58,12 @@ def boast_source(
         credentials: a bearer token or OAuth client credentials; from `sources.boast.credentials`.
         base_url: root of the API.
         account_ids: accounts to load; None: all that the token can see.
-        max_concurrency: requests at once.
-        max_requests_per_second: upper bound of the request rate; None: none.
-        request_timeout: seconds for one request.
+        max_concurrency: maximum number of concurrent requests.
+        max_requests_per_second: limit on the request rate; None: no limit.
+        request_timeout: seconds per request.
 
-    Raises ConfigurationError for settings that cannot work, and while extracting the errors of `boast_source`:
-    an account that cannot be read fails the extraction (leave it out of `account_ids` to load the others).
+    Raises ConfigurationError for invalid settings. Extraction raises the errors of `boast_source`: an account that
+    cannot be read fails it (leave it out of `account_ids` to load the others).
     """
     client = BoastClient(
         credentials,
@@ -78,20 +78,20 @@ def boast_source(
 
 @dlt.source(name="boast", section="boast", max_table_nesting=0)
 def source_of(listing: Any) -> Sequence[DltResource]:
-    """The same source over a listing that the caller owns, reads from and closes."""
+    """Return the same source over a listing that the caller owns, reads from and closes."""
     return resources(lambda _: listing)
 
 
 def resources(listing_for: Callable[[str], Listing]) -> Sequence[DltResource]:
-    """One resource per list, and the history."""
-    hush("_compute_tables")  # that a hint (JSON) is narrower than the Arrow type (text): ours is so on purpose
+    """Return one resource per list, and the history."""
+    hush("_compute_tables")  # warns of a hint (JSON) that is narrower than the Arrow type (text); ours are, on purpose
     turns = Turns()
     lists = [_list_resource(shape, listing_for, turns) for shape in SHAPES.values()]
     return [*lists, _history_resource(listing_for, turns)]
 
 
 class _Renewed:
-    """One listing per run: a resource that asks again starts the next run of the same source object."""
+    """One listing per run: a resource that asks a second time belongs to the next run of the same source object."""
 
     def __init__(self, make: Callable[[], Listing]) -> None:
         self._make = make
@@ -120,14 +120,14 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing], turns: T
         batches = listing.rows(shape, altered=way is not None and way.alters)
         yield from _hinted(batches, listing, shape, strategy, replaced, way=way)
 
-    # without a key dlt keeps no list of the rows at the cursor; a lag would do as much, but none fits the year 1
+    # without a key dlt keeps no list of the rows at the cursor; a lag would do the same, but underflows in year 1
     def enrollments(
         updated_at: dlt.sources.incremental[Any] = dlt.sources.incremental(  # noqa: B008 -- dlt reads it
             "updated_at", primary_key=(), on_cursor_value_missing="include"
         ),
     ) -> Iterator[pa.Table | None]:
         if updated_at.end_value is None and updated_at.start_value is not None:
-            # no range was asked for: one value from the year 9999 must not hide what changes before it
+            # no range was requested: a single value from the year 9999 must not hide all other changes
             updated_at.start_value = updated_at.initial_value or EPOCH
         yield from rows()
 
@@ -151,7 +151,7 @@ def _history_resource(listing_for: Callable[[str], Listing], turns: Turns) -> Dl
 
 
 def _resource(items: Any, name: str, *, key: str, strategy: str) -> DltResource:
-    """A resource with what models/schema.yml says of its table, so that dlt's own tools show meanings and relations."""
+    """Return a resource with the descriptions and relations of models/schema.yml, which dlt's own tools then show."""
     described = relations()[name]
     columns: Any = {
         column: {"description": said.description} | ({"data_type": "json"} if said.data_type == "json" else {})
@@ -167,7 +167,7 @@ def _resource(items: Any, name: str, *, key: str, strategy: str) -> DltResource:
 
 
 def _begin(table: str, listing: Listing) -> altered.Way | None:
-    """Refuse what cannot be right, and return what the user does to the rows; None outside of a pipeline's run."""
+    """Check the user's setup, and return what the user does to the rows; None outside a pipeline run."""
     warehouse = _warehouse(listing)
     if warehouse is None:
         return None
@@ -178,7 +178,7 @@ def _begin(table: str, listing: Listing) -> altered.Way | None:
 
 
 def last_listing(pipeline: dlt.Pipeline) -> Listing | None:
-    """What the pipeline listed last, in this process."""
+    """Return the pipeline's last listing in this process."""
     return vars(pipeline).get(_LISTING)
 
 
@@ -191,9 +191,9 @@ def _hinted(
     *,
     way: altered.Way | None,
 ) -> Iterator[Any]:
-    """Tell dlt once what the resource could not know: from which field a column is filled, which new columns are JSON
-    (Arrow knows them as text) or there for values of another type, and how to merge where the destination has no such
-    `strategy`, or a better one for so many `replaced` rows.
+    """Yield the batches after telling dlt what the resource could not know: the field that fills each column, the new
+    columns that are JSON (text in Arrow) or hold values of another type, and how to merge if the destination does not
+    support `strategy`, or has a better one for this many `replaced` rows.
     """
     hints: dict[str, Any] = {}
     columns: dict[str, dict[str, Any]] = {name: {FIELD: f} for name, f in listing.fields(shape).items()}
@@ -203,23 +203,23 @@ def _hinted(
         columns = {name: hint | way.variant(name) for name, hint in columns.items() if not way.refuses(name)}
     if columns:
         hints["columns"] = columns
-    # always merging: only what differs is handed on, so any other way of writing would lose the rest
+    # always merge: only differences are yielded, so any other write disposition would lose the rest
     if way and (warehouse := _warehouse(listing)):
         hints |= warehouse.merging(strategy, replaced=replaced) | checks.file_format(warehouse.pipeline, way.hints)
-    if way and hints:  # of this resource: marked on a batch they would go on to the user's transformers
+    if way and hints:  # on the resource: hints on a batch would also reach the user's transformers
         dlt.current.resource().merge_hints(dlt.mark.make_hints(**hints))
     yield from batches
 
 
 def _prepare(listing: Listing, shape: Shape) -> None:
-    """Sweep and compare."""
+    """Read the list and compare it with the warehouse."""
     warehouse = _warehouse(listing)
     if warehouse is None:
         listing.prepare(shape, None, None)
         return
     vars(warehouse.pipeline)[_LISTING] = listing
     kinds, empty = _stored_kinds(shape, warehouse)
-    # earlier versions kept the columns in dlt's state alone
+    # earlier versions kept the columns only in dlt's state
     kept: dict[str, str | None] = dict.fromkeys(dlt.current.resource_state(shape.name).get("unknown_fields", ()))
     tables = (shape.name, HISTORY) if keeps_history(shape) else (shape.name,)
     kept |= fields.known(warehouse, dlt.current.source_schema(), tables)
@@ -227,7 +227,7 @@ def _prepare(listing: Listing, shape: Shape) -> None:
 
 
 def _package_state() -> Any:
-    """The state of the load package that is being extracted; None outside of a pipeline's run."""
+    """Return the state of the load package being extracted; None outside a pipeline run."""
     try:
         return dlt.current.load_package_state()["state"]
     except CurrentLoadPackageStateNotAvailable:
@@ -235,7 +235,7 @@ def _package_state() -> Any:
 
 
 def _warehouse(listing: Listing) -> Warehouse | None:
-    """What the pipeline that runs loads into: the listing's own, or that of a user's pipeline; None outside of one."""
+    """Return the running pipeline's warehouse: the listing's own, or a user pipeline's; None outside a pipeline run."""
     context = Container()[PipelineContext]
     if _package_state() is None or not context.is_active():
         return None
@@ -246,9 +246,9 @@ def _warehouse(listing: Listing) -> Warehouse | None:
 
 
 def _stored_kinds(shape: Shape, warehouse: Warehouse) -> tuple[dict[str, Kind], bool]:
-    """The kinds of the table's columns, and whether dlt's `refresh` empties it in this run.
+    """Return the kinds of the table's columns, and whether dlt's `refresh` empties the table in this run.
 
-    Where it drops the table, the columns are those of the history, which stays and gets the same values.
+    If it drops the table, the kinds are those of the history, which stays and gets the same values.
     """
     state = _package_state() or {}
     dropped, emptied = (
@@ -259,13 +259,13 @@ def _stored_kinds(shape: Shape, warehouse: Warehouse) -> tuple[dict[str, Kind], 
         kept = warehouse.kinds(HISTORY) if keeps_history(shape) else {}
         return {name: kind for name, kind in kept.items() if name not in HISTORY_KEYS}, True
     known = dlt.current.source_schema().tables.get(shape.name)
-    there = warehouse.kinds(shape.name)  # also what other pipelines brought
+    there = warehouse.kinds(shape.name)  # including columns from other pipelines
     return there | (kinds_of(known["columns"]) if known else {}), emptied
 
 
 def _protect_history(warehouse: Warehouse) -> None:
-    """Keep the history out of dlt's `refresh` modes: it is what cannot be fetched again. And the views out of their
-    way: Postgres drops no table that a view reads. The next command that makes views brings them back.
+    """Exclude the history from dlt's `refresh` modes: it cannot be fetched again. Drop the views if tables are dropped:
+    Postgres drops no table that a view reads. The next command that creates views restores them.
     """
     state = _package_state()
     if state is None:

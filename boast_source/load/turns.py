@@ -1,4 +1,4 @@
-"""Whose turn it is among the resources of a source: one item at a time, and one list after the other."""
+"""Turn-taking among the resources of a source: one item at a time, and one list after the other."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 _END = object()
-_one = threading.Lock()  # where dlt runs resources in threads (`parallelize`): its contexts do not bear them
+_one = threading.Lock()  # for resources that dlt runs in threads (`parallelize`): its contexts are not safe there
 
 
 class Turns:
-    """dlt asks the resources of a source in turn. Those of a list begin when no other list is being handed on: what the
-    scratch index holds of several at once adds up.
+    """dlt asks the resources of a source in turn. Those of a list wait until no other list is being handed on, because
+    the scratch index would hold several lists at once.
     """
 
     def __init__(self) -> None:
-        self._handing: Counter[str] = Counter()  # lists, by how many of their resources have begun
+        self._handing: Counter[str] = Counter()  # by list, how many of its resources have begun
         self._handed = 0  # items
 
     def of(self, name: str) -> Callable[[Callable[P, Iterator[T]]], Callable[P, Iterator[T | None]]]:
-        """Decorate the items of a resource of the list `name`: None stands for "ask the others first", as dlt reads it.
+        """Decorate a resource of the list `name`. While it waits it yields None, which tells dlt to ask the others.
 
-        A list that hands nothing on between two questions is not waited for: nobody may be asking it any more.
+        A list that hands on nothing between two questions is not waited for: dlt may have stopped asking it.
         """
 
         def decorated(items: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T | None]]:
@@ -53,7 +53,7 @@ class Turns:
                         yield item  # type: ignore[misc]
                 finally:
                     self._handing[name] -= 1
-                    self._handing += Counter()  # without those at 0
+                    self._handing += Counter()  # removes zero counts
 
             return in_turn
 
