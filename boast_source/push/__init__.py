@@ -1,1 +1,1 @@
-"""The reverse-ETL step: pending enrollments from the warehouse, made true in Boast, each at most once."""
+"""Reverse ETL: carry out the warehouse's pending enrollments and removals in Boast, each at most once."""

@@ -1,4 +1,4 @@
-"""What a run has to decide on: the rows of its accounts, late, against the ledger and what exists."""
+"""The requests that a run decides on: pending rows compared with the ledger and with the listed enrollments."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from boast_source.push.snapshot import Known
 
 
-# what contacts and sequences are called
+# the columns by which rows may name contacts and sequences
 CALLED = {
     CONTACTS.name: ("id", "account_id", "email", "mobile_phone"),
     SEQUENCES.name: ("id", "account_id", "name"),
@@ -36,7 +36,7 @@ CALLED = {
 
 
 def accounts_of(context: Context, listed: Iterable[str] | None = None) -> Accounts:
-    """Return whose rows the run is about. `listed`: the accounts of its listing; None: before it."""
+    """Return the accounts whose rows the run handles. `listed`: the accounts of its listing; None: not listed yet."""
     given = context.options.accounts
     known = frozenset(context.ledger.accounts()) if context.ledger.exists() else frozenset()
     mine = frozenset(one.lower() for one in (listed if listed is not None else given or known))
@@ -46,10 +46,10 @@ def accounts_of(context: Context, listed: Iterable[str] | None = None) -> Accoun
 def asked(
     context: Context, accounts: Accounts, called: Sequence[Iterable[pa.Table]] = (), gone: Sequence[str] = ()
 ) -> list[Request]:
-    """Read the pending table and return its requests that are not final, and the open ones that no row asks for.
+    """Read the pending table. Return its requests that are not final, and the open ones that no row asks for.
 
-    `called`: what was listed of contacts and sequences (CALLED); else those count that are stored, without `gone`, the
-    ids that are not listed any more.
+    `called`: the listed contacts and sequences (columns CALLED); without it, the stored ones are used. `gone`: ids to
+    ignore, since they are no longer listed. Raises PendingError.
     """
     _make_asked(context, accounts, called, gone)
     found = requests.select(context.scratch)
@@ -67,7 +67,7 @@ def _make_asked(
 
 
 def _stored(context: Context, table: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Return the stored rows as texts, in batches, with null for a column that is not there (yet)."""
+    """Yield the stored rows as text, in batches. A missing column is null; without an `id` column there are no rows."""
     client = context.ledger.client
     name = client.make_qualified_table_name(table)
     with explained():
@@ -81,19 +81,19 @@ def _stored(context: Context, table: str, columns: Sequence[str]) -> Iterator[pa
 
 
 def may_send(context: Context) -> bool:
-    """Return whether a row may lead to a sending, as far as is known before the listing."""
+    """Return whether any row may be sent, as far as is known before the listing."""
     try:
         _make_asked(context, accounts_of(context))
     except PendingError:
-        return True  # what tonight's load brings may mend the view; the reading that counts comes after it
+        return True  # the load may repair the view; it is read again afterwards
     return requests.any_to_decide(context.scratch)
 
 
 def facts_of(context: Context, asked: Sequence[Request], known: Known, now: datetime, controls: Controls) -> Facts:
-    """Return what is known before anything is sent. `now`: the warehouse's clock."""
+    """Return the facts known before anything is sent. `now`: by the warehouse's clock."""
     ledger, most = context.ledger, context.settings.max_attempts
     there = ledger.exists()
-    # the API's clock is not ours: it is at least as late as the newest enrollment
+    # the API's clock may differ from the warehouse's; it is at least as late as the newest enrollment
     newest = max((e.created_at for e in known.every if e.created_at), default=None)
     clocks = [now, *(moment for moment in (newest, ledger.newest_enrollment()) if moment)]
     api_now = min(now, max(clocks[1:], default=now))
@@ -114,7 +114,7 @@ def facts_of(context: Context, asked: Sequence[Request], known: Known, now: date
 
 
 def _only(context: Context) -> str | None:
-    """Return the key of the one request to be sent, if one was named. Raises ConfigurationError when there is none."""
+    """Return the key of the only request to send, or None for all. Raises ConfigurationError if it does not exist."""
     given = context.options.only
     key = requests.named(context.scratch, given) if given else None
     if given and not key:
@@ -124,9 +124,9 @@ def _only(context: Context) -> str | None:
 
 
 def _opted_out(context: Context, asked: Sequence[Request], known: Known) -> dict[str, Origin]:
-    """Return by key of an enrollment the removal of the same contact that is the later word, as the ledger has it.
+    """Return the ledger's later removal of the same contact, by the key of the enrollment request that it overrides.
 
-    Where their rows give no moments to compare, the one that was asked for later.
+    If their rows have no comparable `requested_at`, the one that entered the ledger last counts as the later one.
     """
     enrollments = [request for request in asked if request.asked and request.action == "enroll"]
     if not enrollments:
@@ -150,7 +150,7 @@ def _opted_out(context: Context, asked: Sequence[Request], known: Known) -> dict
 
 
 def _doubted(asked: Sequence[Request]) -> dict[str, Origin]:
-    """Return by key of an enrollment the removal that may be of the same contact: its address or name fits several."""
+    """Return, by key of an enrollment request, the ambiguous removal (its address or name fits several ids) of it."""
     return {
         request.request_key: Origin(one.request_key, State.HELD, one.requested_at)
         for one in asked
@@ -164,7 +164,7 @@ def _doubted(asked: Sequence[Request]) -> dict[str, Origin]:
 
 
 def _may_mean(unclear: Request, request: Request) -> bool:
-    """Return whether a request is about one of the contacts and sequences that an unclear one may mean."""
+    """Return whether an ambiguous request may mean the contact and sequence of another."""
     kind, *ids = (unclear.several or "").replace(",", "").split()
     contacts = ids if kind == "contacts" else [unclear.contact_id]
     sequences = ids if kind == "sequences" else [unclear.sequence_id]
@@ -174,7 +174,7 @@ def _may_mean(unclear: Request, request: Request) -> bool:
 def lanes(
     context: Context, ready: Iterable[Request], open_: Iterable[Request], known: Known, readable: Collection[str]
 ) -> list[Lane]:
-    """Return the lanes of the requests whose account could be listed; the others are counted as deferred."""
+    """Return the lanes of the requests whose account was listed; count the others as deferred."""
     mine: list[Request] = []
     for one in ready:
         target = known.get(one.enrollment_id)

@@ -1,4 +1,4 @@
-"""What every step of one push has in common: passed whole, never changed."""
+"""The context that every step of a push shares."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from boast_source.push.pending import Pending
     from boast_source.push.result import Pushed, PushOptions
 
-_NOT_SENT = {State.DUPLICATE.value, "late", "settled", "accepted"}  # what was found out about what was sent before
+_NOT_SENT = {State.DUPLICATE.value, "late", "settled", "accepted"}  # codes of findings about earlier sends
 _WATCHED = timedelta(days=30)
-UNSETTLED = 600.0  # seconds in place of settle_after where it is `never`, to bound the age of a claim
+UNSETTLED = 600.0  # seconds; replaces settle_after when that is `never`, to bound the age of a claim
 
 
 @dataclass(frozen=True)
 class Context:
-    """One push. `result` is what it fills; `on_progress` is told its counts."""
+    """One push. Its steps fill `result` and report its counts to `on_progress`."""
 
     client: BoastClient
     ledger: Ledger
@@ -44,7 +44,7 @@ class Context:
 
     @property
     def claim_seconds(self) -> float:
-        """How long a claim may wait for its sending."""
+        """How long after its claim a request may still be sent, in seconds."""
         return (self.settings.settle_seconds or UNSETTLED) / 2
 
     @property
@@ -55,7 +55,7 @@ class Context:
 
     @property
     def sending_for(self) -> float:
-        """How long after its claim a request can still be on its way, in seconds."""
+        """How long after its claim a request can still be in flight, in seconds."""
         return self.claim_seconds + self.options.request_timeout
 
     @property
@@ -64,15 +64,15 @@ class Context:
 
     @property
     def watched_for(self) -> timedelta:
-        """How long a second enrollment of a request is looked for, however soon its person may be enrolled again."""
+        """How long to look for a second enrollment by the same request; at least 30 days."""
         return max(self.reenroll_after, _WATCHED)
 
     def proof(self, began: datetime, loaded: Loaded | None) -> Proof:
-        """Return what a listing that began then can prove."""
+        """Return what a listing that started at `began` can prove."""
         exact = {str(r.account_id).lower() for r in loaded.enrollments if r.verified == "exact"} if loaded else set()
         return Proof(began, exact, self.settings.settle_seconds, self.sending_for)
 
     def record(self, events: Sequence[Event]) -> None:
-        """Write events into the ledger, and count those by which a request was carried out."""
+        """Append events to the ledger and count the requests that they show as carried out."""
         self.ledger.append(events)
         self.result.sent += sum(RULES[State(e.state)].sent and e.error_code not in _NOT_SENT for e in events)

@@ -1,6 +1,6 @@
-"""What an operator controls, as events in the ledger: which sendings are paused, what loss of the ledger was accepted.
+"""Operator controls, stored as events in the ledger: pauses, approved plans, and the acceptance of lost events.
 
-A control's key begins with a blank, which no request's does.
+A control's key begins with a space; a request's never does.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PLAN = " plan "
 @dataclass(frozen=True)
 class Controls:
     """`paused`: `*`, `account ID` or `sequence ID`. `accepted`: when the last loss of events was accepted, by the
-    warehouse's clock, and `lost`, how many sends that were.
+    warehouse's clock; `lost`: how many sends were lost.
     """
 
     paused: frozenset[str] = frozenset()
@@ -47,15 +47,15 @@ def read(ledger: Ledger) -> Controls:
 
 
 def scopes(sequences: Iterable[str], accounts: Iterable[str]) -> list[str]:
-    """Return what a pause is about, by these ids; everything without any."""
+    """Return the scopes of a pause with these ids; without ids, everything."""
     named = [*(f"sequence {one.lower()}" for one in sequences), *(f"account {one.lower()}" for one in accounts)]
     return named or [EVERYTHING]
 
 
 def pause(ledger: Ledger, control: Control, what: Iterable[str], run_id: str, *, note: str | None = None) -> None:
-    """Record that the sending to these scopes is paused, or resumed.
+    """Record that sending to these scopes is paused or resumed.
 
-    Raises ConfigurationError when what is to be resumed is not paused.
+    Raises ConfigurationError when a scope to resume is not paused.
     """
     before = {event.request_key: event.event for event in ledger.controls()}
     paused = read(ledger).paused
@@ -70,28 +70,28 @@ def pause(ledger: Ledger, control: Control, what: Iterable[str], run_id: str, *,
 
 
 def keep_plan(ledger: Ledger, plan: Plan, run_id: str) -> None:
-    """Keep what a plan would send, by its hash."""
+    """Store in the ledger what a plan would send, by its hash."""
     key = _PLAN + plan.hash
     if ledger.plan(key) is None:
-        ledger.create()  # the columns that an older version did not have
+        ledger.create()  # adds the columns that an older version lacked
         ledger.append([_event({}, key, Control.PLANNED, run_id, note=json.dumps(plan.members))])
 
 
 def approved(ledger: Ledger, hash_: str) -> dict[str, str] | None:
-    """Return the members of the plan with this hash; None: the ledger knows of none. Raises ConfigurationError."""
+    """Return the members of the plan with this hash; None: no such plan. Raises ConfigurationError: not a hash."""
     if not re.fullmatch("[0-9a-f]{16}", hash_):
         raise ConfigurationError("--approve takes the hash of a plan", hint="`boast push --plan FILE` shows it.")
     try:
         members = json.loads(ledger.plan(_PLAN + hash_) or "null")
-    except ValueError:  # somebody altered it
+    except ValueError:  # someone edited the ledger
         return None
     return members if isinstance(members, dict) else None
 
 
 def check(ledger: Ledger, run_id: str, *, new: bool, accept: bool) -> None:
-    """Make or migrate the ledger, if it may be pushed with.
+    """Check that it is safe to push with this ledger, then create or migrate it. `new`, `accept`: see PushOptions.
 
-    Raises ConfigurationError when there is none, or when the run records count more sends than it knows.
+    Raises ConfigurationError when it does not exist, lost events (the run records count more sends) or is not `new`.
     """
     there = ledger.exists()
     known = ledger.sends() if there else 0
@@ -128,7 +128,7 @@ def check(ledger: Ledger, run_id: str, *, new: bool, accept: bool) -> None:
 
 
 def _accept(ledger: Ledger, run_id: str) -> None:
-    """Record that the ledger is gone on with as it is, and hold the requests whose newest event cannot be read."""
+    """Record that the ledger's losses are accepted, and hold the requests whose newest event cannot be read."""
     before = {event.request_key: event.event for event in ledger.controls()}
     events = []
     for event in ledger.damaged(run_id):

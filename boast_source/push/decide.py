@@ -1,4 +1,4 @@
-"""What becomes of one request, from its row, its past in the ledger and the enrollments that are known: no I/O."""
+"""Decide on one request from its row, its past in the ledger and the known enrollments. No I/O."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIMITED = 429
 
 @dataclass(frozen=True)
 class Origin:
-    """A request that accounts for an enrollment: it made it, or removed it. `made`: one of ours made it."""
+    """A request that made or removed an enrollment. `made`: a request made it; False: it was only removed by one."""
 
     request_key: str
     state: str
@@ -35,14 +35,13 @@ class Origin:
 class Facts:
     """What is known before anything is sent.
 
-    `repeated`: keys that repeat what another request said lately. `origins`: by enrollment, the request that accounts
-    for it. `recent`: what was created later than this is too young to be repeated, by the API's clock; `doubtful`: so
-    is what was created before this, since the ledger lost events. `history`: of requests that were sent
-    `max_attempts` times, what each attempt came to. `limited`: of requests that were answered 429, in how many runs
-    they were while others were carried out. `paused`: the accounts and sequences that an operator paused.
-    `opted_out`: by key of an enrollment, the removal of the same contact that the ledger has as the later word.
-    `only`: the one request that may be sent. `approved`: short hashes of the keys that may be sent, each with that of
-    its content.
+    `repeated`: keys of requests equal to another one sent recently. `origins`: the request that made or removed each
+    enrollment, by its id. An enrollment that no request made, created after `recent` (the API's clock) or up to
+    `doubtful` (the last loss of ledger events), holds new ones of its contact. `history`: the unclear answers to
+    requests sent `max_attempts` times. `limited`: in how many runs a request was answered 429 while others were carried
+    out. `paused`: scopes that an operator paused (controls.py). `opted_out`: by key of an enrollment request, the later
+    or ambiguous removal of its contact. `only`: the key of the only request to send. `approved`: short hashes of the
+    contents that may be sent, by short hash of the key.
     """
 
     known: Known
@@ -59,11 +58,11 @@ class Facts:
     approved: Mapping[str, str] | None = None
 
     def stranger(self, there: Collection[Enrollment]) -> Enrollment | None:
-        """Return an enrollment that no request made and that is too young, or in doubt."""
+        """Return an enrollment that no request made and that is recent or doubtful; None: there is none."""
         return next((e for e in there if not self.is_made(e.id) and self._counts(e)), None)
 
     def is_made(self, enrollment_id: str) -> bool:
-        """Return whether a request made this enrollment, whoever removed it since."""
+        """Return whether a request made this enrollment, even if it was removed since."""
         origin = self.origins.get(enrollment_id)
         return origin is not None and origin.made
 
@@ -76,8 +75,8 @@ class Facts:
 def decide(request: Request, facts: Facts, *, before: str | None = None, prevented: bool = False) -> Verdict:
     """Return the verdict on a request that is not open.
 
-    `before`: the content key of the last word that this run carried out for the same contact and sequence.
-    `prevented`: an enrollment that was asked for before it was not sent, since this one removes it.
+    `before`: the content key of the last request that this run carried out for the same contact and sequence.
+    `prevented`: an earlier enrollment was not sent, since this request removes it.
     """
     latest = request.latest
     # version 0.1.0 counted a claim that was not sent as an attempt
@@ -99,7 +98,7 @@ def decide(request: Request, facts: Facts, *, before: str | None = None, prevent
 
 
 def _unfit(request: Request, *, never_sent: bool) -> Verdict | None:
-    """Return why a request cannot be sent as its row is; None: it can."""
+    """Return why a request's row cannot be sent; None: it can."""
     latest = request.latest
     if latest and latest.state == State.HELD and not request.conflict:  # whatever the row says: an operator decides
         return Verdict(State.HELD, latest.error_code, latest.error_detail)
@@ -117,7 +116,7 @@ def _unfit(request: Request, *, never_sent: bool) -> Verdict | None:
 
 
 def _given_up(request: Request, facts: Facts) -> Verdict | None:
-    """Return why a request that was tried `max_attempts` times is not sent any more; None: it was not."""
+    """Return why a request is not sent again after `max_attempts` attempts or runs with a 429; None: it may be."""
     key, attempts = request.request_key, request.latest.attempt if request.latest else 0
     if attempts >= facts.max_attempts:
         past = ", ".join(facts.history.get(key, ())) or "no clear answer"
@@ -129,7 +128,7 @@ def _given_up(request: Request, facts: Facts) -> Verdict | None:
 
 
 def _as_approved(request: Request, facts: Facts) -> Verdict | None:
-    """Return why a request that is ready is not sent by this push, which was asked for a part only; None: it is."""
+    """Return why a ready request is not sent, if this push is limited to one request or to a plan; None: it is sent."""
     if facts.only not in {None, request.request_key}:
         return Verdict(State.DEFERRED, "unchosen", "only another request was to be sent")
     if facts.approved is None:
@@ -143,7 +142,7 @@ def _as_approved(request: Request, facts: Facts) -> Verdict | None:
 
 
 def short(text: str) -> str:
-    """Return a hash of a key or a content by which a plan knows it."""
+    """Return the short hash by which a plan identifies a key or content: 12 hexadecimal digits."""
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:12]
 
 
@@ -200,7 +199,7 @@ def _removal(request: Request, facts: Facts, *, released: bool, prevented: bool)
         return Verdict(State.REMOVED, "prevented", "the enrollment that was asked for before it was not sent")
     if not there:
         return Verdict(State.REFUSED, "not_found", "the contact was never in this sequence")
-    # the one that may still send messages, else the one that is removed already, else whatever there is
+    # prefer one that may still send messages, then one that is already removed, then any
     best = min(there, key=lambda e: (not e.active, e.over, e.status != "removed", e.gone, e.id))
     return _of_one(best, best.id, request, facts, released=released)
 
@@ -229,7 +228,7 @@ def _of_one(
 
 
 def _is_later(origin: Origin | None, state: State, request: Request) -> bool:
-    """Return whether another request in this state was asked for later than this one."""
+    """Return whether `origin` is another request, in this state, with a later `requested_at`."""
     if origin is None or origin.state != state or origin.request_key == request.request_key:
         return False
     return is_after(origin.requested_at, request.requested_at)
@@ -240,10 +239,10 @@ def is_moment(requested_at: str | None) -> bool:
 
 
 def was_limited(event: Event | None) -> bool:
-    """Return whether a request with this newest event was answered 429, which means that the server did not act."""
+    """Return whether a request's newest event is a 429 answer. After a 429 the server has not acted."""
     return event is not None and event.state == State.DEFERRED and event.http_status == LIMITED
 
 
 def is_after(one: str | None, other: str | None) -> bool:
-    """Return whether one `requested_at` is later than another, where both are moments."""
+    """Return whether both are timestamps and `one` is later than `other`."""
     return bool(one and other and is_moment(one) and is_moment(other) and one > other)

@@ -1,4 +1,4 @@
-"""What an operator decides about requests that wait: each decision is one more event in the ledger."""
+"""Operator decisions on pending requests. Each decision is one more event in the ledger."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _ALL_DROPPED = Verdict(State.DROPPED, "all_dropped", "a person dropped it, whate
 
 @dataclass(frozen=True)
 class Choice:
-    """Which requests: these keys, or all that are like this; with neither, those that wait for an operator.
+    """A selection of requests: by keys, or by filters; with neither, all that wait for an operator.
 
-    `states`: how they stand; `reasons`: their error codes; `sequences`: ids; `before`: in their state since before it.
+    `states`: standings; `reasons`: error codes; `sequences`: ids; `before`: in their state since before this time.
     """
 
     keys: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Choice:
         return bool(self.states or self.reasons or self.sequences or self.before)
 
     def has(self, event: Event) -> bool:
-        """Whether a request with this newest event is like this."""
+        """Return whether a request with this newest event matches `reasons`, `sequences` and `before`."""
         since = event.recorded_at
         return (
             (not self.reasons or event.error_code in self.reasons)
@@ -55,16 +55,16 @@ class Choice:
 
 
 def listed(ledger: Ledger, choice: Choice) -> list[Event]:
-    """Return the newest event of each request that is chosen, by state and key."""
+    """Return the newest event of each matching request, sorted by state and key."""
     wanted = choice.states or model.states(lambda rule: rule.attention)
     events = _read(ledger, lambda scratch: requests.with_states(scratch, wanted))
     return sorted(filter(choice.has, events), key=lambda e: (e.state, e.request_key))
 
 
 def chosen(ledger: Ledger, decision: str, choice: Choice) -> list[Event]:
-    """Return the newest event of each request to decide on.
+    """Return the newest event of each chosen request that `decision` applies to.
 
-    Raises ConfigurationError that names a key which there is not, or about which there is nothing to decide.
+    Raises ConfigurationError when nothing matches, or when a key does not exist or cannot be decided on.
     """
     decidable = [state for state, rule in RULES.items() if Decision(decision) in rule.decisions]
     if not choice.keys:
@@ -90,7 +90,7 @@ def chosen(ledger: Ledger, decision: str, choice: Choice) -> list[Event]:
 def decide_on(
     ledger: Ledger, decision: str, events: Sequence[Event], run_id: str, *, note: str | None = None
 ) -> list[Event]:
-    """Record the decision about these requests (their newest events), or about none; return the new events."""
+    """Record the decision on these requests, given their newest events: all or none. Return the new events."""
     decided = [requests.orphan(e).followed(_verdict(decision, e), run_id, note=note).event for e in events]
     ledger.append(decided)
     return decided

@@ -1,8 +1,8 @@
-"""Claim, send, record: many contacts at once, one request of a contact at a time.
+"""Claim, send, record: many contacts in parallel, one request per contact at a time.
 
-A request is claimed durably before its first byte; claims and results are written together, a batch at a time, by the
-one thread that holds the warehouse. Requests of one contact form a lane: the next is looked at when the one before has
-a clear end, and nothing follows one that has none.
+A request is claimed durably before its first byte is sent. The one thread that holds the warehouse writes claims and
+results in batches. The requests of one contact form a lane: each waits until the one before it has a clear outcome.
+If that outcome is unclear, the rest of the lane is not sent.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 TICK = 0.03  # seconds between two writes to the ledger while requests are in flight
 BATCH = 1000  # events in memory before they are written
 AHEAD = 4  # requests claimed per worker
-MOST_LIMITED = 3  # requests in a row that are answered 429 are a rate limit; fewer are about themselves
+MOST_LIMITED = 3  # this many 429s in a row are a rate limit; fewer concern the single requests
 
 
 @dataclass
 class Sent:
-    """What was sent: the API's records per account, the requests without a clear end, whether the API was there."""
+    """`answers`: API records per account; `unknown`: requests without a clear outcome; `reachable`: the API was."""
 
     answers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     unknown: list[Request] = field(default_factory=list)
@@ -49,8 +49,8 @@ class Sent:
 
 @dataclass
 class _Flight:
-    """The lanes that wait, what is in flight, the events to be written, how many failed in a row; `held_off`: how many
-    were answered 429 in all.
+    """Waiting lanes, requests in flight, events to write, and the current run of refused, unknown and 429 answers.
+    `held_off`: all 429 answers.
     """
 
     waiting: deque[Lane]
@@ -66,9 +66,9 @@ class _Flight:
 
 
 def dispatch(context: Context, lanes: Sequence[Lane], facts: Facts) -> Sent:
-    """Bring every lane to its end, as far as the limits allow, and count in the context's result.
+    """Send the requests of all lanes, within the limits, and count them in the context's result.
 
-    Raises DestinationError when the ledger cannot be written: what was claimed then counts as unknown.
+    Raises DestinationError when the ledger cannot be written; claimed requests then count as unknown.
     """
     with signals.finishing(context.client.close) as asked_to_stop:
         flight = _Flight(deque(lanes), facts, asked_to_stop)
@@ -92,11 +92,11 @@ def dispatch(context: Context, lanes: Sequence[Lane], facts: Facts) -> Sent:
                 _look_for_stop(context, flight)
                 context.on_progress(context.result.counts)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # all has landed, or nothing can be recorded any more
+            pool.shutdown(wait=False, cancel_futures=True)  # all are done, or the ledger cannot be written
 
 
 def _claims(context: Context, flight: _Flight) -> list[tuple[Lane, Request, Verdict]]:
-    """Walk the lanes until there is enough to send; what is not sent is counted, and recorded if it is news."""
+    """Claim requests until the workers have enough. Count those not sent, and record them if their verdict is new."""
     claims: list[tuple[Lane, Request, Verdict]] = []
     room = context.options.workers * AHEAD - len(flight.flying)
     while flight.waiting and len(claims) < room and len(flight.events) < BATCH:
@@ -124,7 +124,7 @@ def _claims(context: Context, flight: _Flight) -> list[tuple[Lane, Request, Verd
 def _noted(
     context: Context, flight: _Flight, request: Request, verdict: Verdict, *, claims: int = 0, before: str | None = None
 ) -> Request:
-    """Return the request with its next event, which is written with the next batch."""
+    """Return the request with its next event, queued for the next batch."""
     request = request.followed(verdict, context.run_id, claims=claims, before=before)
     flight.events.append(request.event)
     return request
@@ -137,7 +137,7 @@ def _may_send(context: Context, flight: _Flight, request: Request) -> bool:
 
 
 def _send(context: Context, flight: _Flight, request: Request, verdict: Verdict, began: float) -> Outcome:
-    """Send one request, in a thread of the pool; a claim that waited too long is not sent."""
+    """Send one request, in a thread of the pool, unless its claim has waited too long."""
     result, facts = context.result, flight.facts
     account = request.account_id or ""
     if result.stopped is not None or account in result.blocked:
@@ -151,7 +151,7 @@ def _send(context: Context, flight: _Flight, request: Request, verdict: Verdict,
         contact, sequence = request.contact_id or "", request.sequence_id or ""
         outcome = gate.enroll(context.client, account, contact, sequence, within=within)
     if outcome.stop and not flight.asked_to_stop.is_set():
-        result.stopped = result.stopped or outcome.stop  # at once: the others look before they send
+        result.stopped = result.stopped or outcome.stop  # set here, since the other threads check it before they send
         flight.sent.reachable = False
     if outcome.blocks:
         result.blocked.setdefault(account, outcome.blocks)
@@ -184,14 +184,14 @@ def _landed(context: Context, flight: _Flight, future: Future[Outcome]) -> None:
     flight.refusals = flight.refusals + 1 if state == State.REFUSED else 0
     if state != State.UNKNOWN:
         flight.unknowns = 0
-    elif request.event.attempt == 1:  # what was unknown before says nothing about tonight
+    elif request.event.attempt == 1:  # a repeated unknown may have nothing to do with this run
         flight.unknowns += 1
     if lane.requests:
         flight.waiting.appendleft(lane)
 
 
 def _look_for_stop(context: Context, flight: _Flight) -> None:
-    """Stop on a signal, at a rate limit, and as a circuit breaker on a run of refusals or unknowns."""
+    """Stop on a signal, at a rate limit, or (circuit breaker) after too many refusals or unknowns in a row."""
     result, settings = context.result, context.settings
     if flight.asked_to_stop.is_set():
         result.interrupted = True

@@ -1,4 +1,4 @@
-"""The one gate: nothing else sends a POST or a DELETE of an enrollment. Each call sends at most one request."""
+"""The only module that sends a POST or DELETE of an enrollment. Each call sends at most one of them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = logging.getLogger("boast_source.push")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a sending: enrolled, removed, refused, unknown or deferred. `record`: what the API answered with.
+    """The outcome of a send: enrolled, removed, refused, unknown or deferred. `record`: the enrollment in the answer.
 
-    `stop` says why nothing more should be sent: the token is not accepted, or the API cannot be reached; `blocks`: why
-    nothing more should be sent to this account.
+    `stop`: why to send nothing more (the token is not accepted, or the API cannot be reached). `blocks`: why to send
+    nothing more to this account.
     """
 
     verdict: Verdict
@@ -35,7 +35,7 @@ STOPPED = Outcome(Verdict(State.DEFERRED, "stopped", "the sending was stopped be
 
 
 def enroll(client: BoastClient, account_id: str, contact_id: str, sequence_id: str, *, within: float) -> Outcome:
-    """POST. `within`: seconds after which it is not sent any more."""
+    """Send a POST, unless more than `within` seconds pass first."""
     try:
         record = client.create_sequence_enrollment(
             account_id, contact_id=contact_id, sequence_id=sequence_id, within=within
@@ -52,8 +52,8 @@ def enroll(client: BoastClient, account_id: str, contact_id: str, sequence_id: s
 def remove(
     client: BoastClient, account_id: str, enrollment_id: str, *, listed: bool, ours: bool, within: float
 ) -> Outcome:
-    """DELETE. A refusal, and an answer with the enrollment as it was, are checked by reading back: an earlier attempt
-    may have worked, and one that was `listed` may be gone. That one of `ours` is gone, one answer does not prove.
+    """Send a DELETE, unless more than `within` seconds pass first. If it is refused or changes nothing, read back: an
+    earlier attempt may have worked. A 404 proves that a `listed` enrollment is gone, but not one that is `ours`.
     """
     try:
         record = client.remove_sequence_enrollment(account_id, enrollment_id, within=within)
@@ -70,7 +70,7 @@ def remove(
 def _removed_already(
     client: BoastClient, account_id: str, enrollment_id: str, *, listed: bool, ours: bool
 ) -> Outcome | None:
-    """Return what reading back shows: `removed`, also of a `listed` one that the API no longer has; None: nothing."""
+    """Return what reading back proves; None: nothing. A `listed` enrollment that the API no longer has is removed."""
     try:
         record = dict(client.sequence_enrollment(account_id, enrollment_id))
     except NotFoundError as error:
@@ -95,7 +95,7 @@ def _removed(record: dict[str, Any]) -> Outcome:
 
 
 def _failed(error: Exception) -> Outcome:
-    if isinstance(error, ConfigurationError):  # an id that no address can hold: nothing was sent, and never will be
+    if isinstance(error, ConfigurationError):  # an id that does not fit in a URL: nothing was or will be sent
         return Outcome(Verdict(State.REFUSED, "no_id", error.message))
     if not isinstance(error, ApiError):
         log.error("sending failed in an unforeseen way: %s", type(error).__name__)

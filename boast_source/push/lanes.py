@@ -1,6 +1,6 @@
-"""Lanes: the requests of one contact, in the order in which they were asked for; one of them at a time is sent.
+"""Lanes: a lane holds the requests of one contact in the order of `requested_at`, sent one at a time.
 
-Per contact and sequence the last word counts: an enrollment that a later row takes back is not sent at all.
+Per contact and sequence the last row counts: an enrollment that a later row removes is not sent at all.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 _FOLLOWS = Verdict(State.DEFERRED, "blocked", "an open request of the same contact comes first")
 _SUPERSEDED = Verdict(State.WITHDRAWN, "superseded", "a later row asks for its removal")
 _DOUBTED = Verdict(State.DEFERRED, "doubted", "a removal that waits for an operator comes after it")
-_SAID_ANYWAY = {State.HELD, State.INVALID}  # an open request before it changes nothing about it
-_FOR_A_PERSON = {"paused", "doubted"}  # deferred so, it holds back nothing that comes after it
+_SAID_ANYWAY = {State.HELD, State.INVALID}  # these verdicts hold even behind an open request
+_FOR_A_PERSON = {"paused", "doubted"}  # codes of deferrals that do not block the rest of the lane
 _CARRIED_OUT = {State.ENROLLED, State.REMOVED, State.REFUSED}
 
 
 @dataclass(slots=True)
 class Lane:
-    """The requests of one contact, in order. `blocked`: one before them has no clear end. `said`: the content key of
-    the last word carried out per sequence; `prevented`: sequences in which an enrollment was superseded.
+    """The requests of one contact, in order. `blocked`: an earlier one has no clear outcome. `said`: the content key
+    last carried out, by account, contact and sequence; `prevented`: those in which an enrollment was superseded.
     """
 
     requests: deque[Request] = field(default_factory=deque)
@@ -42,7 +42,7 @@ class Lane:
 
     @property
     def rank(self) -> tuple[int, float]:
-        """By its first request: what is new comes first, what was answered 429 last, of that the longest ago first."""
+        """Sort key, by the first request: new ones, then retried ones, then those answered 429 (oldest first)."""
         latest = self.requests[0].latest if self.requests else None
         if latest is None or (latest.attempt == 0 and latest.state != State.DEFERRED):
             return 0, 0.0
@@ -51,7 +51,7 @@ class Lane:
         return 2, latest.recorded_at.timestamp() if latest.recorded_at else 0.0
 
     def next(self, facts: Facts) -> tuple[Request, Verdict] | None:
-        """Take the next request and decide on it; nothing is sent behind one without a clear end."""
+        """Take the next request and decide on it; None: the lane is empty. Nothing is sent in a blocked lane."""
         if not self.requests:
             return None
         request = self.requests.popleft()
@@ -69,33 +69,31 @@ class Lane:
         return request, verdict
 
     def ended(self, request: Request, state: State, known: Known) -> None:
-        """Go on after a request was sent (or not, after all)."""
+        """Update the lane after a request was sent, or was not sent after all."""
         if state in _CARRIED_OUT:
             self.said[known.pair(request)] = request.content_key
         else:
             self.blocked = True
 
     def _removals(self, pair: Pair, facts: Facts) -> list[Request]:
-        """Return the later requests that remove the same contact from the same sequence, be they faulty."""
+        """Return the later requests, even faulty ones, that remove the same contact from the same sequence."""
         later = (one for one in self.requests if one.action == "remove")
         return [one for one in later if facts.known.pair(one) == pair]
 
 
 def lanes_of(ready: Iterable[Request], open_: Iterable[Request], known: Known) -> list[Lane]:
-    """Return the lanes of these requests, new ones before those that were tried before. Those whose contact has an open
-    request are blocked.
-    """
+    """Return the lanes of these requests, sorted by rank. A lane whose contact has an open request is blocked."""
     lanes: dict[str, Lane] = {}
     for request in ready:
         lanes.setdefault(_lane(request, known), Lane()).requests.append(request)
     for request in open_:
-        if lane := lanes.get(_lane(request.as_claimed(), known)):  # whatever its row says by now
+        if lane := lanes.get(_lane(request.as_claimed(), known)):  # its row may have changed since
             lane.blocked = True
     return sorted(lanes.values(), key=lambda lane: lane.rank)
 
 
 def plan(lanes: Sequence[Lane], facts: Facts) -> list[tuple[Request, Verdict]]:
-    """Return what would become of each request if every sending went well; change nothing."""
+    """Return each request with its verdict, assuming that every send succeeds. Changes nothing."""
     facts = replace(facts, known=facts.known.copy(), origins=dict(facts.origins))
     planned: list[tuple[Request, Verdict]] = []
     for lane in lanes:
@@ -114,7 +112,7 @@ def plan(lanes: Sequence[Lane], facts: Facts) -> list[tuple[Request, Verdict]]:
 
 
 def is_listed(request: Request, accounts: Collection[str]) -> bool:
-    """Return whether the account of a request is among those that could be listed."""
+    """Return whether a request's account was listed; without an account, whether any was."""
     return request.account_id in accounts if request.account_id else bool(accounts)
 
 

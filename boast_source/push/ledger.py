@@ -1,8 +1,8 @@
 """The ledger: one row per event of a request, append-only, in the warehouse.
 
-The newest event of a request is the one with the highest `event`, so that no clock decides; times are the warehouse's.
-An event carries on what is known about its request, so the newest tells all. `known_enrollment_ids` (a JSON array):
-the enrollments of that contact and sequence before the claim. What an operator controls is in it, too (controls.py).
+The newest event of a request is the one with the highest `event`, independent of clocks; times are the warehouse's.
+Each event repeats what is known about its request, so the newest one is complete. `known_enrollment_ids` (a JSON
+array): the contact's enrollments in the sequence before the claim. Operator controls are stored here too (controls.py).
 
 On Postgres a unique index on (`request_key`, `event`) lets only one of two senders claim a request; a DuckDB file has
 one writer anyway. The queries are in ledger.sql.
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from boast_source.warehouse import Warehouse
 
 TABLE = "push_ledger"
-BATCH = 100  # events of one insert
+BATCH = 100  # events per insert
 
 _SQL = queries(__package__, "ledger.sql")
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a request. `event` counts from 1 within it; `attempt`: how often it was sent, or may have been.
+    """One event of a request. `event`: its number, from 1; `attempt`: how often the request was or may have been sent.
 
-    `requested_at`: the order that its row gave it, a moment in UTC or whatever it is. `note`: an operator's words.
-    `pending_table`: the one that asked for it last. `recorded_at` is set when it is read back.
+    `requested_at`: its row's sort key, a UTC timestamp or a number. `note`: the operator's comment. `pending_table`:
+    the table that last asked for it. `recorded_at`: set by the warehouse, None before the event is stored.
     """
 
     request_key: str
@@ -73,7 +73,7 @@ REMOVALS = (
 )
 TYPES = dict.fromkeys(COLUMNS, "text") | dict.fromkeys(("event", "attempt", "http_status"), "bigint")
 TYPES["recorded_at"] = "timestamptz"
-# what a query reads of a table that is not there
+# columns and types that a query expects, even if the table does not exist
 _EMPTY = {
     SEQUENCE_ENROLLMENTS.name: {
         **dict.fromkeys(("id", "account_id", "contact_id", "sequence_id", "status"), "text"),
@@ -94,14 +94,14 @@ _VALUES = {
 
 
 class Ledger:
-    """The ledger in an open warehouse, whose connection is the sender's for the whole run."""
+    """The ledger in an open warehouse. The sender keeps the warehouse's connection for the whole run."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self.warehouse, self.client = warehouse, warehouse.client
         self.name = self.client.make_qualified_table_name(TABLE)
 
     def exists(self) -> bool:
-        """Whether it is there. Raises ConfigurationError when its numbers and times are texts, as after a CSV."""
+        """Return whether it exists. Raises ConfigurationError when its numbers and times are text, as after a CSV."""
         if not columns_of_ours(self.client, self.name, TYPES):
             return False
         self._rows(f"select 1 from {self.name} where 1 = 0")
@@ -118,7 +118,7 @@ class Ledger:
         return True
 
     def create(self) -> None:
-        """Make the table, or the columns that an older version did not have."""
+        """Create the table, or add the columns that an older version lacked."""
         self.warehouse.own_table(TABLE, TYPES)
         if self.warehouse.has_unique_indexes:
             with self.warehouse.migrating():
@@ -127,11 +127,11 @@ class Ledger:
                 self.client.execute_sql(once)
 
     def now(self) -> datetime:
-        """Return the warehouse's clock."""
+        """Return the current time by the warehouse's clock."""
         return cast("datetime", moment_of(self._value("now", clock=self._clock())))
 
     def append(self, events: Sequence[Event]) -> None:
-        """Write all of them or none; they are durable when it returns. Raises DestinationError."""
+        """Write all events or none; they are durable on return. Raises DestinationError."""
         if not events:
             return
         self.warehouse.awake()
@@ -150,95 +150,95 @@ class Ledger:
                     )
 
     def newest(self, *, whole: bool = False) -> Iterator[pa.Table]:
-        """Return the newest event of each request, in batches; of what is over only the keys unless `whole`."""
+        """Yield the newest event of each request, in batches; without the details of finished ones, unless `whole`."""
         sql = self._sql("newest", whole="1 = 1" if whole else "1 = 0")
         yield from self.warehouse.batches(sql, COLUMNS)
 
     def sent_since(self, moment: datetime) -> Iterator[pa.Table]:
-        """Return `content_key`, `request_key` of what was enrolled, or given up after it was sent, since the moment."""
+        """Yield `content_key`, `request_key` of requests enrolled, or sent and given up, since `moment`, in batches."""
         sql = self._sql("sent_since", moment=moment.isoformat())
         yield from self.warehouse.batches(sql, ("content_key", "request_key"))
 
     def active_twice(self, moment: datetime, seconds: float) -> list[Event]:
-        """Return the requests that were sent since the moment and whose contact is active twice, as this run lists."""
+        """Return the requests sent once, since `moment`, whose contact is active twice; `seconds` as in ledger.sql."""
         return self._events(self._sql("active_twice", moment=moment.isoformat(), seconds=str(int(seconds) + 1)))
 
     def removed_and_active(self) -> list[tuple[Event, bool]]:
-        """Return the removals whose contact is active in that sequence, and whether it is the same enrollment."""
+        """Return the removals whose contact is active in the sequence, each with whether in the same enrollment."""
         return [(_event(row[:-1]), bool(row[-1])) for row in self._rows(self._sql("removed_and_active"))]
 
     def enrolled_and_unlisted(self) -> list[Event]:
-        """Return the requests whose enrollment the API answered with, and no listing has ever shown."""
+        """Return the requests whose enrollment the API confirmed but no listing has ever shown."""
         return self._events(self._sql("enrolled_and_unlisted"))
 
     def attempts(self, most: int) -> dict[str, list[str]]:
-        """Return what each attempt without a clear answer came to, of requests that were sent at least so often."""
+        """Return the unclear answers to each request that was sent at least `most` times, by key."""
         found: defaultdict[str, list[str]] = defaultdict(list)
         for key, _, status, code in self._rows(self._sql("attempts", most=str(most))):
             found[key].append(f"HTTP {status}" if status else code or "no answer")
         return found
 
     def limited(self) -> dict[str, int]:
-        """Return of requests that were answered 429 in how many runs they were while others were carried out."""
+        """Return, by key, in how many runs a request was answered 429 while others were carried out."""
         return {str(key): int(runs) for key, runs in self._rows(self._sql("limited"))}
 
     def waiting(self) -> dict[State, int]:
-        """Return how many requests stand in each state that waits for an operator."""
+        """Return the number of requests in each state that waits for an operator."""
         return {State(standing): int(count) for standing, count in self._rows(self._sql("waiting"))}
 
     def controls(self) -> list[Event]:
-        """Return the newest event of each control."""
+        """Return the newest event of each control, except plans."""
         return self._events(self._sql("controls"))
 
     def plan(self, key: str) -> str | None:
-        """Return what the control with this key planned. `key`: hexadecimal digits, and what stands before them."""
+        """Return the plan (a JSON object) stored under this control's key; None: there is none."""
         rows = self._rows(self._sql("plan", key=key))
         return str(rows[0][0]) if rows else None
 
     def attributed(self, enrollment_ids: Iterable[str]) -> dict[str, str]:
-        """Return of these enrollments those that a request has made, with its key, whatever became of it since."""
+        """Return the enrollments that a request made, with the request's key, even if it was removed since."""
         made = "state = 'enrolled' and attempt > 0"
         return {one: str(key) for one, key in self._of("enrollment_id", "min(request_key)", enrollment_ids, made)}
 
     def removals(self) -> Iterator[pa.Table]:
-        """Return the requests that ask for a removal (REMOVALS), each with when it was asked for first, in batches."""
+        """Yield the removal requests (columns REMOVALS; `first_at`: the first event's time), in batches."""
         yield from self.warehouse.batches(self._sql("removals"), REMOVALS)
 
     def first_seen(self, keys: Iterable[str]) -> dict[str, datetime]:
-        """Return of these requests when each had its first event."""
+        """Return the time of each request's first event, by key."""
         found = self._of("request_key", "min(recorded_at)", keys)
         return {str(key): cast("datetime", moment_of(at)) for key, at in found}
 
     def accounts(self) -> list[str]:
-        """Return the accounts that it knows, and those with enrollments."""
+        """Return the accounts that the ledger or the stored enrollments name, in lower case."""
         return sorted({str(account).lower() for (account,) in self._rows(self._sql("accounts"))})
 
     def sends(self) -> int:
-        """Return how many events it has of requests that were sent."""
+        """Return the number of the ledger's events about requests that were sent."""
         return int(self._value("sends"))
 
     def sends_of_runs(self) -> int:
-        """Return how many requests the run records count as sent."""
+        """Return the number of sent requests, according to the run records."""
         return int(self._value("sends_of_runs"))
 
     def lost_sends(self) -> int:
-        """Return how many requests the run records count as sent and the ledger does not know."""
+        """Return how many of the requests sent, according to the run records, are not in the ledger."""
         return int(self._value("lost_sends"))
 
     def unreadable(self) -> int:
-        """Return how many events cannot be read, which every other query leaves out."""
+        """Return the number of unreadable events, which every other query ignores."""
         return int(self._value("unreadable"))
 
     def damaged(self, run_id: str) -> list[Event]:
-        """Return of each request or control whose newest event may be one that cannot be read what holds it."""
+        """Return a holding event for each request or control whose newest event may be unreadable."""
         return self._events(self._sql("damaged", run_id=run_id))
 
     def newest_enrollment(self) -> datetime | None:
-        """Return the newest moment of the API's own clock that is known."""
+        """Return the newest known time of the API's clock: when the newest enrollment was created."""
         return moment_of(self._value("newest_enrollment"))
 
     def _of(self, column: str, what: str, values: Iterable[str], where: str = "1 = 1") -> Iterator[Sequence[Any]]:
-        """Yield each of these values of a column with something of its events that are like this."""
+        """Yield each of these values of a column, with the aggregate `what` over its events where `where` holds."""
         every = sorted(set(values))
         for start in range(0, len(every), BATCH):
             part = every[start : start + BATCH]
@@ -260,7 +260,7 @@ class Ledger:
             return self.client.execute_sql(sql) or ()
 
     def _sql(self, name: str, **values: str) -> str:
-        """Return a query of ledger.sql in the warehouse's dialect, with the names of the dataset."""
+        """Return a query of ledger.sql in the warehouse's dialect, with the dataset's table names filled in."""
         sql = _SQL[name]
         tables = {table: self._source(table) for table in (TABLE, *_EMPTY) if f"{{{table}}}" in sql}
         if "{everything}" in sql:
@@ -268,7 +268,7 @@ class Ledger:
         return translated(filled(sql, **(_VALUES | tables | values)), self.client.capabilities.sqlglot_dialect)
 
     def _source(self, table: str) -> str:
-        """Return a table, with what it lacks as null, in the queries' dialect; of the ledger what can be read."""
+        """Return a table in the queries' dialect: missing columns as null, the ledger without unreadable events."""
         if table == TABLE:
             return f"(select * from {self._everything()} as every_one where {_VALUES['readable']})"
         there, name = self._columns(table), self._quoted(table)
@@ -278,7 +278,7 @@ class Ledger:
         return f"(select *, {lacking} from {name})" if lacking else name
 
     def _everything(self) -> str:
-        """Return the ledger's table with all columns, and its texts as texts whatever somebody made of them."""
+        """Return the ledger's table with all columns: text ones cast to text, missing ones as null."""
         there = self._columns(TABLE)
         columns = {c: f"cast({c} as {kind})" if kind == "text" else c for c, kind in TYPES.items() if c in there}
         columns |= {c: f"cast(null as {kind})" for c, kind in TYPES.items() if c not in there}

@@ -1,8 +1,8 @@
-"""The states of a push request: one table, from which everything that speaks of states is made.
+"""The states of a push request, in one table.
 
-The table is the code: the ledger's queries, what an operator may decide, the summaries, `boast requests`, the views,
-the webhook and docs/push.md read it. An event stores a `State`; how a request *stands* is its newest event's state,
-except that a contact enrolled twice stands as `DUPLICATE` (stored as `enrolled` with the error code `duplicate`).
+The ledger's queries, the operator's decisions, the summaries, `boast requests`, the views, the webhook and
+docs/push.md are all derived from it. An event stores a `State`. A request's *standing* is the state of its newest
+event, except that a contact enrolled twice stands as `DUPLICATE` (stored as `enrolled` with error code `duplicate`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Word(str, Enum):
-    """An enum whose members are their own text, also in an f-string on every Python."""
+    """A string enum whose members format as their values on every Python version."""
 
     def __str__(self) -> str:
         return str(self.value)
@@ -28,7 +28,7 @@ class Word(str, Enum):
 
 
 class State(Word):
-    """How a request stands; the table below says what each means."""
+    """The state of a request; RULES explains each."""
 
     CLAIMED = "claimed"
     ENROLLED = "enrolled"
@@ -47,7 +47,7 @@ class State(Word):
 
 
 class Decision(Word):
-    """What an operator may decide about a request."""
+    """An operator's decision on a request."""
 
     RELEASE = "release"
     RETRY = "retry"
@@ -55,7 +55,7 @@ class Decision(Word):
 
 
 class Control(Word):
-    """The states of events that are about no request: what an operator controls (controls.py)."""
+    """States of the ledger's other events, which belong to no request (controls.py)."""
 
     PAUSED = "paused"
     RESUMED = "resumed"
@@ -65,10 +65,10 @@ class Control(Word):
 
 @dataclass(frozen=True)
 class Rule:
-    """One state. `meaning`: what happened; `next`: what the next push does by itself, in words for people.
+    """What a state means. `meaning`: what happened; `next`: what the next push does on its own (both shown to users).
 
-    `final`: not looked at again while its row says the same. `open`: settled before anything else is decided, if it
-    was ever sent. `sent`: counts in `runs.sent`. `attention`: waits for an operator. `decisions`: what may be decided.
+    `final`: ignored until its row changes. `open`: if ever sent, settled before anything else is decided.
+    `sent`: counts in `runs.sent`. `attention`: waits for an operator. `decisions`: what the operator may decide.
     """
 
     meaning: str
@@ -134,7 +134,7 @@ RULES: dict[State, Rule] = {
     State.DROPPED: Rule("an operator dropped it", "nothing; `held`, if its row changes", final=True),
 }
 
-# of the summary (`push --json`): what a run counts, in the order in which people read it
+# the states that a run counts, in the order of the summary (`push --json`)
 COUNTED = (
     *(State.ENROLLED, State.REMOVED, State.SKIPPED_ACTIVE, State.SKIPPED_DUPLICATE, State.INVALID, State.HELD),
     *(State.REFUSED, State.UNKNOWN, State.WITHDRAWN, State.DEFERRED),
@@ -142,7 +142,7 @@ COUNTED = (
 
 
 class Evidence(Word):
-    """What reading back shows of an open request."""
+    """What reading back shows about an open request."""
 
     HAPPENED = "it is there, and nothing else accounts for it"
     ABSENT = "it is not there, and will not come any more"
@@ -150,7 +150,7 @@ class Evidence(Word):
 
 
 class Step(Word):
-    """What a push does next with a request that it read back."""
+    """What a push does with a request after reading it back."""
 
     RECORD = "record that it ended"
     SEND = "decide on it as on a new one"
@@ -159,8 +159,7 @@ class Step(Word):
 
 DONE = {"enroll": State.ENROLLED, "remove": State.REMOVED}
 
-# (what reading back shows, whether a row still asks for it) -> the step, and the state that is recorded
-# (None: that of its action)
+# (evidence, whether a row still asks for it) -> (step, state to record); state None: DONE[action]
 SETTLING: dict[tuple[Evidence, bool], tuple[Step, State | None]] = {
     (Evidence.HAPPENED, True): (Step.RECORD, None),
     (Evidence.HAPPENED, False): (Step.RECORD, None),
@@ -173,8 +172,8 @@ SETTLING: dict[tuple[Evidence, bool], tuple[Step, State | None]] = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a request. `send`: claim it and send it. `enrollment_id`: which enrollment it is about; `code`
-    and `detail` say why.
+    """The decision on a request, or its result. `send`: claim it and send it. `code` and `detail`: the reason.
+    `enrollment_id`: the enrollment it is about.
     """
 
     state: State
@@ -186,21 +185,21 @@ class Verdict:
 
 
 def standing(event: Event) -> State:
-    """Return how a request stands whose newest event this is."""
+    """Return the standing of a request, given its newest event."""
     twice = event.state == State.ENROLLED and event.error_code == State.DUPLICATE
     return State.DUPLICATE if twice else State(event.state)
 
 
 def rule(event: Event) -> Rule:
-    """Return the rule of a request whose newest event this is."""
+    """Return the rule that applies to a request, given its newest event."""
     return RULES[standing(event)]
 
 
 def states(which: Callable[[Rule], object]) -> tuple[State, ...]:
-    """Return the states whose rule is like this."""
+    """Return the states whose rule satisfies `which`."""
     return tuple(state for state, rule in RULES.items() if which(rule))
 
 
 def in_sql(which: Callable[[Rule], object]) -> str:
-    """Return these states as a list for SQL's `in (...)`."""
+    """Return the states whose rule satisfies `which`, as a list for SQL's `in (...)`."""
     return ", ".join(f"'{state.value}'" for state in states(which))

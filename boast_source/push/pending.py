@@ -1,4 +1,4 @@
-"""The user's table of pending enrollments: only read, never changed, whatever its types and its spelling."""
+"""The user's table or view of pending enrollments. It is only read, as text, whatever its column types."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".\s](?:[^".]*[^".\s])?))\s*(?:\.
 
 
 def ddl(name: str) -> str:
-    """Return the statement that makes an empty pending table of this name."""
+    """Return the statement that creates an empty pending table of this name."""
     return _DDL.format(name=name)
 
 
 def is_there(client: SqlClient, table: str) -> bool:
-    """Whether there is a table or view of that name, be it one that cannot be read; nobody has to push."""
+    """Return whether a table or view of that name exists, even if it cannot be read."""
     try:
         return bool(_find(client, table)[1])
     except PendingError:
@@ -43,11 +43,11 @@ def is_there(client: SqlClient, table: str) -> bool:
 
 
 class Pending:
-    """The table or view `table`: a name in the dataset, `schema.name` or `catalog.schema.name`, each part quoted if it
-    has dots or capital letters of its own.
+    """The table or view `table`: a name in the dataset, `schema.name` or `catalog.schema.name`. A part that has dots
+    or case-sensitive letters is quoted.
 
-    Raises ConfigurationError, with the DDL that would make it right, when it or one of its columns is missing;
-    PendingError when it is not there or cannot be read.
+    Raises ConfigurationError when a required column is missing or the name cannot be parsed, PendingError when the
+    table does not exist or cannot be read. The hint contains the DDL for what is missing.
     """
 
     def __init__(self, warehouse: Warehouse, table: str) -> None:
@@ -72,7 +72,7 @@ class Pending:
         return bool(self._there.keys() & set(PERSON))
 
     def batches(self) -> Iterator[pa.Table]:
-        """All rows: COLUMNS as text, null where the table has no such column. Raises PendingError."""
+        """Yield all rows in batches: COLUMNS as text, null for a missing column. Raises PendingError."""
         dialect = self._client.capabilities.sqlglot_dialect
         text = text_type(dialect)
         selected = ", ".join(
@@ -86,9 +86,9 @@ class Pending:
 
 
 def _find(client: SqlClient, table: str) -> tuple[str, list[str]]:
-    """Return the qualified name and the columns (none: it is not there): as SQL reads the name, else as it is written.
+    """Return the qualified name and the columns (none: no such table). Fold the name's case first, then try it as is.
 
-    Raises PendingError when it is there and cannot be read.
+    Raises PendingError when the table exists but cannot be read.
     """
     parts = _parts(table)
     names = list(dict.fromkeys(_qualified(client, parts, folded=folded) for folded in (True, False)))
@@ -96,14 +96,14 @@ def _find(client: SqlClient, table: str) -> tuple[str, list[str]]:
         with _told_as_the_users(name):
             if columns := columns_in(client, name):
                 return name, columns
-    for name in names:  # there is none, or only its view's own tables are missing
+    for name in names:  # it does not exist, or is a view whose own tables are missing
         if _is_in_catalog(client, parts):
             raise _unreadable(name, "a table or column that it reads is missing")
     return names[0], []
 
 
 def _parts(table: str) -> list[tuple[str, bool]]:
-    """Return the parts of a name, and whether each is quoted. Raises ConfigurationError."""
+    """Return the parts of a name, each with whether it is quoted. Raises ConfigurationError."""
     parts, end = [], 0
     while match := _PART.match(table, end):
         quoted, plain = match.groups()
@@ -134,7 +134,7 @@ def _is_in_catalog(client: SqlClient, parts: list[tuple[str, bool]]) -> bool:
 
 @contextlib.contextmanager
 def _told_as_the_users(name: str) -> Iterator[None]:
-    """Whatever the warehouse says while it reads the user's view becomes a PendingError, without anybody's data."""
+    """Turn the warehouse's errors about the user's view into a PendingError without row values."""
     try:
         yield
     except Exception as error:

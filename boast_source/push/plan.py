@@ -1,6 +1,6 @@
-"""A plan: what a push would send, for people to look at, with a hash by which exactly that is approved.
+"""A plan: what a push would send, for review, with a hash that approves exactly these requests.
 
-Of a plan the ledger keeps the short hashes of keys and contents, so that an approval can tell what changed since.
+The ledger keeps short hashes of a plan's keys and contents, so an approval can detect later changes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NAMED = ("id", "first_name", "last_name", "email")
 
 @dataclass(frozen=True)
 class Plan:
-    """`sends`: what would be sent, in order. `sequences`: names by id. `left`: the first that would not be sent."""
+    """`sends`: the requests to send, in order. `sequences`: names by id. `left`: up to SHOWN requests not sent."""
 
     sends: Sequence[Request]
     sequences: Mapping[str, str]
@@ -38,18 +38,18 @@ class Plan:
 
     @property
     def members(self) -> dict[str, str]:
-        """Key to content, as short hashes."""
+        """Content by key, both as short hashes."""
         return {short(request.request_key): short(request.content_key) for request in self.sends}
 
     @property
     def hash(self) -> str:
-        """What an approval names: it changes with every key and every content."""
+        """The hash that `--approve` takes: 16 hexadecimal digits over all keys and contents."""
         said = "\n".join(sorted(f"{key} {content}" for key, content in self.members.items()))
         return hashlib.sha256(said.encode()).hexdigest()[:16]
 
     @property
     def counts(self) -> list[dict[str, Any]]:
-        """How many of each action per account and sequence."""
+        """The number of requests per account, sequence and action, largest first."""
         found = Counter((r.account_id, r.sequence_id, r.action) for r in self.sends)
         return [
             {"account_id": account, "sequence_id": sequence, "sequence_name": self._name(sequence), "action": action}
@@ -67,13 +67,13 @@ class Plan:
         return ", ".join(parts) + (f" and {more} more of account and sequence" if more > 0 else "") or "nothing to send"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for a machine: ids, nobody's name."""
+        """Return the plan as JSON, with ids and no names of people."""
         names = ("request_key", "action", "account_id", "contact_id", "sequence_id", "enrollment_id")
         requests = [{name: getattr(request, name) for name in names} for request in self.sends]
         return {"hash": self.hash, "to_send": len(self.sends), "counts": self.counts, "requests": requests}
 
     def as_html(self, people: Mapping[str, str]) -> str:
-        """Return it for a person. `people`: names of contacts by id."""
+        """Return the plan as an HTML page. `people`: names of contacts by id."""
         counts = _table(
             ("requests", "action", "sequence", "account"),
             (
@@ -99,7 +99,7 @@ class Plan:
 
 
 def plan_of(planned: Iterable[tuple[Request, Verdict]], sequences: Mapping[str, str]) -> Plan:
-    """Return the plan of what would become of each request."""
+    """Return the plan, given the verdict on each request."""
     sends: list[Request] = []
     left: list[tuple[Request, Verdict]] = []
     for request, verdict in planned:
@@ -111,7 +111,7 @@ def plan_of(planned: Iterable[tuple[Request, Verdict]], sequences: Mapping[str, 
 
 
 def people_of(warehouse: Warehouse, plan: Plan) -> dict[str, str]:
-    """Return the names of the plan's contacts that were loaded, by id: for the page, and for nothing else."""
+    """Return the names of the plan's loaded contacts, by id. Only the HTML page may show them."""
     ids = {r.contact_id for r in (*plan.sends[:SHOWN], *(r for r, _ in plan.left)) if r.contact_id}
     found: dict[str, str] = {}
     for batch in warehouse.read("contacts", _NAMED, ids=ids):
@@ -122,7 +122,7 @@ def people_of(warehouse: Warehouse, plan: Plan) -> dict[str, str]:
 
 
 def write(plan: Plan, file: str, warehouse: Warehouse) -> str:
-    """Write a plan, as JSON where the file is called so, else as a page; return its path. Raises DestinationError."""
+    """Write a plan, as JSON if the file ends in .json, else as HTML; return its path. Raises DestinationError."""
     path = Path(file).resolve()
     page = None if path.suffix.lower() == ".json" else plan.as_html(people_of(warehouse, plan))
     try:

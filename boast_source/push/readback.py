@@ -1,4 +1,4 @@
-"""Settle the open requests by reading back, and record what that shows."""
+"""Settle the open requests of a run by reading back, and record the outcomes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from boast_source.push.settle import Proof
     from boast_source.push.snapshot import Known
 
-# the error code and the words that are recorded
+# the error code and detail to record
 _WHY = {
     Evidence.HAPPENED: ("read_back", "found by reading back"),
     Evidence.ABSENT: ("absent", "it did not happen, and is no longer asked for"),
@@ -26,8 +26,8 @@ _WHY = {
 
 @dataclass
 class Settled:
-    """`ended`: the open requests, with their state now; `open`: those of them that stay open; `ready`: the requests to
-    decide on, those that were proved absent and are still asked for among them.
+    """`ended`: the open requests with their new state, except those to send again; `open`: those that stay open;
+    `ready`: the requests to decide on, including those proved absent and still asked for.
     """
 
     ended: list[tuple[Request, State]] = field(default_factory=list)
@@ -38,9 +38,9 @@ class Settled:
 def settle_all(
     context: Context, asked: Iterable[Request], known: Known, taken: dict[str, str], proof: Proof
 ) -> Settled:
-    """Settle the open requests by reading back, and record what that shows.
+    """Settle the open requests by reading back, and record the outcomes.
 
-    `taken`: enrollments that this run has attributed, with the request's key; those found here come on top.
+    `taken`: request keys by the id of the enrollment attributed to them in this run; enrollments found here are added.
     """
     result, events = Settled(), []
     asked = list(asked)

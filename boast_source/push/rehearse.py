@@ -1,4 +1,4 @@
-"""A dry run: what a push would do, without a write to the API or to the warehouse."""
+"""A dry run: what a push would do. It writes nothing to the API, and at most a plan to the warehouse."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _UNASKED = Verdict(State.WITHDRAWN, "absent", "it did not happen, and is no long
 
 
 def rehearse(context: Context) -> None:
-    """Fill the result with what would become of each request. The list goes into the scratch index only."""
+    """Fill the result with the verdict on each request. The listing goes into the scratch index only."""
     ledger, scratch, options, result = context.ledger, context.scratch, context.options, context.result
     there = ledger.exists()
     requests.read_ledger(scratch, ledger.newest() if there else ())
     with closing(listing_of(context.client, Options(account_ids=options.accounts, workers=options.workers))) as listing:
-        # a push lists the contacts and sequences, too, before it looks for those that rows name
+        # a push, too, lists contacts and sequences before it looks up those that rows name
         called = [SHAPES[name] for name in CALLED] if context.pending.by_person else []
         for shape in (SEQUENCE_ENROLLMENTS, *called):
             listing.prepare(shape, None, None)
@@ -67,7 +67,7 @@ def rehearse(context: Context) -> None:
 
 
 def _is_sent_again(context: Context, request: Request, known: Known) -> bool:
-    """Return whether a push decides anew on what was sent before: an operator released it, and it is not there."""
+    """Return whether a push would decide again on an open request: an operator released it, and it is absent."""
     if request.event.state != State.RELEASED:
         return False
     there = [e.id for e in known.of(request.as_claimed())]
@@ -77,7 +77,7 @@ def _is_sent_again(context: Context, request: Request, known: Known) -> bool:
 
 
 def _disbelieved(context: Context, listing: Listing) -> Iterator[str]:
-    """Yield the accounts for which a push would send nothing, since too many rows are gone to be believed."""
+    """Yield the accounts for which a push would send nothing, since implausibly many enrollments are missing."""
     table, found = SEQUENCE_ENROLLMENTS.name, listing.reports
     for account, listed in {str(r.account_id): r.listed for r in found if r.resource == table}.items():
         stored = context.ledger.warehouse.count_present(table, account)

@@ -1,8 +1,7 @@
-"""Which requests there are: the pending table against the ledger, in a scratch index, by anti-join.
+"""Requests: the pending table joined with the ledger, in a scratch index. The queries are in requests.sql.
 
-Ids are compared trimmed and in lower case. A request's key is its `request_id`, or else the hash of what it says
-(account, contact, sequence, action, enrollment), which is its `content_key` in any case. The queries are in
-requests.sql.
+Ids are compared trimmed and in lower case. A request's `content_key` is a hash of its account, contact, sequence,
+action and enrollment. Its `request_key` is the row's `request_id`, or the content key if there is none.
 """
 
 from __future__ import annotations
@@ -42,12 +41,11 @@ _SCHEMA = pa.schema([(column, _ARROW[kind]) for column, kind in TYPES.items()])
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: what its row says, what the ledger knows.
+    """One request: its row, and its newest event in the ledger (`latest`).
 
-    `rows`: how many have its key; `conflict`: they do not all say the same. `asked` False: open, and no row asks for
-    it any more. `fault`: why it cannot be sent at all. `requested_at`: its order, a moment in UTC or whatever it is.
-    `several`: the ids that its address or name may mean; `by_person`: it has one. `pending_table`: where its row is.
-    `latest`: its key's newest event.
+    `rows`: the number of rows with its key; `conflict`: they differ. `asked` False: it is open, but no row asks for it
+    any more. `fault`: why its row cannot be sent. `requested_at`: its sort key, a UTC timestamp or a number.
+    `by_person`: an address or name stands for an id; `several`: the ids that it may mean. `pending_table`: its table.
     """
 
     request_key: str
@@ -69,27 +67,27 @@ class Request:
 
     @property
     def event(self) -> Event:
-        """The newest event of a request that has one."""
+        """The newest event; asserts that there is one."""
         assert self.latest is not None
         return self.latest
 
     @property
     def changed(self) -> bool:
-        """Whether the row says something else than the ledger."""
+        """Whether the row differs from the ledger."""
         return self.latest is not None and self.latest.content_key != self.content_key
 
     @property
     def open(self) -> bool:
-        """Whether nobody knows yet what became of it."""
+        """Whether it was sent, or may have been, and its outcome is still open."""
         return self.latest is not None and self.latest.attempt > 0 and model.rule(self.latest).open
 
     def followed(
         self, verdict: Verdict, run_id: str, *, claims: int = 0, before: str | None = None, note: str | None = None
     ) -> Request:
-        """Return the request with its next event, `latest`, which carries on what is known about it.
+        """Return the request with its next event as `latest`, which repeats what is known about it.
 
-        `claims`: 1 for a claim, -1 for one that was not sent after all. `before`: the enrollments known at the claim, a
-        JSON array. `note`: an operator's words.
+        `claims`: 1 for a claim, -1 for a claim that was not sent after all. `before`: the enrollments known at the
+        claim, a JSON array. `note`: the operator's comment.
         """
         latest = self.latest
         same = latest if latest and not self.changed else None  # values that are no longer in the row are dropped
@@ -116,17 +114,17 @@ class Request:
         return replace(self, latest=event)
 
     def is_news(self, verdict: Verdict) -> bool:
-        """Return whether a verdict belongs into the ledger: a deferral is no event, and nothing is said twice."""
+        """Return whether a verdict belongs in the ledger: a deferral does not, nor does a repetition."""
         e = self.latest
         if e is None or verdict.state == model.State.DEFERRED:
             return verdict.state != model.State.DEFERRED
         if self.fault and verdict.state == e.state == model.State.HELD:
-            return False  # what was held stays as it was
+            return False  # it stays held for its first reason
         said = (verdict.state, verdict.code, verdict.detail, self.content_key)
         return (e.state, e.error_code, e.error_detail, e.content_key) != said
 
     def as_claimed(self) -> Request:
-        """Return the request as the ledger has it, whatever its row says now."""
+        """Return the request as recorded in the ledger, ignoring its row."""
         return claimed(self.event)
 
 
@@ -147,13 +145,13 @@ def claimed(event: Event) -> Request:
 
 
 def orphan(event: Event) -> Request:
-    """Return the same to be decided on: the enrollment id belongs to what is asked for in a removal only."""
+    """Return an event's request, ready to decide on: only a removal keeps the enrollment id."""
     request = claimed(event)
     return request if event.action == "remove" else replace(request, enrollment_id=None)
 
 
 def read_ledger(scratch: Scratch, newest: Iterable[pa.Table]) -> None:
-    """Keep the newest event of each request (batches of ledger.COLUMNS) in the scratch index."""
+    """Store the newest event of each request (batches of ledger.COLUMNS) in the scratch index."""
     for statement in _sql("macros").split(";\n"):
         scratch.execute(statement)
     scratch.execute(_sql("newest_table"))
@@ -163,8 +161,8 @@ def read_ledger(scratch: Scratch, newest: Iterable[pa.Table]) -> None:
 
 @dataclass(frozen=True)
 class Accounts:
-    """Whose rows a run is about, in lower case. `mine`: those that it lists; `others`: those of other runs, whose rows
-    it leaves alone; with `only_mine` so it does with every account that is not its own.
+    """The accounts of a run, as ids in lower case. `mine`: those that it lists; `others`: those of other runs, whose
+    rows it ignores. With `only_mine` it ignores the rows of every account but its own.
     """
 
     mine: frozenset[str]
@@ -173,10 +171,10 @@ class Accounts:
 
 
 def know_people(scratch: Scratch, called: Sequence[Iterable[pa.Table]], gone: Sequence[str] = ()) -> None:
-    """Keep what contacts and sequences are called, for rows that name them so. Call it before `make_asked`.
+    """Store the contacts' addresses and the sequences' names, for rows that use them. Call it before `make_asked`.
 
     `called`: contacts (batches of id, account_id, email, mobile_phone), then sequences (of id, account_id, name).
-    `gone`: ids of those that there are no more.
+    `gone`: ids of contacts and sequences that no longer exist.
     """
     scratch.execute(_sql("names_table"))
     for kind, batches in zip(("contact_names", "sequence_names"), called, strict=True):
@@ -187,10 +185,10 @@ def know_people(scratch: Scratch, called: Sequence[Iterable[pa.Table]], gone: Se
 def make_asked(
     scratch: Scratch, pending: Callable[[], Iterable[pa.Table]], accounts: Accounts, *, by_person: bool = False
 ) -> None:
-    """Keep the rows that are new, open, or say something else than the ledger, the last of these with all of their key.
+    """Store the pending rows that are new, open, or differ from the ledger; if a row differs, all rows with its key.
 
     Call `read_ledger` first, and `know_people` for rows `by_person`. `pending`: returns batches of pending.COLUMNS, as
-    text. A row without an account means the only one there is.
+    text. A row without an account belongs to the only account, if there is just one.
     """
     known = sorted(accounts.mine | accounts.others)
     ids = pa.array(known, pa.string())
@@ -208,7 +206,7 @@ def make_asked(
 
 
 def look_again(scratch: Scratch, events: Sequence[Event]) -> None:
-    """Keep these as the newest events, and none of their rows as done. Call it before `make_asked`."""
+    """Replace the newest events of these requests, so their rows are looked at again. Call it before `make_asked`."""
     if events:
         rows = {name: [getattr(event, name) for event in events] for name in COLUMNS}
         scratch.execute(_sql("forget"), {"keys": rows["request_key"]})
@@ -217,8 +215,8 @@ def look_again(scratch: Scratch, events: Sequence[Event]) -> None:
 
 
 def select(scratch: Scratch) -> list[Request]:
-    """Return a request per key whose rows are not final yet, in the order to be sent; then the open requests of the
-    ledger that no row asks for. Call `make_asked` first.
+    """Return one request per key that is not final, in sending order, then the ledger's open requests that no row
+    asks for. Call `make_asked` first.
     """
     latest = {event.request_key: event for event in _events(scratch, "latest_of_asked")}
     asked = [replace(Request(*row), latest=latest.get(row[0])) for row in scratch.rows(_sql("select"))]
@@ -226,17 +224,17 @@ def select(scratch: Scratch) -> list[Request]:
 
 
 def any_to_decide(scratch: Scratch) -> bool:
-    """Return whether a row of the table may lead to a sending. Call `make_asked` first."""
+    """Return whether any row may be sent. Call `make_asked` first."""
     return bool(scratch.value(_sql("any_to_decide")))
 
 
 def open_events(scratch: Scratch) -> list[Event]:
-    """Return the newest events of requests of which nobody knows whether the server acted."""
+    """Return the newest events of open requests: those on which the server may or may not have acted."""
     return _events(scratch, "open")
 
 
 def unsent_unasked(scratch: Scratch) -> list[Event]:
-    """Return the newest events of requests that were not sent, and that no row asks for any more."""
+    """Return the newest events of requests that were not sent and that no row asks for any more."""
     return _events(scratch, "unsent_unasked")
 
 
@@ -246,32 +244,32 @@ def duplicates(scratch: Scratch) -> list[Event]:
 
 
 def given_up(scratch: Scratch, since: datetime) -> list[Event]:
-    """Return the requests that may have made a second enrollment: sent again, or given up, since that moment."""
+    """Return the newest events of requests that may have made a second enrollment: resent or given up since `since`."""
     return _events(scratch, "given_up", since=since)
 
 
 def with_states(scratch: Scratch, states: Iterable[str]) -> list[Event]:
-    """Return the newest events of the requests that stand in one of these states."""
+    """Return the newest events of the requests in one of these states."""
     return _events(scratch, "with_states", states=[str(state) for state in states])
 
 
 def with_keys(scratch: Scratch, keys: Iterable[str]) -> dict[str, Event]:
-    """Return the newest event of each of these keys that there is, whatever its spelling."""
+    """Return the newest event of each known key, by the key as given; spelling variants match."""
     return {given: Event(*row) for given, *row in scratch.rows(_sql("with_keys"), {"keys": list(keys)})}
 
 
 def named(scratch: Scratch, key: str) -> str | None:
-    """Return the key of the asked request that this names, whatever its spelling; None: there is no such request."""
+    """Return the key of the asked request with this key, or a spelling variant of it; None: there is none."""
     return next((str(found) for (found,) in scratch.rows(_sql("named"), {"key": key})), None)
 
 
 def origins(scratch: Scratch, enrollment_ids: Sequence[str]) -> dict[str, Origin]:
-    """Return of these enrollments those that a request made or removed, with that request."""
+    """Return the request that made or removed each enrollment, by enrollment id; others are left out."""
     return {key: Origin(*row) for key, *row in scratch.rows(_sql("origins"), {"ids": list(enrollment_ids)})}
 
 
 def removals(scratch: Scratch, asked: Iterable[pa.Table]) -> Iterator[tuple[tuple[str, ...], Origin, datetime]]:
-    """Yield the pair of each removal (of ledger.REMOVALS), its request, its first moment, after `snapshot.known`."""
+    """Yield (account, contact, sequence), request, first event's time of each removal. Call `snapshot.known` first."""
     scratch.execute(_sql("removals_table"))
     scratch.stream("removals", asked, _sql("removal_rows"))
     for key, state, requested_at, first_at, *pair in scratch.rows("select * from removals order by request_key"):
@@ -279,7 +277,7 @@ def removals(scratch: Scratch, asked: Iterable[pa.Table]) -> Iterator[tuple[tupl
 
 
 def repeats(scratch: Scratch, sent: Iterable[pa.Table]) -> set[str]:
-    """Return the keys of asked requests that say what another request said that was sent lately.
+    """Return the keys of asked requests with the content of another one that was sent recently.
 
     `sent`: batches of (content_key, request_key).
     """

@@ -1,4 +1,4 @@
-"""What a push is asked to do, and what it did."""
+"""The options and the result of a push."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ STATES = tuple(state.value for state in COUNTED)
 
 @dataclass(frozen=True)
 class PushOptions:
-    """`accounts` None: all that the token sees. `limit`: send at most so many; with more than `max_sends` to send,
-    nothing is sent. `new_ledger`: start one where there is none; `accept_ledger`: go on with one that lost events.
-    `request_timeout` in seconds. `plan`: a file for what would be sent, HTML or JSON; `approve`: the hash of a plan of
-    which exactly this is sent; `only`: the key of the one request that is sent.
+    """`accounts` None: all that the token sees. `limit`: send at most this many. `max_sends`: if more are ready, send
+    nothing. `new_ledger`: create the ledger, for the first push; `accept_ledger`: continue with one that lost events.
+    `request_timeout`: in seconds. `plan`: the file to write a plan to, HTML or JSON; `approve`: the hash of the plan to
+    send; `only`: the key of the only request to send.
     """
 
     accounts: tuple[str, ...] | None
@@ -43,12 +43,12 @@ class PushOptions:
 
 @dataclass
 class Pushed:
-    """Rows by state, what a person should look at, and the exit code that follows.
+    """The result of a push. `counts`: rows by state.
 
-    `planned`: of a dry run, every request with what would become of it. `attention`: how many requests wait for an
-    operator, by state, whichever run left them so. `sent`: how many were carried out. `blocked`: accounts that the
-    token may not write to, and why. `duplicates`: found by this run. `too_many`: how many were ready to be sent when
-    that was more than max_sends. `stopped`: why it ended early; `error`: the listing failed, so nothing was sent.
+    `planned`: in a dry run, every request with its verdict. `attention`: the number of requests that wait for an
+    operator, by state, from all runs. `sent`: how many were carried out. `blocked`: accounts that the token may not
+    write to, with the reason. `duplicates`: those found by this run. `too_many`: how many were ready, if more than
+    max_sends. `stopped`: why it ended early. `error`: why nothing was sent: listing or reading the pending rows failed.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -70,7 +70,7 @@ class Pushed:
 
     @property
     def exit_code(self) -> int:
-        """3 when something waits for a person, or was left undone for another reason than a limit."""
+        """3 when requests wait for an operator, or were left undone for a reason other than `limit`."""
         if self.error:
             return self.error.exit_code
         if self.dry_run:
@@ -86,13 +86,13 @@ class Pushed:
         return sum(self.counts[state] for state in COUNTED)
 
     def count(self, request: Request, state: State) -> None:
-        """A request's rows: the first has the state, the others are its duplicates, unless they contradict it."""
+        """Count a request's rows: one in this state, the others as duplicates; all in this state if they conflict."""
         self.counts[state] += request.rows if request.conflict else 1
         self.counts[State.SKIPPED_DUPLICATE] += 0 if request.conflict else request.rows - 1
 
     @property
     def errors(self) -> list[str]:
-        """Why it did not end with 0, in the words of `runs.error`."""
+        """The reasons why the exit code is not 0, as stored in `runs.error`."""
         said = [self.stopped] if self.stopped else []
         said += [f"account {account}: {why}" for account, why in self.blocked.items()]
         if self.too_many is not None:
@@ -109,12 +109,12 @@ class Pushed:
         return [*said, *(self.loaded.errors if self.loaded else [])]
 
     def tallies(self) -> dict[str, Any]:
-        """Return what `runs` keeps of it: column and value."""
+        """Return the values that `runs` stores, by column."""
         listed = self.loaded.tallies() if self.loaded else {}
         return {"sent": self.sent, **{s: self.counts[s] for s in ("refused", "unknown", "held")}, **listed}
 
     def as_json(self) -> dict[str, Any]:
-        """Return the summary of the contract (`push --json`); of a dry run also the requests."""
+        """Return the documented summary (`push --json`); for a dry run it includes the requests."""
         summary: dict[str, Any] = {
             "run_id": self.run_id,
             "status": STATUS[self.exit_code],

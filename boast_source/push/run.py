@@ -59,13 +59,13 @@ def push(
     on_note: Callable[[str], None],
     on_progress: Callable[[Counter[str]], None],
 ) -> Pushed:
-    """Make the pending requests true in Boast. The caller holds the pipeline's lock.
+    """Carry out the pending requests in Boast. The caller holds the pipeline's lock.
 
-    `resources`: what is listed and stored first, the enrollments among them.
+    `resources`: the lists to load first; they include the enrollments. `patience`: seconds to wait for the warehouse.
 
     Raises ConfigurationError (no pending table, no ledger or one that lost events, a warehouse that cannot exclude a
-    second sender), LockedError, DestinationError. An ApiError of the listing is in the result, which then counts what
-    was left.
+    second sender), LockedError, DestinationError. If the listing fails, the ApiError is in the result, which then
+    counts the requests that were not sent.
     """
     with warehouse.open(patience=patience, on_wait=on_note):
         if not warehouse.has_sql:
@@ -105,7 +105,7 @@ def push(
 
 
 def _take_back(ledger: Ledger) -> None:
-    """Begin no ledger after all, if nothing is in it: with one, the next night would send what nobody approved."""
+    """Drop the new ledger if it is empty: with a ledger, the next night would send without approval."""
     if not ledger.controls() and not any(batch.num_rows for batch in ledger.newest()):
         with explained(ledger.name):
             ledger.client.execute_sql(f"drop table {ledger.name}")
@@ -154,7 +154,7 @@ def _carry_out(context: Context, warehouse: Warehouse, load: Load, resources: Se
 
 
 def _followed(context: Context, ready: Iterable[Request], late: Mapping[str, Event]) -> Iterator[Request]:
-    """Return the requests as they stand after what was found late; one that was enrolled so, as asked, is done."""
+    """Yield the requests with their late events. One that was enrolled late, as its row asks, is done: count it."""
     for before in ready:
         request = replace(before, latest=late.get(before.request_key, before.latest))
         if request.request_key in late and not (request.changed or request.conflict):
@@ -164,8 +164,8 @@ def _followed(context: Context, ready: Iterable[Request], late: Mapping[str, Eve
 
 
 def _how_to_list(context: Context, began: datetime) -> Options:
-    """Return how to list: until two passes agree, when that can prove that what is open did not happen, or something
-    may be sent: one pass may hide an enrollment behind a count that is right, and its contact would be enrolled twice.
+    """Return the listing options. List until two passes agree if an open request may be proved absent, or anything
+    may be sent: a single pass with the right count can still miss an enrollment, whose contact would be enrolled twice.
     """
     proof = context.proof(began, None)
     settles = any(proof.is_over(event) for event in requests.open_events(context.scratch))
@@ -188,7 +188,7 @@ def _nothing_sent(context: Context, error: ApiError) -> None:
 
 
 def _nothing_known(context: Context, error: BoastError) -> None:
-    """What the ledger has open stays open; what the rows ask for nobody knows."""
+    """Count the open requests as unknown: the pending table could not be read."""
     context.result.error = error
     context.result.counts[State.UNKNOWN] += len(requests.open_events(context.scratch))
 
@@ -199,7 +199,7 @@ def _known(context: Context, warehouse: Warehouse, about: Sequence[Request], pro
 
 
 def _as_planned(context: Context, waiting: Sequence[Lane], facts: Facts) -> Facts:
-    """Return the facts with what the approved plan may send. A plan made before the ledger holds unchanged only."""
+    """Return the facts, limited to the approved plan. A plan older than the ledger counts only if nothing changed."""
     hash_ = context.options.approve or ""
     members = controls.approved(context.ledger, hash_)
     if members is None:
@@ -215,7 +215,7 @@ def _as_planned(context: Context, waiting: Sequence[Lane], facts: Facts) -> Fact
 
 
 def _is_approved(context: Context, waiting: Sequence[Lane], facts: Facts) -> bool:
-    """Return whether there is not more to send than max_sends; else all of it is deferred, the rest said as always."""
+    """Return whether a plan was approved or at most max_sends are ready; if not, count the requests as left undone."""
     planned = plan(waiting, facts)
     if context.options.new_ledger:
         counts = plan_of(planned, names_of(context.ledger, "sequences")).said()
@@ -234,7 +234,7 @@ def _is_approved(context: Context, waiting: Sequence[Lane], facts: Facts) -> boo
 def _read_back(
     context: Context, warehouse: Warehouse, load: Load, unknown: Sequence[Request], taken: dict[str, str]
 ) -> None:
-    """List once more: what the server did although it did not say so is found now, and not tomorrow."""
+    """List again at the end, to settle requests without a clear answer now rather than in the next push."""
     context.on_note(f"reading back what became of {len(unknown)} requests without a clear answer")
     began = context.ledger.now()
     try:

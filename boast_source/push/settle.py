@@ -1,9 +1,9 @@
-"""Settling by reading back: what became of requests of which nobody knows whether the server acted.
+"""Settle requests with an unclear outcome by reading back.
 
-An enrollment of that contact and sequence that was not known before the claim, and that no other request has made, was
-ours. Its absence from two agreeing passes that both began `settle_after` after the attempt had ended proves that the
-server did not act, since it acts within `settle_after` of a request's last byte or never. Ids are compared, never the
-clocks of two machines: both times are the warehouse's.
+If the contact has an enrollment in the sequence that was not known before the claim and that no other request made,
+this request made it. If there is none in two agreeing passes that both began `settle_after` after the attempt ended,
+the server did not act: it acts within `settle_after` of a request's last byte, or never. Only ids and the warehouse's
+own times are compared, never the clocks of two machines.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from boast_source.push.requests import Request
     from boast_source.push.snapshot import Known
 
-RETRIED = "retried"  # how a person repeats what is open, in spite of what it may still do
+RETRIED = "retried"  # error code: an operator repeats an open request, although the server may still act on it
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What this run's listing can prove. `began`: its start on the warehouse's clock; `exact`: the accounts of which
-    two passes in a row agreed; `settle_after`, `sending_for` in seconds: how long the server may take, and how long
-    after its claim a request can still be on its way. `settle_after` None: absence is never proved.
+    """What this run's listing can prove. `began`: its start, by the warehouse's clock; `exact`: the accounts for which
+    two passes in a row agreed; `settle_after`: how long the server may take, in seconds (None: absence is never
+    proved); `sending_for`: how long after its claim a request can still be in flight, in seconds.
     """
 
     began: datetime
@@ -42,11 +42,11 @@ class Proof:
     sending_for: float
 
     def of_absence(self, event: Event) -> bool:
-        """Whether what this event left open, and is not there, will not come any more."""
+        """Return whether an open request that the listing does not show can no longer take effect."""
         return event.account_id in self.exact and self.is_over(event)
 
     def is_over(self, event: Event) -> bool:
-        """Whether the server will not act any more on what this event left open."""
+        """Return whether the server can no longer act on the request that this event left open."""
         if self.settle_after is None or event.recorded_at is None:
             return False
         ended = event.recorded_at + timedelta(seconds=self.sending_for if event.state == State.CLAIMED else 0)
@@ -56,14 +56,14 @@ class Proof:
 def settle(
     request: Request, known: Known, taken: Mapping[str, str], proof: Proof, client: BoastClient
 ) -> tuple[Evidence, Enrollment | None]:
-    """Return what reading back shows of an open request, and the enrollment that it found.
+    """Return the evidence about an open request, and the enrollment found (None: none).
 
-    `taken`: enrollments that requests have made, with the request's key. A removal is asked for by its id. Raises
-    nothing that the API says: what it does not answer stays unclear.
+    `taken`: request keys by the id of the enrollment that they made. A removal is looked up by its enrollment id. API
+    errors are not raised: without an answer the evidence is UNCLEAR.
     """
     event = request.event
     if event.state == State.RELEASED and event.error_code != RETRIED:
-        return Evidence.ABSENT, None  # it was refused or held: nothing of it is open
+        return Evidence.ABSENT, None  # it was refused or held: there is nothing to settle
     if event.action == "remove":
         return _removal(event, known, taken, proof, client)
     before = known_before(event)
@@ -72,17 +72,17 @@ def settle(
         for e in known.of(request.as_claimed())
         if e.id not in (before or ()) and taken.get(e.id, event.request_key) == event.request_key
     ]
-    if since and before is not None:  # else nothing says which of them were there before
+    if since and before is not None:  # without `before`, any of them may have been there already
         return Evidence.HAPPENED, since[0]
     absent = event.state == State.RELEASED or (proof.of_absence(event) and not since)
     return (Evidence.ABSENT if absent else Evidence.UNCLEAR), None
 
 
 def known_before(event: Event) -> frozenset[str] | None:
-    """Return the enrollments of its contact and sequence that were there before it was claimed; None: nobody knows."""
+    """Return the ids of the contact's enrollments in the sequence before the claim; None: unknown."""
     try:
         found = json.loads(event.known_enrollment_ids or "null")
-    except ValueError:  # somebody altered it
+    except ValueError:  # someone edited the ledger
         return None
     return frozenset(map(str, found)) if isinstance(found, list) else None
 
@@ -96,10 +96,10 @@ def _removal(
     except NotFoundError as error:
         there = known.get(key)
         unlisted = event.account_id in proof.exact and (there is None or there.gone)
-        if not error.code or (key in taken and not unlisted):  # of one of ours, one answer is no proof
+        if not error.code or (key in taken and not unlisted):  # for an enrollment of ours, a single 404 proves nothing
             return Evidence.UNCLEAR, None
         return Evidence.HAPPENED, Enrollment(key, account, event.contact_id, event.sequence_id, None, gone=True)
-    except (ApiError, ConfigurationError):  # there are ids that cannot be asked for
+    except (ApiError, ConfigurationError):  # or an id that does not fit in a URL
         return Evidence.UNCLEAR, None
     if found.status == "removed":
         return Evidence.HAPPENED, found

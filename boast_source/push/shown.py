@@ -1,4 +1,4 @@
-"""Requests as an operator sees them: since when, how often sent, what happens next."""
+"""Requests as `boast requests` shows them to an operator, with what happens next."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from boast_source.push.ledger import Event, Ledger
 
 ONLY_YOU = "only you can settle it"
-RESTLESS = 2  # listings that did not hold still, after which nobody waits for one that does
-# what a release comes too early for, by the code of what held the request
+RESTLESS = 2  # after this many moving listings in a row, do not wait for a stable one
+# what must be true before a released request is sent, by the error code that held it
 _BY_THEN = {
     "ambiguous": "all rows with its request_id say the same",
     "candidates": "its row fits one only",
@@ -31,7 +31,7 @@ _BY_THEN = {
 
 @dataclass(frozen=True)
 class Shown:
-    """A request's newest event, how it stands, the name of its sequence if that is known, what happens next."""
+    """A request's newest event, its standing, the name of its sequence if known, and what happens next."""
 
     event: Event
     standing: State
@@ -46,8 +46,8 @@ class Shown:
 
 @dataclass(frozen=True)
 class Timing:
-    """When what is open is read back: seconds after its newest event, of a claim and of all else; None: never.
-    `restless`: since when no listing has held still, if that is so.
+    """How long after its newest event an open request can be proved absent, in seconds: `claimed` for claims, `other`
+    for the rest; None: never. `restless`: since when the list has kept moving; None: it is stable.
     """
 
     claimed: float | None
@@ -56,7 +56,7 @@ class Timing:
 
 
 def shown(events: Sequence[Event], ledger: Ledger, timing: Timing) -> list[Shown]:
-    """Return these as an operator sees them."""
+    """Return the requests with these newest events, as an operator sees them."""
     names = names_of(ledger, "sequences")
     return [
         Shown(event, model.standing(event), names.get(event.sequence_id or ""), _next(event, timing))
@@ -65,7 +65,7 @@ def shown(events: Sequence[Event], ledger: Ledger, timing: Timing) -> list[Shown
 
 
 def outcome(event: Event, decision: str) -> str:
-    """Return what the next push does about a request that was just decided on. `event`: from before the decision."""
+    """Return what the next push does about a request after this decision. `event`: its newest before the decision."""
     if decision == Decision.DROP:
         return "accepted as it is" if model.standing(event) == State.DUPLICATE else "it is never sent (again)"
     by_then = _BY_THEN.get(event.error_code or "")
@@ -82,7 +82,7 @@ def outcome(event: Event, decision: str) -> str:
 
 
 def names_of(ledger: Ledger, table: str) -> Mapping[str, str]:
-    """Return the names of the sequences or accounts that were loaded, by id."""
+    """Return the names of the loaded sequences or accounts, by id in lower case."""
     client = ledger.client
     name = client.make_qualified_table_name(table)
     with explained():
@@ -94,11 +94,11 @@ def names_of(ledger: Ledger, table: str) -> Mapping[str, str]:
 
 
 def restless_since(ledger: Ledger) -> datetime | None:
-    """Return since when the last listings of pushes, several in a row, have not held still; None: they have."""
+    """Return since when the last RESTLESS or more listings of pushes were all `moving`; None: they were not."""
     client = ledger.client
     name = client.make_qualified_table_name("runs")
     verified: list[tuple[str, datetime | None]] = []
-    with contextlib.suppress(Exception):  # a warehouse whose runs cannot be read says nothing about them
+    with contextlib.suppress(Exception):  # without readable run records, nothing is known about them
         sql = (
             f"select verified, started_at from {name} where command in ('push', 'nightly') and verified is not null"
             " order by started_at desc"

@@ -1,4 +1,4 @@
-"""What is known to exist: the enrollments of the contacts that requests are about, as this run's listing left them."""
+"""The known enrollments of the contacts that requests are about, as of this run's listing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from boast_source.push.requests import Request
 
 COLUMNS = ("id", "account_id", "contact_id", "sequence_id", "status", "created_at", "missing_since")
-OVER = frozenset({"completed", "removed"})  # statuses of which it is documented that no more messages go out
+OVER = frozenset({"completed", "removed"})  # statuses after which, as documented, no more messages are sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class Enrollment:
 
 
 class Known:
-    """Enrollments by contact, kept up to date with the answers of this run.
+    """Enrollments by contact, updated with the answers of this run.
 
-    `whole`: the accounts of which nothing is hidden, since two passes over the list agreed.
+    `whole`: the accounts whose listing is complete, since two passes agreed.
     """
 
     def __init__(self, enrollments: Iterable[Enrollment], whole: Collection[str] = ()) -> None:
@@ -56,7 +56,7 @@ class Known:
             self.learn(enrollment)
 
     def learn(self, enrollment: Enrollment) -> None:
-        """What the API said last about an enrollment; when it was made stays known."""
+        """Add or replace an enrollment; keep its known `created_at` if the new one has none."""
         before = self._by_id.get(enrollment.id)
         if before and enrollment.created_at is None:
             enrollment = replace(enrollment, created_at=before.created_at)
@@ -67,7 +67,7 @@ class Known:
         return Known(self._by_id.values(), self.whole)
 
     def pair(self, request: Request) -> tuple[str | None, ...]:
-        """Return account, contact and sequence of a request, of a removal by id those of its enrollment."""
+        """Return a request's account, contact and sequence; for a known enrollment id, those of the enrollment."""
         if target := self.get(request.enrollment_id):
             return target.account_id, target.contact_id, target.sequence_id
         return request.account_id, request.contact_id, request.sequence_id or request.enrollment_id
@@ -91,7 +91,7 @@ class Known:
 
 
 def enrollment_of(account_id: str, record: Mapping[str, object]) -> Enrollment:
-    """From a record of the API."""
+    """Return the enrollment of an API record."""
     return Enrollment(
         _lower(record.get("id")) or "",
         _lower(account_id),
@@ -105,7 +105,7 @@ def enrollment_of(account_id: str, record: Mapping[str, object]) -> Enrollment:
 def known(
     scratch: Scratch, requests: Sequence[Request], enrollments: Iterable[pa.Table], whole: Collection[str]
 ) -> Known:
-    """The enrollments that these requests may be about. `enrollments`: batches of COLUMNS; `whole`: see Known."""
+    """Return the enrollments that the requests may be about. `enrollments`: batches of COLUMNS; `whole`: see Known."""
     contacts = {r.contact_id for r in requests} | {r.latest.contact_id for r in requests if r.latest}
     ids = {r.enrollment_id for r in requests} | {r.latest.enrollment_id for r in requests if r.latest}
     scratch.execute("create or replace table wanted (id varchar)")

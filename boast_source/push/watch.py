@@ -1,4 +1,4 @@
-"""Compare what the ledger says with this run's listing: duplicates, removals that did not last, rows that are gone."""
+"""Compare the ledger with this run's listing and rows: duplicates, removals that did not last, withdrawn rows."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _UNASKED = Verdict(State.WITHDRAWN, "unasked", "it was not sent, and no row asks
 
 
 def review_sent(context: Context, began: datetime, mine: frozenset[str]) -> None:
-    """Hold what the listing contradicts: removals that it shows active, enrollments that it never showed. Look again at
-    the removals whose contact is active with another one.
+    """Hold what the listing contradicts: removals that it shows as active, enrollments that it never showed. Decide
+    again on removals whose contact is active in another enrollment.
 
     Call it before the pending table is read.
     """
@@ -55,11 +55,11 @@ def review_sent(context: Context, began: datetime, mine: frozenset[str]) -> None
 
 
 def is_over(request: Request, known: Known, origins: Mapping[str, Origin]) -> bool:
-    """Return whether a removal that was carried out is done, though its contact is active in the sequence again.
+    """Return whether a removal that was carried out stays done although its contact is active in the sequence again.
 
-    It is, if a request enrolled the contact again that was asked for later; who was enrolled by hand is active in spite
-    of the row. A row without a moment comes after one that has one. A row whose address is another contact's by now is
-    judged by that one.
+    It does if every active enrollment was made by a later request; one made by hand contradicts the row. A row without
+    `requested_at` counts as later than one that has it. If the row's address now belongs to another contact, that
+    contact's enrollments count.
     """
     latest, changed = request.latest, request.changed and not request.by_person
     if latest is None or latest.state != State.REMOVED or changed or request.conflict:
@@ -70,7 +70,7 @@ def is_over(request: Request, known: Known, origins: Mapping[str, Origin]) -> bo
 
 
 def watched(context: Context, since: datetime, mine: frozenset[str]) -> list[Event]:
-    """Return the requests that may have made a second enrollment, or were found to have made one."""
+    """Return the newest events of requests that may have made, or did make, a second enrollment."""
     twice = context.ledger.active_twice(since, context.acts_within)
     found = [
         *requests.duplicates(context.scratch),
@@ -81,11 +81,11 @@ def watched(context: Context, since: datetime, mine: frozenset[str]) -> list[Eve
 
 
 def record_late(context: Context, events: Iterable[Event], known: Known, taken: dict[str, str]) -> list[Event]:
-    """Record enrollments that no request accounts for, of a contact and sequence whose request was sent before.
+    """Record enrollments that no request accounts for, if a request for their contact and sequence was sent before.
 
-    Where it was sent again or given up, the server acted later than `settle_after`. Where it was sent once, the list
-    had hidden it, or one POST made two. Each is recorded once; a duplicate is settled when only one is active. Returns
-    the new events.
+    If that request was sent again or given up, the server acted later than `settle_after`. If it was sent once, the
+    list had hidden the enrollment, or one POST made two. Each is recorded once. A duplicate is settled once at most one
+    enrollment is active. Return the new events.
     """
     news: list[Event] = []
     for event in events:
@@ -112,9 +112,9 @@ def _late_verdict(event: Event, late: Sequence[str]) -> Verdict:
 
 
 def _late(context: Context, event: Event, known: Known, taken: dict[str, str]) -> list[str]:
-    """Return the enrollments of a request's contact and sequence that were not there before it and nobody made.
+    """Return the ids of new enrollments of a request's contact and sequence that no request made.
 
-    Of what was never sent as it stands now (its row changed since), nothing says what was there before.
+    If the row has changed since the request was sent, it is not known which enrollments were there before.
     """
     there = [e for e in known.of(requests.claimed(event)) if e.id != event.enrollment_id]
     before = known_before(event)
@@ -131,9 +131,9 @@ def _late(context: Context, event: Event, known: Known, taken: dict[str, str]) -
 
 
 def withdraw_unasked(context: Context) -> None:
-    """End the requests that were not sent and that no row asks for any more: they wait for nobody.
+    """Withdraw the requests that were not sent and that no row asks for any more.
 
-    Those of another pending table may be asked for there, as long as there is such a table.
+    Keep those of another pending table that still exists: its rows may ask for them.
     """
     read = {context.pending.name, context.options.pending_table}
 
@@ -142,6 +142,6 @@ def withdraw_unasked(context: Context) -> None:
         return table not in read and is_there(context.ledger.client, table)
 
     unsent = requests.unsent_unasked(context.scratch)
-    # what has no name comes from version 0.1.0
+    # events without a table come from version 0.1.0
     unasked = [event for event in unsent if not is_unread(event.pending_table or context.settings.pending_table)]
     context.record([requests.claimed(event).followed(_UNASKED, context.run_id).event for event in unasked])
