@@ -126,7 +126,7 @@ def write(plan: Plan, file: str, warehouse: Warehouse) -> str:
     path = Path(file).resolve()
     page = None if path.suffix.lower() == ".json" else plan.as_html(people_of(warehouse, plan))
     try:
-        replace_file(path, page or json.dumps(plan.as_json(), indent=1))  # it names people
+        replace_file(path, page or json.dumps(plan.as_json()))  # it names people
     except OSError as error:
         raise DestinationError(
             f"The plan cannot be written to {path}: {error.strerror}", hint="Name another file with --plan."
