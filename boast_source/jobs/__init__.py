@@ -1,1 +1,1 @@
-"""What can be run from a schedule or a script: each job returns what it did, and prints nothing."""
+"""The jobs that a scheduler or a script runs. Each returns a result and prints nothing."""

@@ -1,4 +1,4 @@
-"""`boast check`: every point a load depends on, each with ok or what to do."""
+"""`boast check`: check everything a load depends on, and report each point as ok or how to fix it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from boast_source.config import Settings
 
-PATIENCE = 30.0  # seconds for a DuckDB file that other checks have open
+PATIENCE = 30.0  # seconds to wait for a DuckDB file that another check has open
 
 
 @dataclass(frozen=True)
 class Point:
-    """One thing that was checked; `detail` says what was found, or what to do."""
+    """One check. `detail`: what was found, or how to fix it."""
 
     name: str
     ok: bool
@@ -40,7 +40,7 @@ class Point:
 
 @dataclass
 class Checked:
-    """What was checked."""
+    """The result of `boast check`."""
 
     points: list[Point]
 
@@ -55,7 +55,7 @@ class Checked:
 
 
 def check(destination: str | None, dataset: str | None) -> Checked:
-    """Check configuration, credentials, lists, folders, destination; what depends on a failed point is left out."""
+    """Check configuration, credentials, lists, folders, destination, webhook; skip what depends on a failed point."""
     points: list[Point] = []
     found = _point(points, "configuration", _configuration, lambda s: f"base_url {s.base_url}")
     _point(points, "settings", _all_known, None)
@@ -109,7 +109,7 @@ def _accounts(client: BoastClient, found: Settings) -> list[str]:
 
 
 def _writable() -> str:
-    """Where the state of a run and its scratch index go, and how much room there is."""
+    """Return the folders of the run state and the scratch index, with their free space. Raises ConfigurationError."""
     said = []
     try:
         state = state_folder()
@@ -150,7 +150,7 @@ def _point(points: list[Point], name: str, attempt: Callable[[], Any], describe:
     try:
         result = attempt()
     except BoastError as error:
-        if any(point.detail == str(error) for point in points):  # a file of settings that no point can read
+        if any(point.detail == str(error) for point in points):  # one bad file can fail several checks: report it once
             return None
         points.append(Point(name, ok=False, detail=str(error), exit_code=error.exit_code))
         return None

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CONFIG, SECRETS = Path(".dlt", "config.toml"), Path(".dlt", "secrets.toml")
-# for a user's own dlt scripts; the commands do the same by themselves (logs.py)
+# for the user's own dlt scripts; the commands set these themselves (logs.py)
 DEFAULTS = {"runtime.dlthub_telemetry": False, "load.delete_completed_jobs": True}
 IGNORED = (".dlt/secrets.toml", "*.duckdb", "*.duckdb.wal")
 
 
 def current(folder: Path, path: Path) -> Mapping[str, Any]:
-    """Return what a file of the folder sets, as dotted keys. Raises ConfigurationError when it cannot be read."""
+    """Return a file's settings by dotted key. Raises ConfigurationError when it cannot be read."""
     return _flat(_document(folder / path).unwrap())
 
 
 def write(folder: Path, settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> list[Path]:
-    """Set dotted keys in the folder's files, whose other lines stay as they are; returns the files that changed.
+    """Set dotted keys in the folder's files and leave their other lines unchanged. Return the files that changed.
 
-    The file of secrets is readable by its owner alone from its first byte.
+    The secrets file is created with mode 0600.
 
     Raises ConfigurationError when a file cannot be read or written.
     """

@@ -1,7 +1,7 @@
-"""The ritual around every run: settings, pipeline, lock, client, signals, record, retention.
+"""The frame of every run: settings, pipeline, lock, client, signals, record, retention.
 
-Whatever ends a run leaves a row in `runs`, also a refusal, another run's lock or a configuration that cannot be read;
-what cannot reach the warehouse is kept beside the pipeline (runs/record.py).
+Every run leaves a row in `runs`, even if it was refused, found another run's lock or could not read its configuration.
+If the warehouse cannot be reached, the row is kept in the pipeline's folder until it can (runs/record.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Result(Protocol):
-    """What a run did so far: `tallies` are columns of `runs`, `as_json` the summary of the contract."""
+    """A run's result so far. `tallies`: values of `runs` by column; `as_json`: the documented summary (`--json`)."""
 
     run_id: str
 
@@ -44,9 +44,9 @@ R = TypeVar("R", bound=Result)
 
 @dataclass
 class Job(Generic[R]):
-    """A run while it lives. `result` starts empty and is replaced by what the run did. `recorded` False: the run
-    writes nothing, its record neither. `at_end` hears of the finished run before it is recorded. `accounts`: the given
-    ids. `died`: what the lock knows of a run that died, where that is news.
+    """A run in progress. `result`: empty at first, then replaced by the run's result. `recorded` False: a dry run,
+    which is not recorded. `at_end`: called with the finished run before it is recorded. `accounts`: ids given by the
+    caller. `died`: the lock's data about an earlier run that died, if not reported yet.
     """
 
     run: runs.Run
@@ -62,25 +62,25 @@ class Job(Generic[R]):
 
     @property
     def warehouse(self) -> Warehouse:
-        """Where the run's data goes, inside of `running` or `recording`."""
+        """The run's warehouse; available only inside `running` or `recording`."""
         assert self.place is not None
         return self.place
 
     def summary(self) -> dict[str, Any]:
-        """Return what the run did so far as `--json` prints it."""
+        """Return the summary so far, as `--json` prints it."""
         self.result.run_id = self.run.run_id
         return self.result.as_json()
 
     def nearly_over(self) -> runs.Run:
-        """Record what the run did so far, as running; returns it as it ends if nothing else fails."""
+        """Record the run so far as still running. Return a copy as it will end if nothing else fails."""
         self._save()
         over = replace(self.run)
         over.finish(self.result.exit_code, "; ".join(self.result.errors) or None)
         return over
 
     def end(self, exit_code: int, error: str | None, *, tidy: bool = False) -> None:
-        """Record the run as ended in this way, unless it writes nothing, after `at_end` has heard of it; then `tidy`
-        the warehouse, which still answers.
+        """Call `at_end`, then record the run with this exit code and error, unless `recorded` is False. `tidy`: then
+        apply retention.
         """
         if self.at_end:
             self.run.count(self.result.tallies())
@@ -104,11 +104,11 @@ class Job(Generic[R]):
 def running(
     job: Job[R], destination: str | None, dataset: str | None, *, accounts: Sequence[str] = ()
 ) -> Iterator[BoastClient]:
-    """Enclose a run with all that comes before and after it; yields a client of the API.
+    """Do what comes before and after every run; yield an API client.
 
-    `accounts`: given ids, whose runs may go on beside others. The caller puts what the run did into `job.result`.
+    `accounts`: given ids; runs of different accounts may run in parallel. The caller sets `job.result`.
 
-    Raises BoastError with the run's `summary`; a requested stop becomes StoppedError.
+    Raises BoastError with the run's `summary`; StoppedError if a stop was requested.
     """
     with recording(job, destination, dataset, accounts=accounts), contextlib.ExitStack() as stack:
         left = stack.enter_context(lock(job.warehouse.pipeline, run_id=job.run.run_id, command=job.run.command))
@@ -123,10 +123,10 @@ def running(
 def recording(
     job: Job[R], destination: str | None, dataset: str | None, *, accounts: Sequence[str] = ()
 ) -> Iterator[None]:
-    """The part of the ritual that a job has which neither locks the pipeline nor calls the API: settings, pipeline,
-    and the record however it ends.
+    """Read the settings, find the warehouse, and record the run however it ends. For jobs that need neither the lock
+    nor the API; the others use `running`.
 
-    Raises as `running`.
+    Raises what `running` raises.
     """
     try:
         job.settings = settings()
@@ -141,7 +141,7 @@ def recording(
         failure = StoppedError() if signals.caused(error) else known
         if job.ended:
             if isinstance(failure, StoppedError):
-                return  # all is recorded; what a stop left untidied, a later run tidies
+                return  # the run is recorded; a later run applies retention
             raise
         said = str(failure) if isinstance(failure, BoastError) else type(failure).__name__
         job.end(getattr(failure, "exit_code", runs.FAILED), said)
@@ -152,9 +152,9 @@ def recording(
 
 @contextlib.contextmanager
 def _kept_open(warehouse: Warehouse | None) -> Iterator[Warehouse | None]:
-    """Open the warehouse once for all that follows, where it can be opened at once; that makes no file."""
+    """Keep the warehouse open inside the block, if it opens without waiting. Creates no file."""
     with contextlib.ExitStack() as stack:
         if warehouse and (not warehouse.file or warehouse.file.exists()):
-            with contextlib.suppress(Exception):  # who needs it opens it again, and says why that cannot be
+            with contextlib.suppress(Exception):  # later users open it themselves and report the error
                 stack.enter_context(warehouse.open(patience=0))
         yield warehouse

@@ -57,10 +57,10 @@ def load_job(
     until: datetime | None = None,
     progress: Progress = QUIET,
 ) -> Loaded:
-    """List everything, load what is new or changed, verify, publish; `boast load` as a function.
+    """List, load new and changed rows, verify, publish; `boast load` as a function.
 
     Args:
-        destination: a dlt destination, configured as dlt asks for it; default: `sources.boast.destination`.
+        destination: a dlt destination, configured as for dlt; default: `sources.boast.destination`.
         dataset: the dataset (schema) to load into; default: `sources.boast.dataset`.
         accounts: ids of the accounts to load; none: `sources.boast.account_ids`, else all that the token sees.
         resources: lists to load (`sequence_enrollments`, `contacts`, ...); none: all.
@@ -71,11 +71,11 @@ def load_job(
         everything: write all rows again, not only those that differ; nothing is dropped.
         accept_missing: mark vanished enrollments as missing even if they are suspiciously many.
         since, until: bounds on the cursor, [since, until), aware datetimes.
-        progress: told of pages, notes and stages.
+        progress: receives pages, notes and stages.
 
     Returns `Loaded`: a report per account and list, `exit_code` (0, 1 or 3), `as_json()`.
 
-    Raises BoastError when the load failed as a whole; the run is recorded then, too.
+    Raises BoastError when the whole load failed; that run is recorded, too.
     """
     job = Job(runs.Run("load"), Loaded(), progress)
     with running(job, destination, dataset, accounts=accounts) as client:
@@ -116,17 +116,17 @@ def load_job(
 
 
 def incremental_from(found: Settings, *, forced: bool = False) -> Incremental:
-    """Return what the settings say of incremental listings."""
+    """Return the settings for incremental listings. `forced`: `boast load --incremental`."""
     every, overlap = (timedelta(seconds=value) for value in (found.full_every_seconds, found.overlap_seconds))
     return Incremental(every, overlap, forced)
 
 
 def outputs_of(job: Job[Any], loaded: Loaded, *, reporting: bool) -> list[BoastError]:
-    """Make the published copy, and the report if `reporting`; returns what failed. They show the run as over; the
-    warehouse holds it as running until they are made, so that a run that dies here counts as good nowhere.
+    """Make the published copy, and the report if `reporting`; return the errors. Both show the run as finished. The
+    warehouse has it as running until they are made, so a run that dies here never counts as successful.
     """
     shown = job.settings.publish_path or (reporting and job.settings.report_path)
-    over = job.nearly_over() if shown and job.warehouse.has_sql else job.run  # without views nothing shows it
+    over = job.nearly_over() if shown and job.warehouse.has_sql else job.run  # otherwise no output shows the run
 
     def made(name: str, seconds: float, place: str) -> None:
         job.progress.stage(name, seconds, job.run.run_id, to=place)
@@ -136,9 +136,9 @@ def outputs_of(job: Job[Any], loaded: Loaded, *, reporting: bool) -> list[BoastE
 
 
 def prepare_job(destination: str | None = None, dataset: str | None = None, *, progress: Progress = QUIET) -> Prepared:
-    """Make and migrate all tables and views, before one `load` per account, side by side.
+    """Create and migrate all tables and views. Run it once before loading accounts in parallel.
 
-    Returns `Prepared`: the account ids. Raises BoastError when tables cannot be made or accounts cannot be listed.
+    Returns `Prepared`: the account ids. Raises BoastError when tables cannot be created or accounts cannot be listed.
     """
     job = Job(runs.Run("prepare"), Prepared(), progress)
     with running(job, destination, dataset) as client:

@@ -1,10 +1,10 @@
-"""The job a scheduler calls: everything a night needs, in order. A failing stage does not stop the others.
+"""The job that a scheduler runs every night, in five stages. A failing stage does not stop the others.
 
-1. Finish what a crashed run left, list everything, load what differs, verify (load/).
-2. Where there is a table of pending enrollments: settle, claim, send, record, read back (push/).
+1. Finish the load of a crashed run, list, load new and changed rows, verify (load/).
+2. If there is a table of pending enrollments: settle, claim, send, record, read back (push/).
 3. Make the views (models/).
 4. Make the report and the published copy (outputs/).
-5. Notify people, record the run, apply retention (runs/).
+5. Notify, record the run, apply retention (runs/).
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ log = logging.getLogger("boast_source")
 
 
 def _is_pending(stage: Any) -> bool:
-    """Whether the pending table is what is wrong: the night did the rest, and an operator mends the table."""
+    """Return whether only the pending table is at fault: the rest was done, and an operator must fix the table."""
     return isinstance(getattr(stage, "error", stage), PendingError)
 
 
 @dataclass
 class Night:
-    """What the stages did; None: there was nothing to do for it, or it failed (`error`). `unmade`: the report or the
-    published copy, if they failed. `waiting`: of a night that pushed nothing, the requests that wait for a person.
+    """The results of the stages. `loaded`, `pushed` None: nothing to do, or it failed (`error`). `unmade`: errors of
+    the report and the published copy. `waiting`: requests that wait for an operator, if nothing was pushed.
     """
 
     loaded: Loaded | None = None
@@ -64,7 +64,7 @@ class Night:
 
     @property
     def exit_code(self) -> int:
-        """The worst of the stages: failed, then misconfigured, then needs attention."""
+        """The worst exit code of the stages: failed, then misconfigured, then needs attention."""
         stages = [stage for stage in (self.loaded, self.pushed, *self.troubles) if stage]
         codes = {runs.ATTENTION if _is_pending(stage) else stage.exit_code for stage in stages}
         codes |= {runs.ATTENTION} if self.waiting and self.waiting.total else set()
@@ -72,7 +72,7 @@ class Night:
 
     @property
     def errors(self) -> list[str]:
-        """Why it did not end with 0, in the words of `runs.error`."""
+        """The reasons why the exit code is not 0, as stored in `runs.error`."""
         if self.pushed:
             said = self.pushed.errors
         else:
@@ -80,12 +80,12 @@ class Night:
         return [*said, *map(str, self.unmade)]
 
     def tallies(self) -> dict[str, Any]:
-        """Return what `runs` keeps of it: column and value."""
+        """Return the values that `runs` stores, by column."""
         done = self.pushed or self.loaded
         return done.tallies() if done else {}
 
     def as_json(self) -> dict[str, Any]:
-        """Return the summary of the contract (`nightly --json`)."""
+        """Return the documented summary (`nightly --json`)."""
         for stage in (self.loaded, self.pushed):
             if stage:
                 stage.run_id = self.run_id
@@ -109,15 +109,15 @@ def nightly_job(
     """Load, push, views, report, published copy, notification; `boast nightly` as a function.
 
     Args:
-        destination: a dlt destination, configured as dlt asks for it; default: `sources.boast.destination`.
-        dataset: the dataset (schema) of it all; default: `sources.boast.dataset`.
-        new_ledger: start a push ledger where there is none, for the first night.
-        no_push: push nothing tonight.
-        progress: told of pages, notes and stages.
+        destination: a dlt destination, configured as for dlt; default: `sources.boast.destination`.
+        dataset: the dataset (schema) of all tables; default: `sources.boast.dataset`.
+        new_ledger: create the push ledger, for the first push.
+        no_push: push nothing.
+        progress: receives pages, notes and stages.
 
-    Returns `Night`: what the stages did, `exit_code` (0, 1, 2 or 3), `as_json()`.
+    Returns `Night`: the results of the stages, `exit_code` (0, 1, 2 or 3), `as_json()`.
 
-    Raises BoastError when the night as a whole failed. However it ends, the run is recorded, and people are notified.
+    Raises BoastError when the whole run failed. Every run is recorded, and its news is sent to the webhook.
     """
     job = Job(runs.Run("nightly"), Night(), progress, at_end=_end)
     with running(job, destination, dataset) as client:
@@ -135,7 +135,7 @@ def nightly_job(
 
 
 def _look_who_waits(job: Job[Night]) -> None:
-    """What earlier pushes left to a person waits until it is settled, also in a night that pushes nothing."""
+    """Report the requests of earlier pushes that wait for an operator, in a run that pushes nothing."""
     with job.warehouse.open(patience=job.settings.lock_timeout, on_wait=job.progress.note) as warehouse:
         job.result.waiting = waiting = health.waiting(warehouse)
     if waiting and waiting.total:
@@ -150,7 +150,7 @@ def _end(job: Job[Night]) -> None:
 
 
 def _night(job: Job[Night], client: BoastClient, found_push: PushSettings, how_to_push: PushOptions) -> None:
-    """Push, which lists and loads everything itself, so that it knows all that exists; without a push, load."""
+    """Push or, if there is nothing to push from or the push fails, load. A push lists and loads on its own."""
     night, began = job.result, time.monotonic()
     if _wants_push(job, found_push):
         try:
@@ -227,7 +227,7 @@ def _tell_load(job: Job[Night]) -> None:
 
 
 def _foreseen(stage: str, error: Exception) -> BoastError:
-    """Our own error, or one that names another's kind only: the details may hold anybody's data."""
+    """Return a BoastError as is; for any other error, one with its type only, since its text may hold personal data."""
     if isinstance(error, BoastError):
         return error
     log.debug("the %s failed in an unforeseen way", stage, exc_info=error)
@@ -235,7 +235,7 @@ def _foreseen(stage: str, error: Exception) -> BoastError:
 
 
 def _wants_push(job: Job[Night], found_push: PushSettings) -> bool:
-    """Whether there is a table to push from, or one that is configured and has to be there."""
+    """Return whether to push: a pending table exists, or is configured and so must exist."""
     patience, note = job.settings.lock_timeout, job.progress.note
     if not found_push.enabled:
         note("push: switched off")

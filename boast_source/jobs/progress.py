@@ -1,4 +1,4 @@
-"""What a job tells while it works."""
+"""Progress: what a job reports while it runs."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ log = logging.getLogger("boast_source")
 
 
 class Progress:
-    """Goes to the log. commands/terminal.py has the one for people."""
+    """Progress that goes to the log. commands/terminal.py has the one for the terminal."""
 
     def note(self, text: str) -> None:
-        """Take a sentence beside the result."""
+        """Report a note for the user, one sentence."""
         log.info("%s", text)
 
     def stage(self, name: str, seconds: float, run_id: str, **facts: Any) -> None:
-        """Hear that a stage of a run is over, what it counted, and how long it took."""
+        """Report that a stage of a run is done, with its duration and counts."""
         log.info("%s done in %.1f s, run %s: %s", name, seconds, run_id, facts)
 
     def live(self, title: str) -> contextlib.AbstractContextManager[None]:
-        """Enclose the long part, in which `page` and `counts` are called."""
+        """Return a context for the long part of the job, in which `page` and `counts` are called."""
         log.debug("%s", title)
         return contextlib.nullcontext()
 
     def page(self, report: ListReport, page: Page) -> None:
-        """Hear of each page that was read."""
+        """Report a page that was read."""
 
     def counts(self, counts: Counter[str]) -> None:
-        """Hear how many requests are in which state, while a push sends."""
+        """Report the number of requests by state, while a push sends."""
 
 
 QUIET = Progress()

@@ -37,22 +37,22 @@ def push_job(
     """Enroll and remove contacts listed in the pending table, each request at most once; `boast push` as a function.
 
     Args:
-        destination: a dlt destination, configured as dlt asks for it; default: `sources.boast.destination`.
+        destination: a dlt destination, configured as for dlt; default: `sources.boast.destination`.
         dataset: the dataset (schema) that holds the pending table and the ledger; default: `sources.boast.dataset`.
         pending: table or view of pending requests; None: `sources.boast.push.pending_table`.
-        limit: send at most so many; the rest is deferred to the next run.
-        max_sends: with more to send than this, nothing is sent; None: `sources.boast.push.max_sends`.
-        new_ledger: start a ledger where there is none, for the first push.
-        accept_ledger: go on with a ledger that lost events, and hold what may have been sent before.
+        limit: send at most this many; the rest is deferred to the next run.
+        max_sends: if more are ready, send nothing; None: `sources.boast.push.max_sends`.
+        new_ledger: create the ledger, for the first push.
+        accept_ledger: continue with a ledger that lost events, and hold what may have been sent before.
         dry_run: decide, but send and write nothing; the run is not recorded.
-        plan: a file for what would be sent, as a page, or as JSON if it ends with .json; nothing is sent.
-        approve: the hash of a plan: send exactly that; what changed since is held.
-        only: the key of the one request to send.
-        progress: told of notes, and of the counts while it sends.
+        plan: the file to write a plan to: JSON if it ends in .json, else HTML; nothing is sent.
+        approve: the hash of the plan to send; requests that changed since are held.
+        only: the key of the only request to send.
+        progress: receives notes, and the counts while requests are sent.
 
     Returns `Pushed`: requests by state, `exit_code` (0, 1 or 3), `as_json()`.
 
-    Raises BoastError when the push failed as a whole, with a `summary` of what was left; the run is recorded then, too.
+    Raises BoastError when the whole push failed, with a `summary` of what was not sent; that run is recorded, too.
     """
     for name, given in (("pending", pending), ("plan", plan), ("approve", approve), ("only", only)):
         if given is not None and not given.strip():
@@ -101,7 +101,7 @@ def push_job(
 
 
 def options_from(found: Settings, found_push: PushSettings) -> PushOptions:
-    """Return what the settings say of a push."""
+    """Return the options of a push that come from the settings."""
     return PushOptions(
         accounts=account_ids_from(found.account_ids),
         pending_table=found_push.pending_table,

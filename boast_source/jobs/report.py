@@ -14,7 +14,7 @@ from boast_source.outputs.outputs import make_report
 
 @dataclass
 class Report:
-    """`place`: where the report is, a path or URL."""
+    """The result of a report. `place`: its path or URL."""
 
     place: str = ""
     run_id: str = ""
@@ -36,14 +36,14 @@ def report_job(
     place: str | None = None,
     progress: Progress = QUIET,
 ) -> Report:
-    """Write the report.
+    """Write the HTML report; `boast report` as a function.
 
     Args:
-        destination, dataset: where the views are.
+        destination, dataset: the warehouse with the views; defaults as for `load_job`.
         place: a path or fsspec URL; None: `sources.boast.report_path`, else `boast_report.html`.
-        progress: told when another process has the warehouse.
+        progress: receives a note while another process holds the warehouse.
 
-    Raises BoastError when there is nothing to report, or when it cannot be written.
+    Raises BoastError when there is nothing to report, or the report cannot be written.
     """
     job = Job(runs.Run("report"), Report(), progress)
     with recording(job, destination, dataset):

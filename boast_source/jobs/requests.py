@@ -1,4 +1,4 @@
-"""`boast requests` as functions: what an operator sees of pushed requests, decides, pauses and resumes."""
+"""`boast requests` as functions: list requests, decide on them, pause and resume sending."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from boast_source.push.ledger import Event
     from boast_source.push.shown import Shown
 
-_SHOWN = 5  # sequences or accounts in a message
+_SHOWN = 5  # sequences or accounts per message
 
 
 def requests_job(
@@ -34,19 +34,19 @@ def requests_job(
     note: str | None = None,
     confirm: Callable[[Sequence[Event]], None] | None = None,
 ) -> list[Shown]:
-    """List requests, or record an operator's decision about them.
+    """List requests, or record an operator's decision on them.
 
     Args:
-        destination, dataset: where the ledger is.
+        destination, dataset: the warehouse with the ledger; defaults as for `load_job`.
         action: `list`, `release`, `retry` or `drop`.
         choice: which requests; None: those that wait for an operator. A sequence may be given by its name.
-        note: an operator's words, kept with the decision.
-        confirm: asked before a decision about requests that no key names; raises what stops it.
+        note: the operator's comment, kept with the decision.
+        confirm: called with the requests before a decision that names no keys; it raises to cancel.
 
-    Returns the newest event of each request, with what happens next. Listing works while a run is alive, where the
-    warehouse lets it.
+    Returns the newest event of each request, with what happens next. Listing works during a run, if the warehouse
+    allows a second reader.
 
-    Raises ConfigurationError when there is no ledger, no such request, or nothing to decide about it.
+    Raises ConfigurationError when there is no ledger, no such request, or the decision does not apply to it.
     """
     choice = choice or Choice()
     with _ledger(destination, dataset, alone=action != "list") as ledger:
@@ -54,7 +54,7 @@ def requests_job(
         choice = replace(choice, sequences=_ids(given, names, "sequences"))
         if action == "list":
             found = listed(ledger, choice)
-            if not found:  # else a misspelt name looks as if nothing waited
+            if not found:  # a misspelled name would look as if nothing waited
                 _check_known("sequence", given, names)
             return shown.shown(found, ledger, _timing(ledger))
         events = chosen(ledger, action, choice)
@@ -77,10 +77,10 @@ def pause_job(
     accounts: Sequence[str] = (),
     note: str | None = None,
 ) -> list[str]:
-    """Pause or resume the sending of requests, of all without a sequence or account; kept in the ledger.
+    """Pause or resume sending, for the given sequences and accounts or, without any, for everything.
 
-    Either may be given by its name. Returns what is paused now. Raises ConfigurationError, also when a sequence or
-    an account to be paused is none that was loaded.
+    Give ids or names. The pause is stored in the ledger. Returns the scopes that are paused now. Raises
+    ConfigurationError, for example when a sequence or account to pause was never loaded.
     """
     with _ledger(destination, dataset, alone=True) as ledger:
         if not resume:
@@ -97,7 +97,7 @@ def pause_job(
 
 @contextlib.contextmanager
 def _ledger(destination: str | None, dataset: str | None, *, alone: bool) -> Iterator[Ledger]:
-    """Yield the ledger. `alone`: no run is alive meanwhile, and none begins."""
+    """Yield the ledger. `alone`: hold the lock, so no run is active meanwhile. Raises ConfigurationError."""
     found = settings()
     warehouse = warehouse_for(destination, dataset)
     with contextlib.ExitStack() as stack:
@@ -111,12 +111,12 @@ def _ledger(destination: str | None, dataset: str | None, *, alone: bool) -> Ite
             )
         if alone:
             warehouse.lock_sender(single_sender=True)
-            ledger.create()  # the columns that an older version did not have
+            ledger.create()  # adds the columns that an older version lacked
         yield ledger
 
 
 def _ids(given: tuple[str, ...], known: Mapping[str, str], what: str) -> tuple[str, ...]:
-    """Return the ids of what may be given by name. Raises ConfigurationError for a name of several."""
+    """Return the ids for ids or names. Raises ConfigurationError for an ambiguous name."""
     by_name: dict[str, list[str]] = {}
     for key, name in known.items():
         by_name.setdefault(name.strip().lower(), []).append(key)
@@ -128,7 +128,7 @@ def _ids(given: tuple[str, ...], known: Mapping[str, str], what: str) -> tuple[s
 
 
 def _check_known(kind: str, given: Iterable[str], known: Mapping[str, str]) -> None:
-    """Raise ConfigurationError for what is neither an id nor a name. Where none were loaded, any text may be an id."""
+    """Raise ConfigurationError for an unknown id or name. If none were loaded, accept any text as an id."""
     names = {*known, *(name.strip().lower() for name in known.values())}
     there = ", ".join(f"{name} ({key})" for key, name in list(known.items())[:_SHOWN])
     for one in given:
@@ -143,5 +143,5 @@ def _timing(ledger: Ledger) -> shown.Timing:
     settle_after = push_settings().settle_seconds
     if settle_after is None:
         return shown.Timing(None, None)
-    sending_for = settle_after / 2 + settings().request_timeout  # as a push has it (push/context.py)
+    sending_for = settle_after / 2 + settings().request_timeout  # the same as Context.sending_for (push/context.py)
     return shown.Timing(settle_after + sending_for, settle_after, shown.restless_since(ledger))

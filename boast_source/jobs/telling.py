@@ -1,4 +1,4 @@
-"""Tell people what is news of a finished run, before the run and what they know are recorded."""
+"""Notify the webhook of a finished run's news, before the run is recorded."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def tell(job: Job[Any]) -> None:
-    """Notify the webhook of what is new."""
+    """Notify the webhook of what is new since the last notification."""
     run, waiting = job.run, None
-    with contextlib.suppress(Exception):  # a warehouse that cannot be read is told in its own words
+    with contextlib.suppress(Exception):  # the run's own error covers a warehouse that cannot be read
         waiting = health.waiting(job.place) if job.place and run.exit_code != runs.LOCKED else None
     notify.tell(job.place, run, waiting, job.progress.note)
