@@ -1,4 +1,4 @@
-"""`boast demo`: the whole job on the embedded sandbox and DuckDB, in a folder of its own."""
+"""`boast demo`: everything on the embedded sandbox and DuckDB, in a separate folder."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ QUERY = """select sequence_name, enrolled, completed, responded, round(100 * res
        round(median_hours_to_respond / 24, 1) as median_days
 from boast_data.sequence_performance
 order by response_rate desc limit 5"""
-# Who never was in the sequence that gets the most responses: what a marketer might ask for. A table, made once: a view
-# with a limit would ask for the next five contacts every night.
+# Contacts who were never in the sequence with the best response rate, as a marketer might choose them. It is a table,
+# since a view with a limit would ask for the next five contacts every night.
 PENDING = """create table boast_data.pending_enrollments as
 with best as (
     select sequence_id, account_id from boast_data.sequence_performance order by response_rate desc, sequence_id limit 1
@@ -31,7 +31,7 @@ order by c.id limit 5"""
 NEXT = """The report: {place}/boast_report.html
 More questions: docs/cookbook.md; ask them with: cd {place} && {boast} sql "select * from pipeline_health"
 Your own account: {boast} init, in another folder. The command line: {boast} --help"""
-DAYS = 7  # that pass between the two loads
+DAYS = 7  # between the two loads
 
 
 @click.command()
@@ -100,7 +100,7 @@ def demo(folder: str, enrollments: int, *, as_json: bool) -> None:
 
 
 def _run(server: Any, file: Path, *, as_json: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Load, let a week pass, run a night; returns the summaries."""
+    """Load, let a week pass, run the nightly job. Return its summary, and the summaries of both runs."""
     import duckdb
 
     from boast_source.commands import render
@@ -141,7 +141,7 @@ def _ask(place: Path, *, show: bool) -> list[dict[str, Any]]:
 
 
 def _command() -> str:
-    """How this shell finds the command line."""
+    """Return the command that starts this `boast` in the user's shell."""
     mine = Path(sys.executable).with_name("boast")
     found = shutil.which("boast")
     return "boast" if (found and Path(found).resolve() == mine.resolve()) or not mine.exists() else str(mine)

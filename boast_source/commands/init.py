@@ -74,13 +74,13 @@ _LIKE = {
 
 
 def _boast(*arguments: str) -> int:
-    """Run a command that reads what was written; all it says goes to stderr. Returns its exit code."""
+    """Run a boast command with the new configuration, its output on stderr. Return its exit code."""
     command = [sys.executable, "-m", "boast_source", *arguments]
     return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode  # noqa: S603 -- ours
 
 
 def _destination(name: str) -> str:
-    """Return the name of a destination; one that dlt does not have is asked for again. Raises click.UsageError."""
+    """Return the destination's name if dlt has it. Raises click.UsageError, after which a prompt asks again."""
     from boast_source.warehouse.pipeline import check_name
 
     try:
@@ -91,7 +91,7 @@ def _destination(name: str) -> str:
 
 
 def _answers(given: dict[str, Any], there: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return settings and secrets as dotted keys: from options, else from a person, else as the files have them."""
+    """Return settings and secrets by dotted key: from options, else from prompts, else from the files (`there`)."""
     asking = sys.stdin.isatty()
 
     def text(option: str, key: str, question: str, default: str, usable: Callable[[str], str] = str) -> str:

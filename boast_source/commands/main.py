@@ -1,7 +1,7 @@
-"""The command line: the group of commands, and how each ends.
+"""The command line: the group of commands, errors and exit codes.
 
-stdout carries the result (with --json exactly one JSON document), stderr all else. Commands import what they need when
-they run (see pyproject.toml), so that `boast --help` is instant and needs no extra.
+The result goes to stdout (with --json exactly one JSON document), everything else to stderr. Commands import what they
+need when they run (see pyproject.toml), so `boast --help` is fast and needs no extra.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Group(click.Group):
-    """Commands in the order of a user's first day, not of the alphabet."""
+    """A group that lists its commands in the order in which a new user needs them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
         return list(self.commands)
@@ -75,7 +75,7 @@ for _command in (init, check, load, prepare, push, nightly, status, sql, report,
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point: every error becomes one line and the exit code of the contract."""
+    """Run the command line. Every error becomes one line and a documented exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     streams.settle()
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the last word of every command
-        signals.ignore()  # who sends a second one is not answered with a traceback
+        signals.ignore()  # a second signal must not cause a traceback
         failure = _known(error)
         text = str(failure) if isinstance(failure, BoastError) else _unexpected(failure)
         code = getattr(failure, "exit_code", 1)
@@ -110,15 +110,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print_json(getattr(failure, "summary", None) or {"status": status, "error": text})
         signals.leave(code)
     finally:
-        signals.ignore()  # what comes after is only the interpreter's way out
+        signals.ignore()  # only the interpreter's exit follows
 
 
 def _known(error: BaseException) -> BaseException:
-    """Return what the error means: a stop, or what a destination or a driver said; else the error itself."""
+    """Return the BoastError for a stop, a destination's or a driver's error; any other error as is."""
     if isinstance(error, BoastError):
         return error
     if signals.caused(error):
-        return StoppedError()  # nothing may be imported now: the stop may have come in the middle of an import
+        return StoppedError()  # import nothing here: the stop may have interrupted an import
     from boast_source.warehouse import explain, is_of_destination
 
     return explain(error) if is_of_destination(error) else error

@@ -1,4 +1,4 @@
-"""Options that commands share, and the set-up of logs."""
+"""Options shared by commands, and the set-up of logging."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Result(Protocol):
-    """What a job returns."""
+    """The result of a job."""
 
     @property
     def exit_code(self) -> int: ...
@@ -32,7 +32,7 @@ R = TypeVar("R", bound=Result)
 
 @dataclass(frozen=True)
 class Common:
-    """What the shared options say."""
+    """The values of the shared options."""
 
     destination: str | None
     dataset: str | None
@@ -48,7 +48,7 @@ class Common:
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of all that works on the warehouse; the command gets them as its first argument."""
+    """Add the options of every command that uses the warehouse; the command gets them as its first argument."""
 
     @functools.wraps(command)
     def run(destination: str | None, dataset: str | None, *, as_json: bool, **own: Any) -> Any:
@@ -77,11 +77,11 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def telling(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options about what is told, and set logs up before the command."""
+    """Add --json and --debug, and set up logging before the command runs."""
 
     @functools.wraps(command)
     def run(*, debug: bool, **own: Any) -> Any:
-        gc.set_threshold(100_000, 50, 100)  # imports and pages make many objects and hardly a cycle: 3 % of a load
+        gc.set_threshold(100_000, 50, 100)  # many objects, hardly any cycles: saves 3 % of a load
         logs.set_up(debug=debug)
         from boast_source.config import wants_json_logs
 
@@ -99,7 +99,7 @@ def telling(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def refusing_blanks(command: click.Command) -> click.Command:
-    """Refuse an empty value of any option: most often a variable of a script that was never set, and no default."""
+    """Refuse empty option values: usually an unset variable of a script, which must not count as the default."""
     for one in command.commands.values() if isinstance(command, click.Group) else ():
         refusing_blanks(one)
     for option in command.params:
@@ -117,12 +117,12 @@ def _no_blank(context: click.Context, option: click.Parameter, value: Any) -> An
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """The one JSON document of a command, on stdout."""
+    """Print the command's only JSON document on stdout."""
     click.echo(json.dumps(document, default=_written, allow_nan=False))
 
 
 def _written(value: object) -> object:
-    """A decimal is a number, unless JSON has none for it; all else that JSON does not know is text."""
+    """Return a Decimal as a number if JSON can represent it; any other type as text."""
     if not isinstance(value, Decimal) or not math.isfinite(float(value)):
         return str(value)
     return int(value) if value.as_tuple().exponent == 0 else float(value)

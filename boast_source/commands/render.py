@@ -21,7 +21,7 @@ _COLOURS = {"exact": "green", "covered": "green", "recent": "green", "moving": "
 
 
 def loaded(result: Loaded) -> None:
-    """Print the summary of a load: a line per account, then the other lists, what failed, and how sure it is."""
+    """Print the summary of a load: a line per account, then the other lists, errors, and how it was verified."""
     console = stdout()
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("account")
@@ -49,7 +49,7 @@ def loaded(result: Loaded) -> None:
 
 
 def night(result: Night) -> None:
-    """Print the summaries of a night's load and push."""
+    """Print the summaries of a nightly run's load and push."""
     if result.loaded:
         loaded(result.loaded)
     if result.pushed:
@@ -57,7 +57,7 @@ def night(result: Night) -> None:
 
 
 def status(found: Status) -> None:
-    """Print the judgement, freshness, counts, the last run."""
+    """Print the health judgement, freshness, counts, the last run and pauses."""
     console = stdout()
     health = found.health
     console.print(found.judgement, style="green" if found.is_well else "red", markup=False)

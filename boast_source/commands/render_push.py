@@ -1,4 +1,4 @@
-"""What a person sees of a push: progress, the summary, what to do about each request that waits."""
+"""Print the results of a push: the summary, the dry run, and requests with what to do about each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from boast_source.push.result import Pushed
     from boast_source.push.shown import Shown
 
-SHOWN = 50  # requests in a listing on a terminal; --json shows all
+SHOWN = 50  # requests per listing on a terminal; --json shows all
 NEXT = {
     "held": "boast requests release KEY (send it) or drop KEY",
     "refused": "mend its row under a new request_id, or boast requests release KEY, or drop KEY",
@@ -32,12 +32,12 @@ _COLOURS = {"enrolled": "green", "removed": "green", "refused": "red", "unknown"
 
 
 def pushed(result: Pushed) -> None:
-    """The summary: a line per state, what waits for a person, why it ended early."""
+    """Print the summary: a line per state, then pending actions and why the push ended early."""
     console = stdout()
     if result.dry_run:
         _planned(console, result)
     console.print(f"{result.queried:,} requests looked at in {result.seconds:.1f} s.")
-    would = sum(verdict.send for _, verdict in result.planned)  # of a dry run; they count as deferred
+    would = sum(verdict.send for _, verdict in result.planned)  # in a dry run these count as deferred
     for state in STATES:
         if count := result.counts[state] - (would if state == "deferred" else 0):
             console.print(f"  {state:<18}{count:>9,}", style=_COLOURS.get(state))
@@ -65,7 +65,7 @@ def _waiting(console: Console, result: Pushed) -> None:
 
 
 def requests(found: Sequence[Shown], action: str) -> None:
-    """One line per request: key, state, since when, what it is about, why, and what happens next."""
+    """Print one line per request: key, state and since when, action, contact, sequence, reason, what happens next."""
     console = stdout()
     if not found:
         console.print("No request waits for a person.")

@@ -1,4 +1,4 @@
-"""`boast requests`: what an operator sees of pushed requests, and decides."""
+"""`boast requests`: list requests, decide on them, pause and resume sending."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def requests() -> None:
 
 
 def _filtering(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose requests by what they are like."""
+    """Add the options that filter requests."""
     for option in (
         click.option("--before", metavar="TIME", help="In their state since before this time (ISO 8601, UTC)."),
         click.option("--sequence", "sequences", multiple=True, metavar="ID", help="An id or a name; repeatable."),
@@ -48,7 +48,7 @@ def _filtering(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _deciding(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what the decisions have in common: keys or filters, a count to confirm, a note."""
+    """Add what all decisions take: keys or filters, a count to confirm, a note."""
     command = click.option("--note", metavar="TEXT", help="A comment, kept in the ledger.")(command)
     command = click.option(
         "--confirm", type=click.IntRange(1), metavar="N", help="Without KEY: confirm the number of matching requests."
@@ -185,7 +185,7 @@ def _decide(
 
 
 def _confirm(action: str, events: Sequence[Event], expected: int | None) -> None:
-    """Let an operator say how many requests are meant. Raises ConfigurationError."""
+    """Confirm the number of matching requests, by --confirm or a prompt. Raises ConfigurationError if it is not."""
     count = len(events)
     asked = expected is None and sys.stdin.isatty()
     if expected == count or (asked and click.confirm(f"{action.capitalize()} {count} requests?", err=True)):

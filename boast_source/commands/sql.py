@@ -17,7 +17,7 @@ from boast_source.errors import BoastError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SHOWN = 100  # rows of a table for people
+SHOWN = 100  # rows per table on a terminal
 
 
 @click.command()
@@ -95,7 +95,7 @@ def _show(names: list[str], rows: Iterator[tuple[Any, ...]], *, write: bool) -> 
         len(shown) == 1
         and sum(max(len(n), len(_cell(v))) + 2 for n, v in zip(names, shown[0], strict=True)) > stdout().width
     ):
-        names, shown = ["column", "value"], list(zip(names, shown[0], strict=True))  # as one line nobody could read it
+        names, shown = ["column", "value"], list(zip(names, shown[0], strict=True))  # too wide for one line
     for place, name in enumerate(names):
         numbers = all(isinstance(row[place], int | float | None) for row in shown)
         table.add_column(Text(_cell(name)), justify="right" if numbers else "left", overflow="fold")
@@ -107,7 +107,7 @@ def _show(names: list[str], rows: Iterator[tuple[Any, ...]], *, write: bool) -> 
 
 
 def _unlike(names: list[str]) -> list[str]:
-    """The names of the columns; the second `a` is `a_2`, since an object holds a name once."""
+    """Return unique column names for JSON objects: the second `a` becomes `a_2`."""
     keys: list[str] = []
     for name in names:
         number = 1
@@ -118,7 +118,7 @@ def _unlike(names: list[str]) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold: it has neither infinity nor NaN, which become text, nor bytes, which become hexadecimal."""
+    """Return a value that JSON can hold: infinity and NaN as text, bytes as hexadecimal, keys as strings."""
     if isinstance(value, bytes | memoryview):
         return value.hex()
     if isinstance(value, float) and not math.isfinite(value):
@@ -129,17 +129,17 @@ def _plain(value: Any) -> Any:
 
 
 def _flat(value: Any) -> Any:
-    """A value in one cell: of objects and arrays their JSON."""
+    """Return a value for one cell: objects and arrays as JSON."""
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else value
 
 
 def _cell(value: object) -> str:
-    """A value on one line, without what would steer the terminal."""
+    """Return a value as one line of text, with control characters replaced by spaces."""
     return "" if value is None else "".join(c if c.isprintable() else " " for c in str(_flat(value)))
 
 
 def _typed() -> str:
-    """A statement from the prompt, up to its semicolon; empty at the end of input."""
+    """Read a statement from the prompt, up to its semicolon; empty at the end of input."""
     lines: list[str] = []
     while not "".join(lines).rstrip().endswith(";") and (line := _line("   ... " if lines else "boast> ")) is not None:
         lines.append(line)

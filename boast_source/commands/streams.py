@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr as the caller left them: closed, on a full disk, a pipe that nobody reads, not in UTF-8."""
+"""Make stdin, stdout and stderr safe to use: they may be closed, on a full disk, a broken pipe, or not in UTF-8."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TextIO, cast
 
 
 class _Stderr:
-    """What cannot be said there is lost: no run ends of it."""
+    """stderr that ignores write errors, so that no run fails because of them."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -29,8 +29,8 @@ class _Stderr:
 
 
 def settle() -> None:
-    """Open what is closed, so that no file of ours takes its number; let stderr fail without a word. A character that
-    stdout's encoding lacks is escaped, as on stderr.
+    """Open the closed streams, so that no other file takes their numbers. Ignore errors of stderr. Escape characters
+    that stdout's encoding lacks, as stderr does.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) < 3:
         pass

@@ -1,4 +1,4 @@
-"""Show progress while a command works: bars and colours on a terminal only, notes and stages on stderr.
+"""Show progress while a command runs: bars and colours on a terminal only, notes and stages on stderr.
 
 With JSON logs, notes and stages are log lines (logs.py).
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class SafeConsole(Console):
-    """Prints no control character that came with a text; colours and cursor are its own."""
+    """A console that replaces control characters in the text it prints; its own colours still work."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for part in super().render(renderable, options):
@@ -43,18 +43,18 @@ def _shown(text: str) -> str:
 
 
 def stdout() -> Console:
-    """Wide where nobody watches: a log has no columns."""
+    """Return the console for stdout; 200 columns wide if it is not a terminal."""
     console = SafeConsole(highlight=False, soft_wrap=True)
     return console if console.is_terminal else SafeConsole(highlight=False, soft_wrap=True, width=200)
 
 
 def cell(value: object) -> Text:
-    """A value from outside in one line of a table; empty for none."""
+    """Return an external value as one line for a table cell; empty for None."""
     return Text("" if value is None else one_line(value))
 
 
 def note(text: str) -> None:
-    """A line beside the result."""
+    """Print a note on stderr, one line."""
     if logs.is_json():
         logs.say(text)
     else:
@@ -62,9 +62,9 @@ def note(text: str) -> None:
 
 
 class Terminal(Progress):
-    """Notes and stages on stderr; bars per list and account, and a line of counts, while a terminal watches.
+    """Progress on stderr: notes and stages; on a terminal also a bar per list and account, and a line of counts.
 
-    Safe to call from one thread at a time.
+    Call it from one thread at a time.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Terminal(Progress):
         if logs.is_json():
             logs.say(f"{name} done", stage=name, run_id=run_id, seconds=round(seconds, 3), **facts)
             return
-        if "exit_code" in facts:  # of a whole run; its error is printed after it
+        if "exit_code" in facts:  # a whole run; its error is printed afterwards
             facts = {f"{facts['status']} (exit code {facts['exit_code']})": ""}
         parts = [
             f"{fact:,} {what}" if isinstance(fact, int) else f"{what} {fact}".strip() for what, fact in facts.items()
