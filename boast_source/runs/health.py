@@ -28,17 +28,17 @@ HEALTH = (
     *LAST_RUN,
     *("held", "refused", "unknown", "waiting"),
 )
-# where tables are files a run has a row for each time it was recorded
+# if tables are files, a run has one row for each time it was recorded
 ONCE = "qualify row_number() over (partition by run_id order by finished_at desc nulls last) = 1"
 NEWEST_RUNS = "order by coalesce(finished_at, started_at) desc limit 5"
 ENROLLMENTS = SEQUENCE_ENROLLMENTS.name
-AHEAD = 3600.0  # seconds that the clock of another machine may run ahead
+AHEAD = 3600.0  # seconds that another machine's clock may be ahead
 RUNS = ("run_id", "command", "started_at", "finished_at", "status", "exit_code", "verified", "listed", "loaded", "sent")
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Requests that need attention. `newest`: since when the newest of them does (ISO 8601, UTC; empty: none)."""
+    """Counts of the requests that need attention. `newest`: when the last one began to (ISO 8601, UTC; empty: none)."""
 
     held: int = 0
     refused: int = 0
@@ -58,9 +58,9 @@ class Waiting:
 
 @dataclass
 class Status:
-    """`health`: the one row of `pipeline_health`, None before the first load. `stale`: older than `max_age` seconds,
-    or from a clock that ran ahead. `where`: the warehouse that was looked at, in words. `paused`: what an operator
-    paused (`*`: everything).
+    """The result of `boast status`. `health`: the row of `pipeline_health`, None before the first load. `stale`: the
+    last good run is older than `max_age` seconds, or dated in the future. `where`: the warehouse, in words. `paused`:
+    the scopes that an operator paused (`*`: everything).
     """
 
     health: dict[str, Any] | None
@@ -82,13 +82,13 @@ class Status:
 
     @property
     def is_well(self) -> bool:
-        """Whether nobody has to do anything."""
+        """Whether nothing needs attention."""
         last = self.health or {}
         return self.age is not None and not self.stale and not last["last_error"] and not last["waiting"]
 
     @property
     def judgement(self) -> str:
-        """One sentence: what a person has to do first, or that there is nothing."""
+        """One sentence: what to do first, or that nothing needs attention."""
         if self.health is None or self.age is None:
             return f"No load has succeeded yet in {self.where}: run `boast load`."
         if self.stale and self.max_age is not None:
@@ -124,8 +124,8 @@ class Status:
 def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_wait: Callable[[str], None]) -> Status:
     """Read the status from the warehouse. `max_age`, `patience` in seconds.
 
-    The last run is one that could not be recorded in the warehouse, if that is newer. Raises DestinationError when the
-    warehouse cannot be read or has no SQL.
+    If a newer run could not be recorded in the warehouse, it is shown as the last one. Raises DestinationError when
+    the warehouse cannot be read.
     """
     found = _in_warehouse(warehouse, max_age, patience, on_wait)
     if found.health is None or (run := last_kept(warehouse)) is None:
@@ -141,7 +141,7 @@ def _in_warehouse(
     warehouse: Warehouse, max_age: float | None, patience: float, on_wait: Callable[[str], None]
 ) -> Status:
     where, file = warehouse.place, warehouse.file
-    if file and not file.exists():  # nothing was ever loaded here, and looking makes no file
+    if file and not file.exists():  # nothing was loaded yet; do not create the file
         return Status(None, where=where, max_age=max_age)
     with warehouse.open(patience=patience, on_wait=on_wait):
         if not models.are_possible(warehouse):
@@ -176,7 +176,7 @@ def _of_tables(warehouse: Warehouse) -> tuple[dict[str, Any] | None, list[dict[s
 
 @contextlib.contextmanager
 def _in_memory(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB with copies of the warehouse's tables, and the views that it cannot have over them."""
+    """Yield a DuckDB with copies of the warehouse's tables and the views that the warehouse cannot have."""
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         there: dict[str, list[str]] = {}
@@ -201,7 +201,7 @@ def _named(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, An
 
 
 def _health(client: SqlClient) -> list[dict[str, Any]]:
-    """Return the row of `pipeline_health`, if there is one. Raises DestinationError that names a view not of ours."""
+    """Return the row of `pipeline_health`, if any. Raises DestinationError; it names a view that is not ours."""
     try:
         with explained():
             return _rows(client, "pipeline_health", HEALTH)
@@ -223,7 +223,7 @@ def _count(client: SqlClient, table: str) -> int | None:
 
 
 def _paused(client: SqlClient) -> list[str]:
-    """Return what an operator paused, as push/controls.py keeps it in the ledger."""
+    """Return the scopes that an operator paused, from the ledger (push/controls.py writes them)."""
     numbered = (
         "select request_key, state, row_number() over (partition by request_key order by event desc) as place"
         f" from {client.make_qualified_table_name('push_ledger')} where state in ('paused', 'resumed')"
@@ -263,7 +263,7 @@ def _rows(client: SqlClient, table: str, columns: tuple[str, ...], more: str = "
 
 
 def _plain(value: Any) -> Any:
-    """Give times in UTC, whatever the session's zone, and make decimals floats."""
+    """Convert times to UTC and decimals to floats."""
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
     return float(value) if hasattr(value, "as_tuple") else value

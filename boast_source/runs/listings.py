@@ -1,6 +1,6 @@
-"""The table `listings`: what is known of each list of each account from one run to the next (listing/order.py).
+"""The table `listings`: the state of each list of each account between runs (listing/order.py).
 
-It is no table of dlt's schema, so no refresh empties it. Without it every list is read whole.
+It is not in dlt's schema, so a refresh does not empty it. Without it every list is read in full.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _TYPES = {
     **dict.fromkeys(("counted", "pages"), "bigint"),
     **dict.fromkeys(("silent_at", "recorded_at"), "timestamptz"),
 }
-# a moment near the ends of what Python knows is beyond them in the time zone of some session; as a mark these serve
+# clamp extreme times: in another time zone they could leave Python's range of dates
 _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2, 9998))
 
 
 def states(warehouse: Warehouse) -> dict[tuple[str, str], ListState]:
-    """Return what is known, by account and resource; nothing where there is no such table.
+    """Return the state of each list, by account id and resource; empty if there is no such table.
 
-    Raises what the destination raises, and DestinationError when somebody altered the table.
+    Raises what the destination raises, and DestinationError when the table was altered and cannot be read.
     """
     name = TABLE
     if not warehouse.has_sql:
@@ -59,14 +59,14 @@ def states(warehouse: Warehouse) -> dict[tuple[str, str], ListState]:
 
 
 def remember(warehouse: Warehouse, known: Sequence[ListState]) -> None:
-    """Put these in the place of what was known of the same lists. Raises what the destination raises."""
+    """Insert or replace the states of these lists. Raises what the destination raises."""
     if not known:
         return
     warehouse.put(TABLE, _TYPES, ("account_id", "resource"), [_row(state) for state in known])
 
 
 def ensure_table(warehouse: Warehouse) -> str:
-    """Create the table if it is not there; returns its qualified name."""
+    """Create the table if it does not exist; return its qualified name."""
     return warehouse.own_table(TABLE, _TYPES)
 
 
@@ -85,7 +85,7 @@ def _row(state: ListState) -> dict[str, Any]:
 
 
 def _state(row: Mapping[str, Any]) -> ListState:
-    """Return the state that a row holds. Raises whatever Python raises where it holds none."""
+    """Return a row's state. Raises AttributeError, KeyError, TypeError, ValueError or OverflowError for a bad row."""
     if not (isinstance(row["account_id"], str) and isinstance(row["resource"], str)):
         raise TypeError
     if row["cursor_order"] not in {None, *get_args(Order)}:

@@ -1,4 +1,4 @@
-"""The pipeline's lock: one run at a time, also where two machines share the pipeline's folder."""
+"""The pipeline's lock: one run at a time, even if two machines share the pipeline's folder."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
     import dlt
 
-HEARTBEAT, SILENCE = 20.0, 300.0  # seconds between heartbeats; a run on another machine is dead after such a silence
-MISSED = 3  # heartbeats, after which `status` takes a run for dead
+HEARTBEAT, SILENCE = 20.0, 300.0  # seconds between heartbeats; seconds of silence until another machine's run is dead
+MISSED = 3  # missed heartbeats after which `status` considers a run dead
 
 
 @contextlib.contextmanager
 def lock(
     pipeline: dlt.Pipeline, *, run_id: str = "", command: str = "", beat: float = HEARTBEAT
 ) -> Iterator[dict[str, Any]]:
-    """Hold the pipeline's lock for the length of the block.
+    """Hold the pipeline's lock inside the block.
 
-    The operating system frees the lock of a process that dies. Not every shared folder carries such locks to other
-    machines, so a run also updates a file every `beat` seconds; another machine's run is taken over after SILENCE.
+    The operating system frees the lock of a process that dies. Not every shared folder shows such locks to other
+    machines, so a run also touches a file every `beat` seconds; another machine's run is taken over after SILENCE.
 
-    Yields the traces of a run that died with the lock: `run_id`, `command`, and `since` and `until` (ISO 8601), its
-    first and last heartbeat; an empty dictionary if none did.
+    Yields the traces of a run that died while it held the lock: `run_id`, `command`, `since` and `until` (its first
+    and last heartbeat, ISO 8601); an empty dictionary if there is none.
 
-    Raises LockedError that names the holder.
+    Raises LockedError, which names the holder, and BoastError when the lock cannot be written.
     """
     folder = Path(pipeline.pipelines_dir)
     with _writing(folder):
@@ -69,7 +69,7 @@ def lock(
 
 
 def traces(pipeline: dlt.Pipeline) -> dict[str, Any]:
-    """Return what `lock` yields to the next run, of a run that shows no sign of life any more. This only reads."""
+    """Return what `lock` would yield to the next run, if the last run missed its heartbeats. Only reads."""
     note = Path(pipeline.pipelines_dir) / f"{pipeline.pipeline_name}.lock.json"
     with contextlib.suppress(OSError):
         if time.time() - note.stat().st_mtime > MISSED * HEARTBEAT:
@@ -88,7 +88,7 @@ def _traces(note: Path) -> dict[str, Any]:
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:  # a Timeout of the lock is one, without a number
+    except OSError as error:  # the lock's Timeout is an OSError without errno
         if error.errno is None:
             raise
         raise BoastError(
@@ -98,7 +98,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _check_elsewhere(path: Path, note: Path) -> None:
-    """Raise LockedError while a run on another machine sends heartbeats, by the file system's clock alone."""
+    """Raise LockedError while a run on another machine sends heartbeats. Only the file system's clock is used."""
     known = _known(note)
     if not known or known.get("host") == socket.gethostname():
         return

@@ -1,7 +1,7 @@
-"""Notifications of failures, pending actions and recovery, to a webhook (Slack's form) or to what Apprise knows.
+"""Notifications of failures, pending actions and recovery, to a webhook (Slack's format) or a service of Apprise.
 
-Each is sent once, not every night. What was sent is kept in the column `told` of `runs`, so that a machine without a
-disk knows it too. A webhook that cannot be reached never changes how a run ends; the next run tries again.
+Each is sent once, not every night. What was sent is stored in `runs.told`, so it survives on a machine without a disk.
+An unreachable webhook never changes how a run ends; the next run tries again.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from boast_source.warehouse import Warehouse
 
 TIMEOUT = 10.0  # seconds
-LONGEST = 1_500  # characters of an error: Discord takes 2,000 in all, ntfy 4,096
+LONGEST = 1_500  # characters of an error; whole messages: Discord 2,000, ntfy 4,096
 FAILING = (runs.FAILED, runs.USAGE)
-_FAILED = "!"  # before the hash of a trouble that failed the run
+_FAILED = "!"  # precedes the hash of an error that failed the run
 
 
 @dataclass(frozen=True)
 class Known:
-    """What was notified so far. `exit_code`: of the last run; `about`: hashes of the failures since the last success;
-    `newest`: since when the newest known pending request needs attention (ISO 8601); `waits`: whether any does.
+    """What was notified so far. `exit_code`: of the last run; `about`: hashes of the errors since the last success;
+    `newest`: when the newest known request began to need attention (ISO 8601); `waits`: whether any request does.
     """
 
     exit_code: int = runs.DONE
@@ -50,7 +50,7 @@ class Known:
 
 
 def tell(warehouse: Warehouse | None, run: Run, waiting: Waiting | None, on_note: Callable[[str], None]) -> None:
-    """Notify of what is new in a finished run, before it is recorded, and keep in `run.told` what was sent.
+    """Notify of a finished run's news before it is recorded, and store in `run.told` what was sent.
 
     `waiting`: the requests that need attention; None: they could not be read.
     """
@@ -85,14 +85,14 @@ def tell_death(warehouse: Warehouse, left: dict[str, str], on_note: Callable[[st
 
 
 def news(before: Known, run: Run, waiting: Waiting | None) -> tuple[Known, str | None]:
-    """Return what has been notified after this run, and the text to send, None if nothing is new."""
+    """Return what will have been notified after this run, and the text to send; None: nothing is new."""
     code = run.exit_code or runs.DONE
     newest = max(before.newest, waiting.newest if waiting else "")
     waits = bool(waiting.total) if waiting else before.waits
     fails = code in FAILING
     recovered = before.exit_code in FAILING and not fails
     cleared = code == runs.DONE and not waits and (before.waits or before.exit_code == runs.ATTENTION)
-    # what failed may fail again after a recovery, and is told again then; what needs attention goes on needing it
+    # an error that failed the run is reported again if it returns after a recovery; a lesser one only after a success
     about = () if code == runs.DONE else tuple(one for one in before.about if fails or not one.startswith(_FAILED))
     lines = []
     if recovered or cleared:
@@ -110,7 +110,7 @@ def news(before: Known, run: Run, waiting: Waiting | None) -> tuple[Known, str |
 
 
 def address() -> str | None:
-    """Return the webhook's address, a secret; None: none is set. Raises ConfigurationError without the address."""
+    """Return the webhook's address, a secret; None: not set. Raises ConfigurationError, which does not contain it."""
     url = (webhook_url() or "").strip()
     try:
         parts = urlsplit(url)
@@ -128,12 +128,12 @@ def address() -> str | None:
 
 
 def send(url: str, text: str) -> None:
-    """Send the text once: POST it, or hand it to Apprise. Raises BoastError without the address."""
+    """Send the text once, by POST or through Apprise. Raises BoastError, which does not contain the address."""
     if urlsplit(url).scheme not in {"http", "https"}:
         if not _apprise(url).notify(body=text):
             raise BoastError("Apprise could not deliver it", hint="The next run tells it again.")
         return
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # as Slack asks for
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # required by Slack
     headers, body = {"Content-Type": "application/json"}, orjson.dumps({"text": escaped})
     try:
         with closing(Transport(url, timeout=TIMEOUT)) as transport:
@@ -145,7 +145,7 @@ def send(url: str, text: str) -> None:
 
 
 def _apprise(url: str) -> Any:
-    """Return Apprise with this one address. Raises ConfigurationError without the address."""
+    """Return an Apprise with only this address. Raises ConfigurationError, which does not contain it."""
     try:
         import apprise  # noqa: PLC0415 -- an extra
     except ImportError:
@@ -153,7 +153,7 @@ def _apprise(url: str) -> Any:
             "sources.boast.webhook_url is no https:// address, and Apprise, which knows others, is not installed",
             hint='Install the extra, in the repository: pip install ".[notify]".',
         ) from None
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # what it logs may hold the address
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # its logs may contain the address
     notifier = apprise.Apprise()
     if not notifier.add(url):
         raise ConfigurationError(
@@ -164,7 +164,7 @@ def _apprise(url: str) -> Any:
 
 
 def _known(warehouse: Warehouse | None, run: Run) -> Known:
-    """Return what was notified before; nothing if neither the warehouse nor this machine knows."""
+    """Return what was notified before; an empty Known if that cannot be read."""
     try:
         told = runs.told_before(warehouse, run.started_at)
         known = orjson.loads(told or "{}")
@@ -175,19 +175,19 @@ def _known(warehouse: Warehouse | None, run: Run) -> Known:
 
 
 def _stuck(kept: list[dict[str, object]], run: Run) -> str | None:
-    """Return a text for the second night in a row that was locked out; one alone is not worth a notification."""
+    """Return a text if this is the second run in a row that was locked out; None: the first, or a later one."""
     ended = [row.get("exit_code") for row in kept if row.get("command") == run.command]
     in_a_row = next((n for n, code in enumerate(reversed(ended)) if code != runs.LOCKED), len(ended))
     return f"did not run, the second time in a row: {run.error}" if in_a_row == 1 else None
 
 
 def _short(text: str) -> str:
-    """An error in the length that every chat takes: one of many accounts may have thousands of characters."""
+    """Shorten an error to a length that every chat accepts; with many accounts it can be very long."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST].rstrip()} ...; `boast status` shows all of it."
 
 
 def _gist(text: str) -> str:
-    """Hash an error so that two that differ only in ids and numbers are equal."""
+    """Return a hash of an error that ignores its ids and numbers."""
     plain = re.sub(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\d+", "#", text.lower())
     return hashlib.sha256(plain.encode()).hexdigest()[:12]
 

@@ -1,4 +1,4 @@
-"""Run records: one row of the table `runs` each, and the exit codes of the contract."""
+"""Run records (one row of the table `runs` each) and the documented exit codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger("boast_source")
 
 DONE, FAILED, USAGE, ATTENTION, LOCKED = 0, 1, 2, 3, 4
 STATUS = {DONE: "ok", FAILED: "failed", USAGE: "failed", ATTENTION: "attention", LOCKED: "locked"}
-MOST_KEPT = 1000  # records beside the pipeline while the warehouse cannot be reached
+MOST_KEPT = 1000  # records kept in a file while the warehouse cannot be reached
 
 _TYPES = {
     "run_id": "text",
@@ -54,8 +54,8 @@ def now() -> datetime:
 class Run:
     """One row of `runs`. Times are UTC; a count is None where the command does not count it.
 
-    `told`: the state of the pipeline as the last notification described it, JSON (notify.py). `account_ids`: the
-    accounts the run was given, comma-separated; None: all.
+    `told`: what was notified so far, JSON (notify.py). `account_ids`: the accounts the run was given, comma-separated;
+    None: all.
     """
 
     command: str
@@ -78,7 +78,7 @@ class Run:
     account_ids: str | None = None
 
     def count(self, tallies: dict[str, Any]) -> None:
-        """Take over columns and their values."""
+        """Set these columns."""
         for column, value in tallies.items():
             setattr(self, column, value)
 
@@ -92,9 +92,9 @@ class Run:
 def save(warehouse: Warehouse | None, run: Run) -> None:
     """Insert or replace the run's row in the warehouse.
 
-    A record that cannot be written is kept in a file beside the pipeline, and the next run into the same dataset writes
-    it. That holds for a run that was locked out or had no usable configuration (`warehouse` None), and for a failed run
-    where there is no dataset yet: a record never creates one.
+    A record that cannot be written is kept in a file in the pipeline's folder, until the next run into the same dataset
+    writes it. So are those of a run that was locked out or had no usable configuration (`warehouse` None), and of a
+    failed run without a dataset, since a record never creates one.
     """
     try:
         with _keeping(warehouse) as path:
@@ -105,12 +105,12 @@ def save(warehouse: Warehouse | None, run: Run) -> None:
                 if _inserted(warehouse, mine, run):
                     rows = [row for row in rows if row not in mine]
             _write(path, rows)
-    except OSError as error:  # a full disk, say: the run is over, and its own message matters more
+    except OSError as error:  # for example a full disk: the run's own result matters more
         log.warning("the run could not be recorded: %s", error.strerror)
 
 
 def closing(over: Run, name: str, mark: str) -> tuple[str, list[Any]]:
-    """Return the statement, with its values, that gives the run's row of the table `name` its end."""
+    """Return the statement, and its values, that marks the run's row in the table `name` as ended."""
     ends = ("finished_at", "status", "exit_code", "error")
     values = [getattr(over, column) for column in (*ends, "run_id")]
     return f"update {name} set {', '.join(f'{column} = {mark}' for column in ends)} where run_id = {mark}", values
@@ -118,7 +118,7 @@ def closing(over: Run, name: str, mark: str) -> tuple[str, list[Any]]:
 
 @contextlib.contextmanager
 def shown_as_over(client: SqlClient, over: Run | None) -> Iterator[None]:
-    """Let this connection see the run as ended, and leave no trace of it. Raises what the destination raises."""
+    """Let this connection see the run as ended inside the block, then roll back. Raises what the destination raises."""
     if over is None:
         yield
         return
@@ -130,13 +130,13 @@ def shown_as_over(client: SqlClient, over: Run | None) -> Iterator[None]:
 
 
 class _TakenBackError(Exception):
-    """Rolls a transaction back, and goes no further."""
+    """Raised and caught here, to roll a transaction back."""
 
 
 def keep_died(warehouse: Warehouse, left: dict[str, Any]) -> bool:
-    """Keep a record of a run that died, made from what it left in the lock (lock.py); the caller's run writes both.
+    """Keep a record of a run that died, from its traces in the lock (lock.py); the caller's run writes both records.
 
-    Returns False if there was none, or if a run that then died itself had found it before.
+    Returns False if there is none, or if an earlier run, which died as well, had already found it.
     """
     if not (died := _died(left)):
         return False
@@ -148,7 +148,7 @@ def keep_died(warehouse: Warehouse, left: dict[str, Any]) -> bool:
 
 
 def _died(left: dict[str, Any]) -> dict[str, Any]:
-    """Return the record; an empty one where there is no such run, or what it left was damaged."""
+    """Return the record; an empty dictionary if there is no such run or its traces are damaged."""
     error = "It ended without a word: killed, or the machine went down. The next run does what it left undone."
     with contextlib.suppress(KeyError, TypeError, ValueError):
         began, ended = (datetime.fromisoformat(left[name]) for name in ("since", "until"))
@@ -187,10 +187,10 @@ def told_before(warehouse: Warehouse | None, moment: datetime) -> str | None:
 
 
 def last_kept(warehouse: Warehouse) -> dict[str, Any] | None:
-    """Return the newest run of this dataset, or of this folder without a warehouse, that `runs` does not have yet:
-    one that could not be recorded there, or that died.
+    """Return the newest run of this dataset, or of this folder without a warehouse, that is not in `runs` yet: it
+    could not be recorded there, or it died.
 
-    Its `started_at` and `finished_at` are moments with a zone.
+    Its `started_at` and `finished_at` are aware datetimes.
     """
     rows: list[dict[str, Any]] = []
     with contextlib.suppress(OSError):
@@ -203,7 +203,7 @@ def last_kept(warehouse: Warehouse) -> dict[str, Any] | None:
 
 
 def _timed(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Read the moments of the records, and leave out those without: one that goes on, or was damaged."""
+    """Yield the records with their times as datetimes; skip records without: unfinished or damaged ones."""
     for row in rows:
         with contextlib.suppress(KeyError, TypeError, ValueError):
             moments = {name: datetime.fromisoformat(row[name]) for name in ("started_at", "finished_at")}
@@ -227,13 +227,13 @@ def _keeping(warehouse: Warehouse | None) -> Iterator[Path]:
 
 
 def _is_of_here(row: dict[str, Any]) -> bool:
-    """Whether the run had a warehouse, or was in this folder."""
+    """Return whether the run had a warehouse, or ran in this folder."""
     return row.get("folder") in {None, str(Path.cwd())}
 
 
 def _unplaced(path: Path, warehouse: Warehouse | None) -> list[dict[str, Any]]:
-    """Take the records of runs in this folder that knew no warehouse out of the file that all share, and those of this
-    dataset that an older version kept there.
+    """Remove from the shared file, and return, the records of runs in this folder that had no warehouse, and those of
+    this dataset that an older version kept there.
     """
     shared_folder = state_folder()
     with _keeping(None) if path.parent != shared_folder else contextlib.nullcontext() as shared:
@@ -258,7 +258,7 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _rows_in(path: Path) -> list[dict[str, Any]]:
-    """Return the records of the file, without lines that a power cut left incomplete or damaged."""
+    """Return the records of the file; skip damaged lines, as after a power cut."""
     rows = []
     for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         with contextlib.suppress(ValueError):
@@ -281,5 +281,5 @@ def _inserted(warehouse: Warehouse, rows: list[dict[str, Any]], run: Run) -> boo
 
 
 def ensure_table(warehouse: Warehouse) -> str:
-    """Create the table `runs`, or add the columns that an older version lacks; returns its qualified name."""
+    """Create the table `runs`, or add the columns that an older version lacked; return its qualified name."""
     return warehouse.own_table("runs", _TYPES)

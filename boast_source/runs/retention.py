@@ -1,8 +1,8 @@
-"""Retention: dlt's loaded and unfinished packages, old rows of `runs`, files that no version of a Delta table needs.
+"""Retention: delete dlt's loaded and unfinished packages, old rows of `runs`, and unused files of Delta tables.
 
-The ledger and the history are never touched. Some rows of `runs` stay whatever their age, since others rest on them:
-the newest run that sent something (push/ledger.py detects a lost ledger by it), the newest good run (`good_runs`) and
-the newest notification.
+The ledger and the history are never touched. Some rows of `runs` are kept at any age: the newest run that sent
+something (push/ledger.py uses it to detect a lost ledger), the newest good run (for the view `good_runs`) and the
+newest notification.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ def tidy(warehouse: Warehouse, found: Settings) -> None:
 
 
 def forget_packages(working: Path, keep: int) -> None:
-    """Remove all but the newest loaded packages; pending ones are in another folder."""
+    """Remove all but the newest `keep` loaded packages; pending ones are in another folder."""
     for package in sorted(_folders(working / "load" / "loaded"), key=_moment)[:-keep]:
         shutil.rmtree(package, ignore_errors=True)
 
 
 def forget_unfinished(working: Path) -> None:
-    """Remove the incomplete packages of killed runs: dlt never looks at them again, and they hold personal data.
+    """Remove the incomplete packages of killed runs: dlt never uses them again, and they contain personal data.
 
-    Call it with the lock held and the run's own work done.
+    Call it with the lock held, after the run's own work.
     """
     left = [*_folders(working / "load" / "new"), *(f for f in _folders(working / "normalize") if f.name != "extracted")]
     for folder in left:
@@ -61,7 +61,7 @@ def forget_unfinished(working: Path) -> None:
 
 
 def forget_runs(client: SqlClient, keep: timedelta) -> None:
-    """Delete the rows of runs that began longer ago than `keep`, except those that others rest on."""
+    """Delete the rows of runs that began longer ago than `keep`, except those that are always kept (see above)."""
     name = client.make_qualified_table_name("runs")
     if not columns_in(client, name):
         return
@@ -80,7 +80,7 @@ def forget_runs(client: SqlClient, keep: timedelta) -> None:
 
 
 def _now(ends: Sequence[datetime | str]) -> datetime:
-    """Return now, or the end of the run before this one if that is earlier: a clock that once ran ahead ages nothing.
+    """Return now, or the end of the previous run if that is earlier: a clock that is ahead must not age the rows.
 
     `ends`: end times of runs, at least the last two.
     """
