@@ -1,4 +1,4 @@
-"""One column of a listing: its kind, and the SQL that reads its values from the text that came."""
+"""One column of a listing: its kind, and the SQL that reads its values from the received text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SQL_TYPES: dict[Kind, str] = {
     "bool": "boolean",
 }
 _LEAP = r"(:\d\d):60"
-# what DuckDB does not read of times: a small t or z, a comma before the fraction, a space before the offset, 60 seconds
+# times that DuckDB cannot read: lower-case t or z, a comma before the fraction, a space before the offset, 60 seconds
 _SPELLINGS = (
     (r"^(\s*\d{4}-\d\d-\d\d)t", r"\1T"),
     (r"(\d)z\s*$", r"\1Z"),
@@ -25,7 +25,7 @@ _SPELLINGS = (
     (r"(\d)\s+([-+]\d\d(?::?\d\d)?)\s*$", r"\1\2"),
     (_LEAP, r"\1:59"),
 )
-# what Python can hold, and so dlt and those who read the table
+# the range of Python's datetime, and so of dlt and of those who read the table
 _MOMENTS = "'0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
 
 
@@ -33,9 +33,9 @@ _MOMENTS = "'0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.99999
 class Column:
     """A column of the table: its name, its kind and the SQL over `listed` that gives its raw text.
 
-    `fits`: SQL, whether the value has the column's type at all (a documented field is read by what it means, whether
-    or not it comes as text). One that this listing does not deliver at all is carried along, not compared. `field`: the
-    API's name for what is not documented. `plain`: every value is written as nearly all are, which is read faster.
+    `fits`: SQL that tells whether the JSON value has the column's type; `true` for documented fields, which are read by
+    their meaning, even from text. `compared`: False for a user's own column, which is carried along. `field`: the API's
+    name of an undocumented field. `plain`: all values have the usual spelling, which is read faster.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Column:
 
     @property
     def typed(self) -> str:
-        """The value in its kind, or null where the text does not fit."""
+        """SQL for the value in its kind, or null if the text does not fit."""
         raw = f"({self.raw})"
         if self.raw.startswith("null::"):
             return self.raw
@@ -81,7 +81,7 @@ class Column:
 
 
 def _moment(text: str) -> str:
-    """A time as SQL, in ISO 8601 or a spelling near it; a leap second is the second after it."""
+    """Return SQL that reads a time in ISO 8601 or a similar spelling; a leap second becomes the next second."""
     spelled = text
     for found, instead in _SPELLINGS:
         spelled = f"regexp_replace({spelled}, '{found}', '{instead}')"
@@ -90,10 +90,10 @@ def _moment(text: str) -> str:
 
 
 def _digits(number: str) -> str:
-    """The digits of a number's text that count: no float holds one whose digits it is not printed with."""
+    """Return SQL for a number's significant digits: a float that prints other digits does not hold the number."""
     return f"trim(replace(regexp_replace({number}, '^[-+]|[eE].*$', '', 'g'), '.', ''), '0')"
 
 
 def json_text(sql: str) -> str:
-    """JSON text in one spelling of numbers and space; what is no JSON stays as it is."""
+    """Return SQL for JSON text with normalized numbers and whitespace; text that is not JSON is unchanged."""
     return f"case when json_valid({sql}) then json({sql})::varchar else {sql} end"

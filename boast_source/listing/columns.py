@@ -1,7 +1,7 @@
 """The columns that a listing fills, each in its kind, and the hash of a row's content.
 
-The hash covers the API's fields (those that are not null, by name), the account and whether the record is missing;
-two records are the same version exactly when their hashes are equal.
+The hash covers the API's non-null fields by name, the account and whether the record is missing. Two records are the
+same version exactly when their hashes are equal.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("boast_source")
 
 ACCOUNT, MISSING = "account_id", "missing_since"
-HASH = "content_hash"  # of what was listed; in the table itself only where a dlt user alters rows on their way
+HASH = "content_hash"  # of what was listed; stored in the table only if a dlt user alters rows on their way
 HISTORY_KEYS = ("version_key", "version", HASH, "observed_at")
 
-# what a field of the API cannot be called in a table of ours
+# names that a field of the API cannot have in our tables
 _OWN = {ACCOUNT, MISSING, *HISTORY_KEYS, "_hash", "_seq", "step", "before", "before_key", "place"}
-# nor any that views compute or databases keep for themselves, unless the table has it from an older version
+# also names that views compute or databases reserve, unless the table has the column from an older version
 _TAKEN = {
     *("valid_from", "valid_to", "is_current"),  # of enrollment_history
     *("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"),  # Postgres
@@ -48,9 +48,9 @@ _JSON_TYPES: dict[Kind, str] = {
     "bool": "'BOOLEAN'",
     "timestamp": "'VARCHAR'",
 }
-REST = "(others)"  # in the place of a field's name: all that have no column
-VARIANT = "__v_text"  # what dlt calls the column for values of another type
-_ROOM = f"_x_x{VARIANT}"  # what may follow the name of a field
+REST = "(others)"  # stands for all fields without a column of their own
+VARIANT = "__v_text"  # dlt's suffix for the column with values of another type
+_ROOM = f"_x_x{VARIANT}"  # what may be appended to the name of a field
 
 
 def columns_of(
@@ -61,19 +61,19 @@ def columns_of(
     longest: int | None = None,
     json_kind: Kind = "json",
 ) -> list[Column]:
-    """The columns that this listing fills: the shape's, one per unknown field, and `…__v_text` for misfits.
+    """Return the columns that this listing fills: the shape's, one per unknown field, and `…__v_text` for misfits.
 
-    A field that the warehouse already has keeps its column and its kind; a value that does not fit it goes to a text
-    column of the same name with `__v_text`, as dlt does, so that a change of type drops nothing. `fields`: by column
-    the field that earlier listings filled it from (None: not known); one that is not delivered any more becomes null.
-    `longest`: how many characters the warehouse allows in a name; longer ones are shortened. `json_kind`: what objects
-    and arrays become, `text` where the warehouse keeps no JSON.
+    A field that the warehouse already has keeps its column and its kind. A value that does not fit goes to a text
+    column with the suffix `__v_text`, as in dlt, so that a change of type drops nothing. `fields`: by column, the field
+    that filled it in earlier listings (None: not known); a field that is no longer delivered becomes null. `longest`:
+    how many characters the warehouse allows in a name; longer names are shortened. `json_kind`: the kind of objects and
+    arrays, `text` if the warehouse keeps no JSON.
     """
     shape = listed.shape
     # version 0.1.0 made JSON of them everywhere
     stored_kinds = {name: json_kind if kind == "json" else kind for name, kind in stored_kinds.items()}
     documented = {name: json_kind if kind == "json" else kind for name, kind in shape.columns.items()}
-    narrower = {} if HASH in stored_kinds else stored_kinds  # or is it what a user makes of the values?
+    narrower = {} if HASH in stored_kinds else stored_kinds  # with a hash, the kinds may be a user's
     columns = [Column(name, _kept(kind, narrower.get(name)), quote(name)) for name, kind in documented.items()]
     naming = snake_case(longest - len(_ROOM) if longest else None)
     listed.scratch.execute(queries.of("fields", values="null as _types"))
@@ -84,7 +84,7 @@ def columns_of(
         for c in columns
         if c.name in misfits or (c.kind not in {"text", "json"} and f"{c.name}{VARIANT}" in stored_kinds)
     ]
-    # what earlier listings brought and this one does not is null now; what only the user brought is carried along
+    # a column that only earlier listings filled becomes null; a user's own column is carried along
     here = {*(column.name for column in columns), ACCOUNT, MISSING, HASH}
     ours = {name: kind for name, kind in stored_kinds.items() if name not in here and not name.startswith("_dlt")}
     for name, kind in ours.items():
@@ -93,7 +93,7 @@ def columns_of(
 
 
 def _read_by_kind(listed: Listed, columns: list[Column]) -> tuple[list[Column], set[str]]:
-    """The columns, plain where that reads all their values, and the names of those with values that are misfits."""
+    """Return the columns, `plain` if that reads all their values, and the names of those with misfits."""
     plain = {c.name: replace(c, plain=True) for c in columns if c.kind not in {"text", "json"}}
     odd = [replace(c, plain=False) for c in _with_misfits(listed, list(plain.values()))]
     chosen = plain | {column.name: column for column in odd}
@@ -109,7 +109,7 @@ def _with_misfits(listed: Listed, columns: list[Column]) -> list[Column]:
 
 
 def _kept(kind: Kind, stored: Kind | None) -> Kind:
-    """A documented field that an earlier version stored as something narrower than text keeps that column."""
+    """Return the kind of a documented field: the stored one if an earlier version stored text more narrowly."""
     return stored if stored and kind == "text" and stored not in {"text", "json"} else kind
 
 
@@ -133,7 +133,7 @@ def _extra_columns(
         return naming(field.strip() or "_")
 
     def turn(field: str) -> tuple[bool, bool, str]:
-        # a column whose field is not known is that of the same name, or went to the first of several in this order
+        # a column with no known field belongs to the field of that name, or to the first of several in this order
         new = field not in had and usual(field) not in stored_kinds
         return new, usual(field) != field and f"{usual(field)}_x" not in stored_kinds, field
 
@@ -166,7 +166,7 @@ def _extra_columns(
 
 
 def _extra_column(name: str, kind: Kind, field: str, place: int) -> Column:
-    """`place`: of the field in the lists of the view `fields`, from 1."""
+    """Return the column of a field; `place`: its position in the lists of the view `fields`, from 1."""
     type_ = f"_types[{place}]"
     raw = f"case when {type_} <> 'NULL' then {'_jsons' if kind == 'json' else '_texts'}[{place}]::varchar end"
     fits = f"{type_} in ({_JSON_TYPES[kind]})" if kind in _JSON_TYPES else "true"
@@ -174,7 +174,7 @@ def _extra_column(name: str, kind: Kind, field: str, place: int) -> Column:
 
 
 def _rest(name: str, kind: Kind, without: list[str]) -> Column:
-    """All undocumented fields but those with a column of their own, as one JSON object."""
+    """Return the column that holds all undocumented fields except `without`, as one JSON object."""
     patch = literal(orjson.dumps(dict.fromkeys(without)).decode())
     left = f"nullif(json_merge_patch({EXTRA}, {patch})::varchar, '{{}}')"
     return Column(name, kind, f"case when {EXTRA} is not null then {left} end", field=REST)
@@ -189,7 +189,7 @@ def _free_name(name: str, taken: set[str]) -> str:
 
 
 def _kind_of(json_types: set[str], json_kind: Kind) -> Kind | None:
-    """The kind that holds all values of these JSON types; None when there is no value yet."""
+    """Return the kind that holds all values of these JSON types; None if there is no value yet."""
     if not json_types:
         return None
     if json_types & {"OBJECT", "ARRAY"}:
@@ -204,7 +204,7 @@ def _kind_of(json_types: set[str], json_kind: Kind) -> Kind | None:
 
 
 def as_stored(columns: list[Column], stored_kinds: Mapping[str, Kind]) -> list[Column]:
-    """The columns in the kinds that the warehouse has them in, where a user alters rows on their way."""
+    """Return the columns, in the warehouse's kinds if a user alters rows on their way."""
     if HASH not in stored_kinds:
         return columns
     kinds = [stored_kinds.get(column.name, column.kind) for column in columns]
@@ -212,18 +212,18 @@ def as_stored(columns: list[Column], stored_kinds: Mapping[str, Kind]) -> list[C
 
 
 def row_columns(shape: Shape, columns: list[Column]) -> list[str]:
-    """The column names of a row of the table, in order."""
+    """Return the column names of a table row, in order."""
     names = [*(c.name for c in columns), ACCOUNT]
     return [*names, MISSING] if keeps_history(shape) else names
 
 
 def keeps_history(shape: Shape) -> bool:
-    """Enrollments keep every version and are marked when they vanish; the other lists are newest state only."""
+    """Whether a list keeps every version and marks vanished rows: enrollments do, others keep the newest state only."""
     return shape.name == "sequence_enrollments"
 
 
 def typed_rows(columns: list[Column], there: Collection[str], table: str) -> str:
-    """SQL: the columns of a row in their kinds, null for those that are not there, and the hash kept with the row."""
+    """Return SQL for a row's columns in their kinds, null for those not in `there`, and the row's stored hash."""
     kept = f", {HASH}" if HASH in there else ""
     values = (
         f"{_as_kind(quote(name), kind) if name in there else f'null::{SQL_TYPES[kind]}'} as {quote(name)}"
@@ -233,7 +233,7 @@ def typed_rows(columns: list[Column], there: Collection[str], table: str) -> str
 
 
 def kinds_of(columns: list[Column]) -> dict[str, Kind]:
-    """Kind by name of all that a row of the table has."""
+    """Map each column of a table row to its kind."""
     return {c.name: c.kind for c in columns} | {ACCOUNT: "text", MISSING: "timestamp"}
 
 
@@ -242,7 +242,7 @@ def _as_kind(sql: str, kind: Kind) -> str:
 
 
 def content_hash(columns: list[Column]) -> str:
-    """SQL: the hash of a row's content, over its columns as `typed_rows` makes them."""
+    """Return SQL for the hash of a row's content, over its columns as `typed_rows` makes them."""
     parts = []
     for c in sorted((c for c in columns if c.compared), key=lambda column: column.name):
         value = f"epoch_us({quote(c.name)})" if c.kind == "timestamp" else quote(c.name)
@@ -252,13 +252,13 @@ def content_hash(columns: list[Column]) -> str:
 
 
 def stored_hash(columns: list[Column], there: Collection[str]) -> str:
-    """SQL: the same of a stored row, over `typed_rows`: kept with it, or else that of its columns."""
+    """Return SQL for a stored row's hash, over `typed_rows`: the one stored with it, or else that of its columns."""
     own = content_hash(columns)
     return f"coalesce(replace(try_cast({HASH} as uuid)::varchar, '-', ''), {own})" if HASH in there else own
 
 
 def canonical(batch: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
-    """JSON columns as canonical text: a warehouse may give them back in another spelling."""
+    """Rewrite JSON columns as canonical text: a warehouse may return them in another spelling."""
     for place, name in enumerate(batch.column_names):
         if kinds.get(name) == "json":
             texts = [None if v is None else _respell(v) for v in batch[name].to_pylist()]

@@ -1,12 +1,12 @@
-"""Completes a pass in which the list moved, for less than another pass.
+"""Completes a pass in which the list moved, more cheaply than another pass.
 
-What moves while a list is read hides records from a pass and shows others twice. All that the pass can have missed is
-looked for where it can be: the two ends of the list, where new records come, are read again, and records that the
-warehouse knows are asked for one by one. Then it is complete if as many distinct records came as there ever were: those
-that the list counted at first, and each by which its count has risen since. A record that left is among them or the
-pass is not complete, so nothing is concluded from its absence.
+A list that moves while it is read hides some records from a pass and shows others twice. Missed records are looked for
+where they can be: both ends of the list, where new records arrive, are read again, and records that the warehouse knows
+are requested one by one. The pass is complete if as many distinct records came as there ever were: the list's first
+count plus every rise of it since. If a record that left is not among them, the pass is not complete, and nothing is
+concluded from the record's absence.
 
-Like a pass that held still it takes a count that stands still between two answers for a list that did.
+As for a pass that held still, a list is taken to be unchanged between two answers with the same count.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from boast_source.api import Page
 
     Fetch = Callable[[int], Page]
-    Ask = Callable[[int, int], bool]  # (pass, at most so many): asks for what the pass lacks; False: that is too much
+    Ask = Callable[[int, int], bool]  # (pass, limit): requests what the pass lacks; False if it could not
 
 
 class Counts:
-    """The list's count, answer by answer. Safe for any number of threads."""
+    """The list's count, recorded from every answer. Thread-safe."""
 
     def __init__(self) -> None:
-        self._told: list[tuple[float, int]] = []  # since when (time.monotonic) it counts how many
+        self._told: list[tuple[float, int]] = []  # (first seen, by time.monotonic; count)
         self._ever: int | None = 0
         self._lock = threading.Lock()
 
     @property
     def ever(self) -> int | None:
-        """How many records there were at first and came since; None where an answer did not say."""
+        """How many records there were at first plus those added since; None if an answer had no count."""
         return self._ever if self._told else None
 
     def of(self, fetch: Fetch) -> Fetch:
-        """The same, and the counts of its answers are taken down."""
+        """Wrap `fetch` so that the counts of its answers are recorded."""
 
         def counted(number: int) -> Page:
             sent = time.monotonic()
@@ -56,7 +56,7 @@ class Counts:
                 self._ever = None
                 return
             for since, known in reversed(self._told):
-                if known == count:  # it was so while the request was under way
+                if known == count:  # the count was this at some moment of the request
                     return
                 if since <= sent:
                     break
@@ -65,7 +65,7 @@ class Counts:
 
 
 def read_ends(fetch: Fetch, many: int) -> list[Page]:
-    """So many pages from the front and from the end; none where the list becomes shorter meanwhile."""
+    """Read `many` pages from each end of the list; return none if the list becomes shorter meanwhile."""
     first = fetch(1)
     last = first.pages or 1
     try:

@@ -1,7 +1,7 @@
-"""A listing against the warehouse: what differs, what is gone, which versions are new, whether the two are equal.
+"""Compares a listing with the warehouse: what differs, what is gone, which versions are new, whether both are equal.
 
-Works in SQL (diff.sql) on the scratch index, for one list at a time. Each step is an object that the step before it
-makes, so none can be taken too early: `compared` → Compared → Changes → Versions, and after the load `Unequal`.
+Runs SQL (diff.sql) on the scratch index, for one list at a time. Each step is an object made by the step before it, so
+none can run too early: `compared` → Compared → Changes → Versions, and after the load `unequal`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from boast_source.listing.scratch import Scratch
 
     Batches = Iterable[pa.Table]
-    Whole = Callable[[list[str]], Batches]  # the warehouse's rows with these ids; more may come
+    Whole = Callable[[list[str]], Batches]  # reads the warehouse's rows with these ids, maybe more
 
 
 SLICE = 500_000  # records
@@ -41,8 +41,8 @@ SLICE = 500_000  # records
 
 @dataclass(frozen=True)
 class _Step:
-    """What all steps know. `kept`: the columns as the warehouse has them; `within`: SQL over `latest`, the records of
-    the range that was asked for.
+    """What all steps share. `kept`: the columns in the warehouse's kinds; `within`: an SQL condition on `latest` for
+    the requested range.
     """
 
     listed: Listed
@@ -55,12 +55,12 @@ class _Step:
         return self.listed.scratch
 
     def _names(self, *, filled: bool = False) -> str:
-        """The columns of a row; with `filled` only those that a listing fills."""
+        """Return the columns of a row as SQL; with `filled` only those that a listing fills."""
         columns = [c for c in self.columns if c.compared] if filled else self.columns
         return ", ".join(quote(name) for name in row_columns(self.listed.shape, columns))
 
     def _slices(self) -> Iterator[str]:
-        """Conditions on the order of arrival that together cover all of it."""
+        """Yield SQL conditions that split the records into slices by order of arrival."""
         for first in range(0, max(self.listed.rows, 1), SLICE):
             yield f"_seq between {first} and {first + SLICE - 1}"
 
@@ -72,7 +72,7 @@ def compared(
     within: str = "true",
     kept: list[Column] | None = None,
 ) -> Compared:
-    """Bring what was delivered and what the warehouse holds side by side. `stored`: its rows, or their `digest`."""
+    """Compare what was delivered with what the warehouse holds. `stored`: its rows, or their `digest`."""
     scratch = listed.scratch
     cursor = quote(listed.shape.cursor) if listed.shape.cursor else "null::timestamptz"
     typed = ", ".join(f"{c.typed} as {quote(c.name)}" for c in columns)
@@ -88,7 +88,7 @@ def compared(
 
 
 def make_stored(scratch: Scratch, columns: list[Column], batches: Batches) -> None:
-    """Take in the warehouse's rows, or what `digest` makes of them there."""
+    """Fill the table `stored` from the warehouse's rows, or from the `digest` made of them there."""
     scratch.execute(queries.of("stored"))
     for batch in in_bulk(batches):
         if "_hash" in batch.column_names:
@@ -100,13 +100,13 @@ def make_stored(scratch: Scratch, columns: list[Column], batches: Batches) -> No
 
 
 def digest(columns: list[Column], table: str, there: Collection[str]) -> str | None:
-    """SQL for a DuckDB that holds the table: what `stored` keeps of it; None where JSON must be spelled first."""
+    """Return SQL for what `stored` keeps, to run in a DuckDB that holds the table; None if JSON must be respelled."""
     kinds = kinds_of(columns)
     return None if any(kinds.get(name) == "json" for name in there) else _digest(columns, there, table)
 
 
 def _digest(columns: list[Column], there: Collection[str], table: str) -> str:
-    # with a column that was not compared, the hash does not speak for the whole row
+    # if a column was not compared, the hash does not cover the whole row
     whole = " and ".join(["true", *(f"{quote(c.name)} is null" for c in columns if not c.compared)])
     rows = typed_rows(columns, there, table)
     return queries.of("digest", whole=whole, hash=stored_hash(columns, there), rows=rows)
@@ -116,40 +116,40 @@ class Compared(_Step):
     """The listing and the warehouse side by side."""
 
     def shared_ids(self) -> list[tuple[str, str, str]]:
-        """(id, account, another account) of ids that may be two records."""
+        """Return (id, account, another account) for ids that may be two records."""
         twice = "true" if self.listed.may_repeat() else "false"
         return self.scratch.rows(queries.of("shared_ids", twice=twice))
 
     def repeated_ids(self) -> int:
-        """How many rows the warehouse holds beyond one per id."""
+        """Return how many rows the warehouse holds beyond one per id."""
         return int(self.scratch.value(queries.of("repeated_ids")))
 
     def take_repeated(self) -> None:
-        """Count what was listed of repeated ids as changed, so that it takes the place of all their rows."""
+        """Mark the listed records of repeated ids as changed, so that each replaces all rows of its id."""
         self.scratch.execute(queries.of("take_repeated"))
 
     def repeated_vanished(self, accounts: list[str]) -> list[str]:
-        """The ids of rows of these accounts that are marked missing and stand more than once."""
+        """Return the ids of these accounts' rows that are marked missing and stored more than once."""
         return [key for (key,) in self.scratch.rows(queries.of("repeated_vanished"), {"accounts": accounts})]
 
     def undelivered(self, accounts: list[str]) -> list[tuple[str, str]]:
-        """(account, id) of the stored rows of these accounts that no pass delivered and that are not marked missing."""
+        """Return (account, id) of these accounts' stored rows that no pass delivered, except those marked missing."""
         return self.scratch.rows(queries.of("undelivered"), {"accounts": accounts})
 
     def other_accounts(self, accounts: list[str]) -> list[str]:
-        """Accounts that have stored rows and are none of these."""
+        """Return the accounts other than these that have stored rows."""
         return [account for (account,) in self.scratch.rows(queries.of("other_accounts"), {"accounts": accounts})]
 
     def stored_counts(self) -> dict[str, int]:
-        """By account the stored rows that are not marked missing."""
+        """Return, by account, how many stored rows are not marked missing."""
         return dict(self.scratch.rows(queries.of("stored_counts")))
 
     def listed_counts(self) -> dict[str, int]:
-        """By account the distinct records that were delivered."""
+        """Return, by account, how many distinct records were delivered."""
         return dict(self.scratch.rows(queries.of("listed_counts")))
 
     def changes(self, gone: list[str], whole: Whole, *, everything: bool = False) -> Changes:
-        """What to load, now that it is known which ids are gone; with `everything` all that was listed."""
+        """Return what to load, given the ids that are gone; with `everything`, all that was listed."""
         self.scratch.execute(queries.of("gone"))
         if gone:
             self.scratch.append("gone", pa.table({"id": pa.array(gone, pa.string())}))
@@ -165,18 +165,18 @@ class Changes(_Step):
     """What is to be loaded."""
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """By account the records to load, and the rows that are gone."""
+        """Return, by account, how many records to load and how many rows are gone."""
         found = self.scratch.rows(queries.of("changed_counts"))
         return {account: (changed, gone) for account, changed, gone in found}
 
     def rows(self, *, hashed: bool = False) -> Iterator[str]:
-        """SQL: the rows to load; with `hashed` each with its hash, and only with what the listing fills."""
+        """Yield SQL for the rows to load; with `hashed`, their hash and only the columns that the listing fills."""
         for part in self._slices():
             name = "hashed_rows" if hashed else "rows"
             yield queries.of(name, columns=self._names(filled=hashed), slice=part)
         if MISSING in row_columns(self.listed.shape, self.columns):
             kept = f", {content_hash(self.kept)} as {HASH}, true as _stored" if hashed else ""
-            # where rows are altered on their way, who knows whether these had been let through
+            # if a user alters rows on their way, these may have been dropped before
             which = "id not in (select id from lacking)" if hashed else "true"
             yield queries.of("gone_rows", columns=self._names() + kept, which=which)
 
@@ -189,9 +189,9 @@ class Changes(_Step):
         mended: bool = False,
         last: Whole | None = None,
     ) -> Versions:
-        """The versions to load. `newest`: of the history the newest version of each id; `known`: all of them, with id
-        and content_hash; `mended`: what is stored now was never a version; `last`: reads whole versions of the history,
-        the newest of some ids, where the table's rows are not what the history is to say of those that are gone.
+        """Return the versions to load. `newest`: the history's newest version of each id; `known`: all versions, as id
+        and content_hash; `mended`: the stored rows were never versions; `last`: reads the newest whole version of some
+        ids from the history, for rows that are gone and that the table may hold in another form.
         """
         scratch = self.scratch
         scratch.execute(queries.of("newest"))
@@ -212,7 +212,7 @@ class Changes(_Step):
 
 @dataclass(frozen=True)
 class Versions(_Step):
-    """The versions that the history lacks. `parted`: those of rows that are gone stand apart."""
+    """The versions that the history lacks. `parted`: those of rows that are gone come separately."""
 
     parted: bool = False
 
@@ -220,7 +220,7 @@ class Versions(_Step):
         return bool(self.scratch.value(queries.of("any_version")))
 
     def rows(self) -> Iterator[str]:
-        """SQL: the versions, each chained to the one before."""
+        """Yield SQL for the versions, each chained to the one before."""
         for part in self._slices():
             yield queries.of("versions", columns=self._names(filled=self.parted), slice=part)
         names, hashed = self._names(filled=self.parted), content_hash(self.kept)
@@ -230,7 +230,7 @@ class Versions(_Step):
 
 
 def _make_whole(step: _Step, whole: Whole, table: str = "whole", wanted: str = "wanted") -> None:
-    """Take in stored rows as they are, of the ids that are `wanted`."""
+    """Fill `table` with the whole stored rows of the `wanted` ids."""
     kinds = kinds_of(step.kept)
     definitions = ", ".join(f"{quote(name)} {SQL_TYPES[kind]}" for name, kind in kinds.items())
     step.scratch.execute(queries.of("whole", table=table, definitions=definitions))
@@ -245,10 +245,10 @@ def _make_whole(step: _Step, whole: Whole, table: str = "whole", wanted: str = "
 
 
 def keep_to_verify(step: _Step, file: str) -> None:
-    """Write what `unequal` needs into a file: the rest may go."""
+    """Write what `unequal` needs into a file, so that the rest can be dropped."""
     step.scratch.execute(queries.of("seen", within=step.within, file=literal(file)))
 
 
 def unequal(scratch: Scratch, file: str, resource: str) -> dict[str, int]:
-    """By account the delivered records that the warehouse (`make_stored`, once more) does not hold as last seen."""
+    """Return, by account, how many delivered records `stored`, made again, does not hold as they were last seen."""
     return dict(scratch.rows(queries.of("unequal", file=literal(file)), {"resource": resource}))

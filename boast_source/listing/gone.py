@@ -1,10 +1,10 @@
-"""Rows that are gone from a list whose order is known, found by bisecting.
+"""Finds rows that are gone from a list with a known order, by bisection.
 
-Where the warehouse has a few rows more than the API counts, each of them shifts the ranks of all that is older: a page
-in the middle says how many are gone before it. Two pages that lie next to each other and disagree have one between
-them, which the warehouse names and a question to the API (404) confirms. That takes some log2(pages) requests each.
+If the warehouse has a few rows more than the API counts, each gone row shifts the ranks of all older ones: a page in
+the middle tells how many are gone before it. If two adjacent pages disagree, a gone row lies between them. The
+warehouse names it, and a request to the API (404) confirms it. That takes about log2(pages) requests per row.
 
-Ranks and pages count from the end where the news is.
+Ranks and pages are counted from the newest end of the list.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 class NotFoundHereError(Exception):
-    """What is gone cannot be found in this way; the text says why."""
+    """The gone rows cannot be found by bisection; the text says why."""
 
 
 class Rows(Protocol):
     """The warehouse's rows that an incremental pass has not read; cursors in microseconds since 1970."""
 
     def between(self, low: int | None, high: int | None) -> set[str]:
-        """The ids of the rows with low < cursor <= high; None: no bound."""
+        """Return the ids of the rows with low < cursor <= high; None: no bound."""
         ...
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """A page: its ids and cursors, the newest first."""
+    """A page: its ids and cursors, newest first."""
 
     ids: list[str]
     cursors: list[int]
@@ -39,7 +39,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class _Mark:
-    """A place in the list: `gone` rows are missing among those that are newer than `cursor`, which is on page `at`."""
+    """A place in the list: `cursor` is on page `at`, and `gone` of the rows newer than it are gone."""
 
     at: int
     cursor: int | None
@@ -50,8 +50,8 @@ class _Mark:
 class Search:
     """The search below what was read: `read` records on `pages_read` pages, of `count` on `pages` pages in all.
 
-    `leaf(page)` gives a page by its place from the news, `older` the sorted cursors of `rows`, `ask(id)` whether a
-    record is there.
+    `leaf(page)` returns a page by its place from the newest end, `ask(id)` whether a record exists; `older` holds the
+    sorted cursors of `rows`.
     """
 
     leaf: Callable[[int], Leaf]
@@ -68,7 +68,7 @@ class Search:
     _leaves: dict[int, Leaf] = field(default_factory=dict)
 
     def gone(self, how_many: int) -> list[str]:
-        """Return the ids of so many rows that are gone. Raises NotFoundHereError, and what `leaf` and `ask` raise."""
+        """Return the ids of `how_many` gone rows. Raises NotFoundHereError, and what `leaf` and `ask` raise."""
         self._leaves[self.pages_read - 1] = self.last
         found = self._between(_Mark(self.pages_read - 1, None, 0), _Mark(self.pages, None, how_many))
         if any(self.ask(key) for key in found):
@@ -90,7 +90,7 @@ class Search:
         return found
 
     def _mark(self, at: int) -> _Mark:
-        """Read a page, and count what is gone among the rows that are newer than some record on it."""
+        """Read a page, and count the gone rows among those newer than one of its records."""
         leaf = self._leaves[at] = self.leaf(at)
         place = next((n for n in range(1, len(leaf.cursors)) if leaf.cursors[n] < leaf.cursors[n - 1]), None)
         if place is None:
@@ -100,5 +100,5 @@ class Search:
         return _Mark(at, cursor, len(self.older) - bisect_right(self.older, cursor) - newer)
 
     def _first_rank(self, at: int) -> int:
-        """The rank of a page's newest record."""
+        """Return the rank of a page's newest record."""
         return at * self.size if self.newest_first else self.count - (self.pages - at) * self.size

@@ -1,4 +1,4 @@
-"""What of a list is handed on to dlt, in batches, and when its scratch data may go."""
+"""Hands the rows of a list on to dlt in batches, and drops its scratch data when it is no longer needed."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ if TYPE_CHECKING:
     from boast_source.listing.report import ListReport
 
 SEEN = "seen.parquet"
-STORED = {b"boast": b"stored"}  # metadata of a batch: its rows were stored before, so nobody alters them again
+STORED = {b"boast": b"stored"}  # metadata of a batch: its rows were stored before and are not altered again
 
 
 @dataclass
 class ComparedList:
-    """One list after its comparison: `streams` counts the tables that still want rows of it; `whole` reads rows as they
-    are stored; `written`: something was handed on; `ids`: all that this is about, None: the whole list; `repeated`:
-    rows that the warehouse holds beyond one per id; `back`: rows may come back from the history; `table`: which of the
-    two is verified; `hashed`: the table keeps the hash of what was listed; `anew`: it did not before; `versions`: how
-    many were handed on, if nobody altered them on their way.
+    """One list after its comparison. `streams`: how many tables still need its rows; `whole`: reads rows as they are
+    stored; `written`: something was handed on; `ids`: the ids concerned, None: the whole list; `repeated`: stored rows
+    beyond one per id; `back`: rows may come back from the history; `table`: the one to verify; `hashed`: the list's
+    table keeps the hash of what was listed; `anew`: it did not before; `versions`: how many were handed on unaltered.
     """
 
     listed: Listed
@@ -49,7 +48,7 @@ class ComparedList:
 
 
 def handed_on(one: ComparedList, queries: Iterator[str], keys: set[str], *, some: bool) -> Iterator[pa.Table]:
-    """The rows of some queries, known to be none unless there are `some`."""
+    """Yield the rows of the queries, or one empty batch; without `some` the queries are known to have no rows."""
     scratch, handed, first = one.listed.scratch, False, ""
     for sql in queries:
         first = first or sql
@@ -67,7 +66,7 @@ def handed_on(one: ComparedList, queries: Iterator[str], keys: set[str], *, some
 
 
 def _with_keys(rows: pa.Table, keys: set[str]) -> pa.Table:
-    """The key columns are never null, and the schema says so; whether the rows were stored is said by metadata."""
+    """Declare the key columns not null in the schema, and mark rows that were stored before in its metadata."""
     stored = STORED if rows.num_rows and "_stored" in rows.column_names and rows["_stored"][0].as_py() else None
     fields = [f.with_nullable(f.name not in keys) for f in rows.schema if f.name != "_stored"]
     return rows.select([f.name for f in fields]).cast(pa.schema(fields, metadata=stored))

@@ -1,4 +1,4 @@
-"""Which lists are read incrementally, and what a listing leaves for the next one to know."""
+"""Which lists are read incrementally, and what a listing records for the next one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Incremental:
     """How to read incrementally.
 
-    `full_every`: a list whose last full listing is older is read whole; `overlap`: how far below the newest record of
-    the last good listing to read; `forced`: an operator asked for it, whatever was seen.
+    `full_every`: a list whose last full listing is older is read whole; `overlap`: how far to read below the newest
+    record of the last good listing; `forced`: an operator asked for it, despite age or silent changes.
     """
 
     full_every: timedelta
@@ -45,7 +45,7 @@ def why_whole(state: ListState | None, how: Incremental, began: datetime) -> str
 
 
 def state_after(report: ListReport, before: ListState | None, *, forced: bool = False) -> ListState | None:
-    """Return what is known of a list after this listing; None if the listing was not good enough to say."""
+    """Return what is known of a list after this listing; None if the listing was not good enough."""
     if report.error or report.account_id is None or report.began is None:
         return None
     if report.verified == "recent" and before:

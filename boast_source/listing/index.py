@@ -1,7 +1,7 @@
-"""What was delivered of a list, as text, in Parquet files of the scratch folder; the view `listed` reads them all.
+"""The delivered records of a list, as text, in Parquet files of the scratch folder; the view `listed` reads them all.
 
 Each row has `_account`, `_pass` (numbered from 1) and `_seq`, its place in the order of arrival. Rows go straight to
-the disk, a batch at a time, so that a listing takes no memory however long it is.
+disk, a batch at a time, so that memory does not grow with the length of the list.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from boast_source.listing.scratch import Scratch
     from boast_source.shapes import Record, Shape
 
-ASKED = 1_000_000  # the "pass" of a record that was asked for by its id: later than any real pass
+ASKED = 1_000_000  # the "pass" of a record requested by its id: later than any real pass
 
 
 class Listed:
-    """The records of one list of all accounts, and what is known of them without asking.
+    """The records of one list of all accounts, and facts about them that need no query.
 
-    `rows`, `size`: records and bytes of JSON that were delivered; `has_extra`: some record has undocumented fields.
+    `rows`, `size`: delivered records and bytes of JSON; `has_extra`: some record has undocumented fields.
     """
 
     def __init__(self, scratch: Scratch, shape: Shape) -> None:
@@ -50,27 +50,27 @@ class Listed:
         self._schema = pa.schema([*kinds, ("_pass", pa.int32()), ("_seq", pa.int64())])
         self._files = 0
         with self.file():
-            pass  # a view cannot read files that are not there
+            pass  # the view needs at least one file
         scratch.execute(queries.of("listed", files=literal(f"{glob.escape(str(self._folder))}/*.parquet")))
 
     @property
     def memory(self) -> int:
-        """MB that it takes to compare and load them."""
+        """Memory in MB needed to compare and load them."""
         return memory.needed(self.rows, self.size, self._widest, max(self.extra_columns, self.has_extra))
 
     @property
     def batch_rows(self) -> int:
-        """How many rows make a batch, on average."""
+        """How many rows to put into a batch, judged by their average size."""
         return max(min(CHUNK, BATCH * self.rows // self.size), 1) if self.size else CHUNK
 
     def may_repeat(self) -> bool:
-        """Whether an id may have come twice."""
+        """Whether an id may have been delivered twice."""
         if self._distinct != self.rows:
             self._distinct = int(self.scratch.value("select count(distinct id) from listed"))
         return self._distinct != self.rows
 
     def note_distinct(self, count: int) -> None:
-        """So many ids came in one pass over one account."""
+        """Note that one pass over one account delivered `count` distinct ids."""
         self._distinct = count
 
     def forget(self) -> None:
@@ -78,7 +78,7 @@ class Listed:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def file(self) -> pq.ParquetWriter:
-        """A new file, to be closed before anything is asked of it."""
+        """Open a new file; close it before querying it."""
         self._files += 1
         return pq.ParquetWriter(
             self._folder / f"{self._files:06}.parquet",
@@ -89,7 +89,7 @@ class Listed:
         )
 
     def batch(self, records: list[Record], size: int, account: str | None, number: int) -> pa.Table:
-        """Records as a batch of a file. `size`: of their JSON in bytes; `account` None: each is an account itself."""
+        """Return records as a batch for a file. `size`: bytes of their JSON; `account` None: they are accounts."""
         self.size += size
         rows = to_arrow(records, self.shape)
         self._widest = max(self._widest, widest_row(rows))
@@ -113,13 +113,13 @@ class ListIndex:
         self._writer: pq.ParquetWriter | None = None
         self._pass = 0
         self._files: dict[int, list[Path]] = {}
-        self._delivered: dict[int, list[Path]] = {}  # without what completed a pass
+        self._delivered: dict[int, list[Path]] = {}  # without records that completed a pass
         self._found: dict[int, tuple[int, ...]] = {}
         self._times = (listed.shape.cursor or "", created_of(listed.shape) or "")
-        self.observed = Observed()  # of the pass that arrives
+        self.observed = Observed()  # of the current pass
 
     def add(self, records: list[Record], number: int, size: int = 0) -> None:
-        """Take the records of a page. `size`: of its JSON in bytes."""
+        """Add the records of a page. `size`: bytes of its JSON."""
         if number != self._pass:
             self.flush()
             self._pass, self.observed = number, Observed()
@@ -129,7 +129,7 @@ class ListIndex:
             self._write_batch()
 
     def flush(self) -> None:
-        """Make all that came readable."""
+        """Write everything that was added, so that it can be queried."""
         self._write_batch()
         if self._writer:
             self._writer.close()
@@ -142,7 +142,7 @@ class ListIndex:
         return distinct
 
     def total(self, number: int) -> int:
-        """How many ids this pass delivered, with what completes it."""
+        """How many ids this pass delivered, including those that completed it."""
         self.flush()
         return self._ids(self._files.get(number, []))
 
@@ -159,7 +159,7 @@ class ListIndex:
         rows = self._listed.batch(self._waiting, self._size, self._account, self._pass)
         if all(self._times):
             self.observed.take(*(rows[name] for name in self._times))
-        # DuckDB works through a group of rows at once
+        # DuckDB holds one group of rows in memory at a time
         self._writer.write_table(rows, row_group_size=max(BATCH // widest_row(rows), 1))
         self._waiting, self._size = [], 0
 
@@ -173,7 +173,7 @@ class ListIndex:
         return int(self._listed.scratch.value(sql)) if files else 0
 
     def _facts(self, number: int) -> tuple[int, ...]:
-        """Rows, and sums over a hash of each row, which are equal for equal contents."""
+        """Return the number of rows and two sums of their hashes, which are equal for equal contents in any order."""
         if number not in self._found:
             files = self._delivery(number)
             self._listed.scratch.allow(self._listed.memory)
@@ -188,6 +188,6 @@ def _list_of(files: list[Path]) -> str:
 
 
 def widest_row(texts: pa.Table) -> int:
-    """Bytes that no row of these texts exceeds, as sum of the longest of each column; at least 1."""
+    """Return an upper bound for the bytes of a row: the sum of each column's longest text; at least 1."""
     longest = (pc.max(pc.binary_length(column)).as_py() for column in texts.columns if pa.types.is_string(column.type))
     return max(sum(length or 0 for length in longest), 1)

@@ -1,5 +1,5 @@
-"""Enrollments that only the history has: somebody deleted their rows or the table, dlt's `refresh` drops it, or the
-history was loaded without it. Those that are not listed count as stored, as the history has them last.
+"""Enrollments that only the history has: their rows or the table were deleted, dlt's `refresh` drops the table, or the
+history was loaded alone. Those that are not listed count as stored, in their newest version in the history.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger("boast_source")
 
 @dataclass
 class Lacking:
-    """Those of some accounts. `warehouse` None: they are not asked for; `empty`: the table is, or it is about to be."""
+    """Such enrollments of some accounts. `warehouse` None: look for none; `empty`: the table is, or becomes, empty."""
 
     warehouse: Warehouse | None
     accounts: Sequence[str]
@@ -35,7 +35,7 @@ class Lacking:
     ids: dict[str, bool] = field(default_factory=dict)  # whether the history has it as missing
 
     def count_as_stored(self, compared: Compared) -> None:
-        """Put them among what is stored and was not delivered."""
+        """Count them as stored rows that were not delivered."""
         self.ids = {}
         if self.warehouse is None:
             return
@@ -52,20 +52,20 @@ class Lacking:
         self.ids = dict(scratch.rows("select id, missing_since is not null from lacking"))
 
     def known_missing(self) -> list[str]:
-        """The ids that the history has as missing: nothing else brings their rows back."""
+        """Return the ids that the history marks missing: nothing else restores their rows."""
         back = [key for key, missing in self.ids.items() if missing]
         if back and not self.empty:
             log.warning("%d enrollments that the API no longer has come back from the history", len(back))
         return back
 
     def rows(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Their newest versions; more may come."""
+        """Yield their newest versions, and maybe other rows."""
         if self.warehouse and self.ids:
             yield from self.warehouse.read(HISTORY, columns, newest_by=("id", "version"), ids=self.ids)
 
 
 def whole_rows(shape: Shape, columns: list[Column], warehouse: Warehouse | None, lacking: Lacking) -> Whole:
-    """Return what reads the rows that will be handed on as they are stored."""
+    """Return a function that reads the rows to be handed on as they are stored."""
     names = row_columns(shape, columns)
 
     def whole(ids: list[str]) -> Iterator[pa.Table]:

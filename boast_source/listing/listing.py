@@ -1,4 +1,4 @@
-"""One run's listing: read what is asked for, compare it with the warehouse, hand on what differs, verify.
+"""One run's listing: read the lists, compare them with the warehouse, hand on the differences, verify.
 
 The resources of the source share one listing; a list is read when its first resource is extracted.
 """
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from boast_source.shapes import Kind, Shape
     from boast_source.warehouse import Warehouse
 
-# Joins run as they are written, what is on the right in memory: the optimizer's guesses would put whole rows there.
+# Joins run in the written order, with the right side in memory: the optimizer might put whole rows there.
 _AS_WRITTEN = "set disabled_optimizers = 'join_order,build_side_probe_side'"
 
 
 class Listing:
-    """What the resources of one run share. Close it to remove its scratch index. `warehouse`: the run's, opened."""
+    """The listing that the resources of one run share. Close it to remove its scratch index. `warehouse`: open."""
 
     def __init__(self, reader: Reader, options: Options, warehouse: Warehouse | None = None) -> None:
         self.options, self.warehouse = options, warehouse
@@ -57,7 +57,7 @@ class Listing:
         self._scratch.close()
 
     def accounts(self) -> list[str]:
-        """The accounts to list, each once."""
+        """Return the accounts to list, each once."""
         if self._accounts is None:
             given = self.options.account_ids
             if given is None:
@@ -77,8 +77,8 @@ class Listing:
     ) -> None:
         """Read the list for every account and compare it with the warehouse; once per list.
 
-        `fields`: by column the undocumented field that earlier listings filled it from.
-        `stored_kinds` None, or `empty`: count the table as empty (it is, or it is about to be).
+        `fields`: by column, the undocumented field that filled it in earlier listings.
+        `stored_kinds` None, or `empty`: treat the table as empty (it is, or it is about to be).
         """
         if shape.name in self._lists:
             return
@@ -125,7 +125,7 @@ class Listing:
             self._take_repeated(compared, shape, warehouse)
         note_silent(compared, readable, self.options.states, reports)
         gone += [key for report in reports for key in report.gone]
-        if repeated and keeps_history(shape):  # one row takes the place of them all
+        if repeated and keeps_history(shape):  # one row replaces them all
             gone += compared.repeated_vanished(self.accounts())
         gone += lacking.known_missing()
         whole = whole_rows(shape, compared.columns, readable, lacking)
@@ -138,9 +138,9 @@ class Listing:
         self._lists[shape.name] = one
 
     def rows(self, shape: Shape, *, altered: bool = False) -> Iterator[pa.Table]:
-        """What differs from the warehouse, in batches; one empty batch when nothing was ever stored or listed.
+        """Yield the rows that differ from the warehouse, in batches; one empty batch if there are none.
 
-        `altered`: on their way, so that each must keep the hash of what was listed.
+        `altered`: a user alters the rows on their way, so each keeps the hash of what was listed.
         """
         one = self._lists[shape.name]
         one.table = shape.name
@@ -150,37 +150,37 @@ class Listing:
         yield from handed_on(one, rows, {"id"}, some=some)
 
     def note_dropped(self, table: str, ids: pa.ChunkedArray) -> None:
-        """These rows were handed on, and whoever alters them lets them not through."""
+        """Note rows that were handed on and then dropped by a user's functions or contracts."""
         names = pa.repeat(pa.scalar(table, pa.string()), len(ids))
         self._scratch.append("dropped", pa.table({"resource": names, "id": ids}))
 
     def is_repeated(self, shape: Shape) -> bool:
-        """Whether the table holds ids more than once: no update, only deleting and inserting makes them one."""
+        """Whether the table holds an id more than once: then rows must be deleted and inserted, not updated."""
         return self._lists[shape.name].repeated > 0
 
     def replaced(self, shape: Shape, warehouse: Warehouse | None) -> int:
-        """How many whole rows of the table may be replaced; 0 where a row may hold what is not ours."""
+        """Return how many whole rows of the table may be replaced; 0 if a row may hold data that is not ours."""
         changed = sum(loaded + missing for loaded, missing in self._lists[shape.name].counts.values())
         return changed if warehouse and changed and warehouse.may_replace(shape.name) else 0
 
     def listed(self, shape: Shape, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """What was listed, for those who store nothing; call `prepare` first."""
+        """Yield what was listed, for callers that store nothing; call `prepare` first."""
         scratch = self._lists[shape.name].listed.scratch
         yield from scratch.batches(f"select {', '.join(columns)} from typed semi join latest using (_seq)")
 
     def fields(self, shape: Shape) -> dict[str, str]:
-        """By column the field that fills it, or did, of those that are not documented."""
+        """Return, by column, the undocumented field that fills it or used to."""
         return {c.name: c.field for c in self._lists[shape.name].columns if c.field is not None}
 
     def hints(self, shape: Shape) -> dict[str, Kind]:
-        """The columns of JSON that no shape names, and all that may be JSON in dlt's schema and are text here."""
+        """Return the kinds of JSON columns outside the shape, and of text columns that may be JSON in dlt's schema."""
         documented = shape.columns
         kinds = {c.name: c.kind for c in self._lists[shape.name].columns if c.kind != documented.get(c.name)}
-        own = self._json_kind  # `text`: whatever else is text may have been JSON
+        own = self._json_kind  # if `text`, any text column may have been JSON
         return {name: kind for name, kind in kinds.items() if "json" in {kind, documented.get(name)} or kind == own}
 
     def versions(self, shape: Shape, warehouse: Warehouse | None, *, altered: bool = False) -> Iterator[pa.Table]:
-        """The versions that the history does not hold yet, in batches. `altered`: on their way."""
+        """Yield the versions that the history does not hold yet, in batches. `altered`: see `rows`."""
         one, history = self._lists[shape.name], f"{shape.name}_history"
         names = ["id", "version", "version_key", HASH, MISSING]
 
@@ -201,12 +201,12 @@ class Listing:
             yield batch
 
     def verify(self, shape: Shape, warehouse: Warehouse) -> None:
-        """Compare again after the load, and say in each report how sure it is."""
+        """Compare again after the load, and set `verified` in each report."""
         if shape.name not in self._lists:
             return
         one = self._lists[shape.name]
         repeated, unequal = one.repeated, dict[str, int]()
-        if one.written:  # else the first comparison stands, which found nothing to write
+        if one.written:  # otherwise the first comparison is still valid: nothing was written
             scratch = one.listed.scratch
             if one.streams:  # the history was left out
                 diff.keep_to_verify(one.changes, str(scratch.folder / SEEN))
@@ -233,7 +233,7 @@ class Listing:
         self, shape: Shape, warehouse: Warehouse | None, columns_for: Callable[[Listed], list[Column]]
     ) -> tuple[Listed, list[ListReport]]:
         if shape == ACCOUNTS:
-            self.accounts()  # whose ids say what else to list
+            self.accounts()  # their ids decide what else to list
             return self._listed_accounts(), []
         accounts = self.accounts()
         listed = Listed(Scratch(self._scratch, shape.name), shape)
@@ -252,9 +252,9 @@ class Listing:
         return self._account_list
 
     def _take_repeated(self, compared: diff.Compared, shape: Shape, warehouse: Warehouse | None) -> int:
-        """Have rows that share an id replaced by what was listed; return how many are too many.
+        """Mark rows that share an id to be replaced by the listed record; return how many are surplus.
 
-        Raises DestinationError where they may hold what is not ours.
+        Raises DestinationError if they may hold data that is not ours.
         """
         if repeated := compared.repeated_ids():
             if warehouse is None or not warehouse.may_replace(shape.name):
@@ -268,7 +268,7 @@ class Listing:
     def _stored(
         self, shape: Shape, account: str, warehouse: Warehouse | None, columns_for: Callable[[Listed], list[Column]]
     ) -> StoredList | None:
-        """What the warehouse holds of a list."""
+        """Return what the warehouse holds of a list."""
         if warehouse is None or self.options.mended:
             return None
         state = self.options.states.get((account, shape.name))
@@ -282,7 +282,7 @@ def listing_of(
     on_page: Callable[[ListReport, Page], None] | None = None,
     warehouse: Warehouse | None = None,
 ) -> Listing:
-    """A listing of the API itself."""
+    """Return a listing that reads from the API."""
     return Listing(Swept(client, options, on_page), options, warehouse)
 
 

@@ -1,7 +1,7 @@
 """The order of a list: what full passes saw of it, and what the warehouse remembers.
 
-An order is observed, never assumed. It counts as the cursor's where all records of a pass that held still were sorted
-by the cursor and not by creation: while nothing was ever updated, the two cannot be told apart.
+An order is observed, never assumed. A list counts as sorted by its cursor if all records of a pass that held still were
+sorted by the cursor and not by creation: as long as nothing was updated, the two cannot be told apart.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _CREATED = ("created_at", "created")
 class ListState:
     """What earlier runs know of one list of an account.
 
-    `full_at`: when the last full listing that held still began; `order`: the cursor's, as that listing saw it, or None;
+    `full_at`: when the last full listing that held still began; `order`: the cursor's order in that listing, or None;
     `read_at`: when the last good listing of any kind began; `newest`: the newest cursor value that it saw; `counted`,
     `pages`: as the API gave them then; `silent_at`: when a full listing found content that had changed without the
-    cursor. Times of the listings are of this machine's clock.
+    cursor. Times of listings are from this machine's clock.
     """
 
     account_id: str
@@ -45,9 +45,9 @@ class ListState:
     silent_at: datetime | None = None
 
     def floor(self, overlap: timedelta) -> datetime | None:
-        """What is older was known to the last good listing: its newest cursor value less the overlap.
+        """Return the moment before which the last good listing knew everything: its newest cursor value less overlap.
 
-        A cursor value of the future protects nothing, so this machine's clock bounds it.
+        A cursor value in the future proves nothing, so the time of that listing is an upper bound.
         """
         if self.newest is None or self.read_at is None:
             return None
@@ -55,12 +55,12 @@ class ListState:
 
 
 def created_of(shape: Shape) -> str | None:
-    """The field that says when a record was created."""
+    """Return the field that says when a record was created."""
     return next((name for name in _CREATED if name in shape.columns), None)
 
 
 def moments(texts: pa.Array | pa.ChunkedArray) -> pa.Array | None:
-    """ISO 8601 texts as microseconds since 1970 (int64); None if one of them is null or no time."""
+    """Convert ISO 8601 texts to microseconds since 1970 (int64); None if one of them is null or not a time."""
     if texts.null_count:
         return None
     try:
@@ -71,7 +71,7 @@ def moments(texts: pa.Array | pa.ChunkedArray) -> pa.Array | None:
 
 
 def moment_of(microseconds: int) -> datetime | None:
-    """Microseconds since 1970 as a datetime; None for a year that Python does not know."""
+    """Convert microseconds since 1970 to a datetime; None for a year outside Python's range."""
     try:
         return EPOCH + timedelta(microseconds=microseconds)
     except OverflowError:
@@ -90,7 +90,7 @@ class Observed:
         self.newest: int | None = None
 
     def take(self, cursors: pa.Array | pa.ChunkedArray, created: pa.Array | pa.ChunkedArray) -> None:
-        """The next records' cursor and creation, as text."""
+        """Take the cursors and creation times of the next records, as text."""
         by_cursor, by_creation = moments(cursors), moments(created)
         if by_cursor is None or by_creation is None:
             self._readable = False
@@ -103,7 +103,7 @@ class Observed:
 
     @property
     def order(self) -> Order | None:
-        """The cursor's order; None where the pass was not sorted by it, or as well by creation."""
+        """The cursor's order; None if the pass was not sorted by it, or was also sorted by creation."""
         if not self._readable or (self._cursor.up and self._cursor.down):
             return None
         if self._cursor.down and not self._created.down:
@@ -132,7 +132,7 @@ class _Runs:
 
 
 def is_sorted(values: Iterable[int], order: Order) -> bool:
-    """Whether cursor values stand in this order; equal ones may."""
+    """Whether cursor values are in this order; equal neighbours are allowed."""
     runs = _Runs()
     runs.take(pa.array(values, pa.int64()))
     return runs.down if order == "newest_first" else runs.up

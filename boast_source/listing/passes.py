@@ -1,4 +1,4 @@
-"""One pass over a list: every page once, the pages concurrently, and the raw facts about them.
+"""One pass over a list: every page read once, pages concurrently, and the raw facts about them.
 
 Source: `meta.pagination` of the API; the unknowns of its second part (order, page size, pages past the end).
 """
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from boast_source.api import Page
 
-IN_FLIGHT = 128 * 2**20  # bytes of answers that wait for their turn, if they are like the largest so far
-BARREN_PAGES = 100  # so many pages in a row with no new record, and the listing goes in circles
+IN_FLIGHT = 128 * 2**20  # bytes of answers that wait for their turn, assuming the largest size so far
+BARREN_PAGES = 100  # pages in a row with nothing new after which the list goes in circles
 
 
 @dataclass
 class Pass:
-    """Raw facts of one pass. `barren` counts pages in a row without a page content not seen before in this pass."""
+    """Raw facts of one pass. `barren`: pages in a row without content that is new in this pass."""
 
     pages: int = 0
     rows: int = 0
@@ -34,16 +34,16 @@ class Pass:
     count: int | None = None
     moved: bool = False
     gone: set[int] = field(default_factory=set)  # pages that are not found
-    holes: set[int] = field(default_factory=set)  # those of them that have a page with records behind them
+    holes: set[int] = field(default_factory=set)  # those of them that a page with records follows
 
     @property
     def named(self) -> int | None:
-        """How many records with an id the list counts."""
+        """The list's count less the records without an id."""
         return None if self.count is None else self.count - self.nameless
 
     @property
     def circles(self) -> bool:
-        """Whether pages repeat that should not: with as many records as counted, `pages` only said too much."""
+        """Whether the list goes in circles. If as many records came as counted, only `pages` was too high."""
         repeats = self.repeats > 0 and self.repeats * 2 >= self.pages and self.distinct != self.named
         return self.barren >= BARREN_PAGES or repeats
 
@@ -53,17 +53,17 @@ class Pass:
 
     @property
     def counted(self) -> bool:
-        """Whether all that the list counts came while it held still, as far as the pages tell."""
+        """Whether all records that the list counts came while it held still, as far as the pages tell."""
         return not self.drifted and self.named in {None, self.distinct}
 
     def may_be_completed(self, ever: int | None) -> bool:
-        """Whether a question for each page and some pages again can bring all records that there ever were."""
+        """Whether one request per page, and some pages read again, can bring all records that there ever were."""
         if ever is None or self.circles or self.holes or self.nameless:
             return False
         return self.at_each_end(ever) <= max(self.pages // 4, 1)
 
     def at_each_end(self, ever: int | None) -> int:
-        """On how many pages what is lacking stands, if it all came at one end of the list."""
+        """Return how many pages the lacking records fill if they all came at one end of the list."""
         return max(-(-((ever or 0) - self.distinct) * self.pages // max(self.rows, 1)), 1)
 
 
@@ -89,7 +89,7 @@ def pages_of(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: Pass
         if not ahead:
             if not _more_expected(first, last, facts):
                 return
-            horizon = number  # look one further than the pages say
+            horizon = number  # look one page beyond the announced last one
             continue
         at, future = ahead.popleft()
         page = _arrived(at, future, facts, beyond=at > claimed)
@@ -112,11 +112,11 @@ def pages_of(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: Pass
 
 
 def _arrived(at: int, future: Future[Page], facts: Pass, *, beyond: bool) -> Page | None:
-    """Return a page; None: it is not there. Past the end, with all that is counted there, it may fail in any way."""
+    """Return a page, or None if it does not exist. Past the end, once all counted records came, it may fail, too."""
     try:
         return future.result()
     except NotFoundError:
-        facts.moved = facts.moved or not beyond  # it became shorter; page 1 of the next pass tells if it is gone
+        facts.moved = facts.moved or not beyond  # it became shorter; page 1 of the next pass shows if it is gone
         facts.gone.add(at)
     except (RefusedError, UnavailableError, UnreadableError):
         if not beyond or facts.rows < (facts.named or 0):
@@ -142,8 +142,8 @@ def _note(page: Page, facts: Pass, seen: set[int]) -> None:
 
 
 def _more_expected(first: Page, last: Page, facts: Pass) -> bool:
-    """The last page was neither empty nor a repetition, and nobody said how many there are, or fewer came, or it is as
-    full as the first: a server may stop counting at a bound of its own.
+    """Whether to look beyond the last page: it was neither empty nor a repetition, and the number of pages is unknown,
+    fewer records came than counted, or it is as full as the first (a server may stop counting at its own bound).
     """
     if facts.barren or not (first.paginated or first.pages):
         return False
@@ -152,7 +152,7 @@ def _more_expected(first: Page, last: Page, facts: Pass) -> bool:
 
 
 def _most(first: Page) -> tuple[float, float]:
-    """Return how many pages and rows a pass may have: twice what the first page says. No list grows as fast."""
+    """Return how many pages and rows a pass may have: twice what the first page says. No list grows that fast."""
     pages = float("inf") if first.pages is None else 2 * first.pages + BARREN_PAGES
     rows = float("inf") if first.count is None else 2 * first.count + BARREN_PAGES * max(len(first.records), 1)
     return pages, rows

@@ -6,5 +6,5 @@ from boast_source.warehouse.sql import filled, queries
 
 
 def of(name: str, **values: str) -> str:
-    """A statement with its placeholders filled."""
+    """Return a statement with its placeholders filled."""
     return filled(queries(__package__, "diff.sql")[name], **values)

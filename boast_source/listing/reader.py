@@ -1,4 +1,4 @@
-"""Where a listing comes from: the API's pages, or records that the API gave in answer to writes."""
+"""Where a listing comes from: the API's pages, or records that the API returned for writes."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ SHOWN = 5  # accounts in a message
 
 
 class Reader(Protocol):
-    """A way to read lists. `asks`: what it does not deliver can be asked for."""
+    """A way to read lists. `asks`: undelivered records can be requested by id."""
 
     asks: bool
 
     def read(self, listed: Listed, account: str | None, stored: StoredList | None = None) -> ListReport:
         """Read one list of an account (None: the list of accounts) into the index. `stored`: what the warehouse holds
-        of it, where that can be read.
+        of it, if that can be read.
         """
         ...
 
     def ask(self, shape: Shape, account: str, key: str, report: ListReport) -> Record | None:
-        """One record, or None when the API has no such record. Raises ApiError when it does not say."""
+        """Return one record, or None if the API has no such record. Raises ApiError if the answer is unclear."""
         ...
 
     def agrees(self, shape: Shape, report: ListReport) -> bool:
-        """Whether one more pass proves that what the first did not deliver is not there; the index takes it, too."""
+        """Make one more pass into the index; return whether it proves that undelivered records do not exist."""
         ...
 
 
@@ -64,7 +64,7 @@ class Swept:
         self._still: dict[tuple[str, str | None], tuple[ListIndex, Callable[[], bool]]] = {}  # a second pass
 
     def read(self, listed: Listed, account: str | None, stored: StoredList | None = None) -> ListReport:
-        """An account that fails is in its report where the options say so."""
+        """Read one list. A failing account is reported instead of raised if the options say so."""
         shape = listed.shape
         report = ListReport(account, shape.name, began=incremental.now())
         index = ListIndex(listed, account)
@@ -96,7 +96,7 @@ class Swept:
                 workers = self._options.workers
                 self._still[shape.name, account] = index, partial(agrees, fetch, index, result, workers, note)
             report.nameless = result.nameless
-            if result.completed:  # what moved shows no order, and a change behind the reader is older than the newest
+            if result.completed:  # a moving list shows no order, and a missed change may be older than the newest
                 known = self._options.states.get((str(account), shape.name))
                 report.order, report.newest = (known.order, known.newest) if known else (None, None)
             else:
@@ -104,7 +104,7 @@ class Swept:
                 report.newest = moment_of(index.observed.newest) if index.observed.newest is not None else None
         except AuthenticationError:
             raise
-        except (ApiError, ConfigurationError) as error:  # an account's id may be one that cannot be asked for
+        except (ApiError, ConfigurationError) as error:  # an account's id may not fit into a path
             if not self._options.keep_going or shape == ACCOUNTS:
                 raise
             missing = isinstance(error, NotFoundError) and self._unseen(str(account))
@@ -116,7 +116,7 @@ class Swept:
     def _complete(
         self, index: ListIndex, shape: Shape, report: ListReport, stored: StoredList | None, number: int, most: int
     ) -> bool:
-        """Ask for the stored records that a pass did not deliver; those that are there become part of it."""
+        """Request the stored records that a pass did not deliver; those that exist become part of it."""
         keys = stored.undelivered(number, most + 1) if stored and keeps_history(shape) else []
         if len(keys) > most:
             return False
@@ -126,12 +126,12 @@ class Swept:
                 index.add([record for record in pool.map(ask, keys) if record], number)
         except AuthenticationError:
             raise
-        except (ApiError, ConfigurationError):  # one that cannot be asked for
+        except (ApiError, ConfigurationError):  # an id that does not fit into a path
             return False
         return True
 
     def _unseen(self, account: str) -> str | None:
-        """What to say of an account that the token does not see; None: it sees it."""
+        """Return the message for an account that the token does not see; None if it sees it."""
         if self._seen is None:
             self._seen = [str(record["id"]) for record in self._client.accounts()]
         if account in self._seen:
@@ -148,7 +148,7 @@ class Swept:
         report: ListReport,
         stored: StoredList | None,
     ) -> dict[int, Page]:
-        """Read the list incrementally where that is meant and holds; else return what a full pass can reuse."""
+        """Read the list incrementally if configured and possible; otherwise return pages that a full pass can reuse."""
         how, account = self._options.incremental, report.account_id
         if how is None or account is None or report.began is None or shape.cursor is None:
             return {}
@@ -172,7 +172,7 @@ class Swept:
             return error.pages
         except AuthenticationError:
             raise
-        except (ApiError, ConfigurationError):  # a full pass says what it means
+        except (ApiError, ConfigurationError):  # a full pass will report it
             report.whole = "a request failed"
             return {}
         for page in found.pages:
@@ -198,14 +198,14 @@ class Swept:
             return None
         try:
             record = self._client.record(path_of("accounts", account, shape.name, key), report.tally)
-            return record | {"id": key}  # which the answer may write in another case: never a second row
+            return record | {"id": key}  # the answer may spell it in another case, which would make a second row
         except NotFoundError:
             self._gone.add((shape.name, account, key))
             return None
 
 
 class Given:
-    """Takes records per account as they are; nothing is read, and nobody is asked."""
+    """Lists given records per account; nothing is read, and no request is made."""
 
     asks = False
 

@@ -1,17 +1,17 @@
-"""An incremental pass: read a list from the end where news is, until all that comes is old and known.
+"""An incremental pass: read a list from its newest end until everything that comes is old and known.
 
-It rests on an order that a full listing has observed (order.py) and decides on raw page facts. Pages are read one after
-the other away from the news, so that a record which moves to the news shows as a repetition on the next page. The pass
-holds only if
+It relies on an order that a full listing has observed (order.py) and decides on raw page facts. Pages are read one
+after another away from the newest end, so that a record that moves there shows as a repetition on the next page. The
+pass holds only if
 
-- every page is sorted, no id comes twice, and count and pages stand still;
-- the news begins where it ended before: the newest cursor value is not older than that of the last good listing;
-- on the last page every record is stored as it is, and its newest cursor lies below the last good listing's less an
+- every page is sorted, no id comes twice, and neither count nor pages change;
+- the newest cursor value is not older than that of the last good listing;
+- on the last page every record is stored unchanged, and its newest cursor is older than the last good listing's less an
   overlap, which is for records that become visible late;
-- what the warehouse has above that place was delivered, or is gone (404);
-- the warehouse holds as many as the API counts.
+- everything newer in the warehouse was delivered, or is gone (404);
+- the warehouse holds as many records as the API counts.
 
-Whatever does not fit is an UnfitError; the list is then read whole.
+Otherwise it raises UnfitError, and the list is read whole.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from boast_source.listing.order import ListState
     from boast_source.shapes import Record
 
-ATTEMPTS = 3  # at a list that moves while it is read
-FEW_PAGES = 3  # a list of no more is read whole: that is as cheap, and surer
-LEAST_READ, SHARE_READ = 10, 0.25  # more pages than both, and a full pass is as good
-MOST_ASKED = 25  # stored records that should have come and are asked for one by one
+ATTEMPTS = 3  # for a list that moves while it is read
+FEW_PAGES = 3  # a list this short is read whole: that is as cheap, and surer
+LEAST_READ, SHARE_READ = 10, 0.25  # pages, share of pages: beyond both a full pass is as good
+MOST_ASKED = 25  # undelivered stored records that are requested one by one
 
 
 class UnfitError(Exception):
@@ -69,15 +69,15 @@ class Stored(Protocol):
         ...
 
     def equal(self, records: list[Record]) -> dict[str, bool]:
-        """Of these records the ids that are stored, and whether with the same content."""
+        """Return which of these records' ids are stored, and whether with the same content."""
         ...
 
     def rest(self, without: set[str]) -> Rest | None:
-        """The rows but these; None if one of them has no cursor."""
+        """Return the rows except these; None if one of the rest has no cursor."""
         ...
 
     def above(self, moment: datetime) -> set[str]:
-        """The ids of the rows whose cursor is later."""
+        """Return the ids of the rows whose cursor is later."""
         ...
 
 
@@ -95,9 +95,9 @@ class Recent:
 
 @dataclass
 class _Read:
-    """What one attempt has read, page by page away from the news."""
+    """What one attempt has read, page by page away from the newest end."""
 
-    backwards: bool  # in the list's order: from its end
+    backwards: bool  # pages are read from the last to the first
     pages: list[Page] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
     lowest: int | None = None  # cursor, in microseconds since 1970
@@ -109,7 +109,7 @@ class _Read:
         if (page.count, page.pages) != (first.count, first.pages) or len({*ids} - self.ids) < len(ids):
             raise _MovedError
         whole = cursors
-        if self.lowest is not None:  # the page before begins, or ends, where this one must not reach
+        if self.lowest is not None:  # nothing here may be newer than the page read before
             whole = [*cursors, self.lowest] if self.backwards else [self.lowest, *cursors]
         assert state.order
         if not is_sorted(whole, state.order):
@@ -129,9 +129,9 @@ def read_recent(
     overlap: timedelta,
     marks_gone: bool,
 ) -> Recent:
-    """Read what is new; `fetch(number)` gives a page, `ask(id)` a record or None where it is gone.
+    """Read what is new; `fetch(number)` returns a page, `ask(id)` a record or None if it is gone.
 
-    `marks_gone`: rows that are gone leave the warehouse's count, as with enrollments; of other lists they stay.
+    `marks_gone`: rows that are gone leave the warehouse's count, as with enrollments; in other lists they stay.
 
     Raises UnfitError, and what `fetch` and `ask` raise.
     """
@@ -177,7 +177,7 @@ def _away_from_the_news(
 
 
 def _last(fetch: Callable[[int], Page], guess: int) -> Page:
-    """The last page, which may be another than it was."""
+    """Return the last page; `guess`: its number in the last listing."""
     try:
         page = fetch(guess)
     except NotFoundError:
@@ -244,7 +244,7 @@ def _gone(
     cursor: str,
     how_many: int,
 ) -> list[str]:
-    """Find the rows below what was read that are gone; raises UnfitError where a full pass costs less."""
+    """Find the gone rows that are older than what was read; raises UnfitError if a full pass costs less."""
     first = read.pages[0]
     count, pages, last = first.count or 0, first.pages or 1, read.pages[-1]
     left = int(max(LEAST_READ, SHARE_READ * pages)) - how_many

@@ -1,4 +1,4 @@
-"""How to list, and what became of each list of each account."""
+"""The options of a listing, and the report on each list of each account."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from boast_source.listing.sweep import Steadiness
 
 Verified = Literal["exact", "covered", "recent", "moving", "failed"]
-# what each word means to a reader, the surest first: for the terminal, the report and docs/reference.md
+# what each word means, the surest first: for the terminal, the report and docs/reference.md
 MEANING: dict[str, str] = {
     "exact": "two passes in a row delivered the same records, and the warehouse equals them",
     "covered": "all records that the list counted while it was read came, and the warehouse equals them",
@@ -37,28 +37,28 @@ class ListReport:
     missing: int = 0
     passes: int = 0
     steadiness: Steadiness | None = None
-    unanswered: int = 0  # stored, not delivered, and the question for it stayed open
-    hidden: int = 0  # stored, not delivered, and there all the same
+    unanswered: int = 0  # stored, not delivered, and the API gave no clear answer about it
+    hidden: int = 0  # stored, not delivered, but still there
     suspicious: int = 0  # stored, not delivered, too many to believe
     gone: list[str] = field(default_factory=list)  # stored ids that an incremental pass found to be gone
-    short: int = 0  # counted by the API, and delivered by no pass, although the passes agree
-    nameless: int = 0  # records without an id, which nothing can hold
+    short: int = 0  # counted by the API but delivered by no pass, although the passes agree
+    nameless: int = 0  # records without an id, which cannot be stored
     shared: list[str] = field(default_factory=list)  # ids that another account lists, too
     verified: Verified | None = None
     error: str | None = None
     tally: Tally = field(default_factory=Tally)
-    whole: str | None = None  # why it was read whole, where the run was to read incrementally
-    # what the next run is to know (order.ListState)
+    whole: str | None = None  # why an incremental run read it whole
+    # for the next run (order.ListState)
     began: datetime | None = None
     order: Order | None = None
     newest: datetime | None = None
     counted: int | None = None
     pages: int | None = None
     unlisted: list[str] = field(default_factory=list)  # stored ids that a full pass did not deliver (Options.unlisted)
-    silent: int = 0  # records whose content changed and whose cursor did not
+    silent: int = 0  # records whose content changed but whose cursor did not
 
     def verify(self, repeated: int, unequal: int, twice: int = 0, lost: int = 0) -> None:
-        """Say how sure it is, after the load. `repeated`: rows beyond one per id; `unequal`: records not as listed;
+        """Set `verified` after the load. `repeated`: rows beyond one per id; `unequal`: records not as listed;
         `twice`, `lost`: versions that the history holds more than once, or not at all.
         """
         if repeated or unequal or twice or lost or self.suspicious or self.nameless or self.shared:
@@ -102,8 +102,8 @@ class ListReport:
 @dataclass(frozen=True)
 class Options:
     """How to list. `account_ids` None: all that the token sees. `since`/`until` bound the cursor, [since, until).
-    `prove`: read until two passes agree; every list, or the one of this name. `unlisted`: note in the reports which
-    stored records are not listed any more, of lists whose rows stay.
+    `prove`: read until two passes agree, for every list or the one of this name. `unlisted`: note in the reports which
+    stored records are no longer listed, for lists whose rows stay.
     """
 
     account_ids: tuple[str, ...] | None = None
@@ -112,10 +112,10 @@ class Options:
     everything: bool = False
     since: datetime | None = None
     until: datetime | None = None
-    accept_missing: bool = False  # an operator says that many vanished rows are no accident
+    accept_missing: bool = False  # an operator confirms that many vanished rows are no accident
     unlisted: bool = False
     keep_going: bool = False  # a failing account is reported, not raised
-    mended: bool = False  # somebody dropped columns: what is stored now was never a version
+    mended: bool = False  # columns were dropped: the stored rows were never versions
     incremental: Incremental | None = None  # None: every list is read whole
     states: Mapping[tuple[str, str], ListState] = field(default_factory=dict)  # by account and list, of earlier runs
 
@@ -124,7 +124,7 @@ class Options:
         return self.since is not None or self.until is not None
 
     def within(self) -> str:
-        """SQL over a record's cursor, called `moment`: it lies in the range, or there is none."""
+        """Return an SQL condition on a record's cursor, called `moment`: it is in the range or null."""
         bounds = []
         if self.since:
             bounds.append(f"moment >= '{self.since.isoformat()}'::timestamptz")

@@ -1,7 +1,7 @@
 """The scratch index: a private DuckDB database that holds one run's listings while they are compared.
 
-It lives in memory up to a bound (warehouse.memory), spills beyond that into a folder of its own and disappears with the
-run. Each list has a schema of its own in it, so the queries of all lists are the same.
+It lives in memory up to a bound (warehouse.memory), spills beyond that into its own folder and disappears with the run.
+Each list has its own schema in it, so that all lists use the same queries.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _SETTINGS = """
 
 
 class Scratch:
-    """One scratch database, or with `of` a schema in it. Not for two threads at once; `lock` is for those who share it.
+    """One scratch database, or with `of` a schema in it. Not thread-safe; threads that share it take its `lock`.
 
-    `folder`: its files, those of whoever uses it among them.
+    `folder`: its files and those of its users.
     """
 
     def __init__(self, of: Scratch | None = None, schema: str = "main") -> None:
@@ -56,7 +56,7 @@ class Scratch:
             self._finalizer = weakref.finalize(self, _remove, self.connection, remove)
 
     def allow(self, megabytes: int) -> None:
-        """Let the whole database use as much memory; what it may use already stays."""
+        """Let the whole database use this much memory; the limit is never lowered."""
         with self.lock:
             if megabytes > self.root.allowed:
                 self.connection.execute(f"set memory_limit = '{megabytes}MB'")
@@ -74,7 +74,7 @@ class Scratch:
         return self.rows(sql, parameters)[0][0]
 
     def append(self, table: str, rows: pa.Table | pa.RecordBatchReader, select: str = "from incoming") -> None:
-        """Append what `select` makes of `incoming`, which is `rows`, by column name; the table has these columns."""
+        """Append the result of `select` to a table, by column name. `incoming` in `select` stands for `rows`."""
         with self.lock:
             connection = self._used()
             connection.register("incoming", rows)
@@ -84,7 +84,7 @@ class Scratch:
                 connection.unregister("incoming")
 
     def stream(self, table: str, batches: Iterable[pa.Table], select: str = "from incoming") -> None:
-        """Append what `select` makes of `incoming`, which is all of these batches, in one statement."""
+        """Append the result of `select` in one statement. `incoming` in `select` stands for all of these batches."""
         parts = iter(batches)
         first = next(parts, None)
         if first is not None:
@@ -92,7 +92,7 @@ class Scratch:
             self.append(table, pa.RecordBatchReader.from_batches(first.schema, records), select)
 
     def batches(self, sql: str, size: int = CHUNK) -> Iterator[pa.Table]:
-        """The rows of a query, at most `size` at a time."""
+        """Yield the rows of a query, at most `size` at a time."""
         with self.connection.cursor() as cursor:  # an open result occupies its connection
             cursor.execute(f"use {quote(self.schema)}")  # which a cursor does not inherit
             for batch in streamed(cursor, sql, size):
@@ -100,19 +100,19 @@ class Scratch:
                     yield pa.Table.from_batches([batch])
 
     def empty(self, sql: str) -> pa.Table:
-        """No rows, but the columns of a query."""
+        """Return an empty table with the columns of a query."""
         with self.lock:
             return reader_of(self._used().sql(f"select * from ({sql}) limit 0"), 1).read_all()
 
     def clear(self) -> None:
-        """Forget all that is in the schema."""
+        """Drop everything in the schema."""
         schema = quote(self.schema)
         with self.lock:
             self.root.using = ""
             self.connection.execute(f"use main; drop schema {schema} cascade; create schema {schema}")
 
     def close(self) -> None:
-        """Forget the whole database and remove its files."""
+        """Close the whole database and remove its files."""
         self._finalizer()
 
     def _used(self) -> duckdb.DuckDBPyConnection:

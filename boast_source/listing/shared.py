@@ -1,4 +1,4 @@
-"""An id that two accounts list: the warehouse holds one row per id, so one of the two records is not there."""
+"""Ids that two accounts list: the warehouse holds one row per id, so one of the two records is not in it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from boast_source.listing.report import ListReport
     from boast_source.shapes import Shape
 
-SAMPLE = 3  # ids that are asked for: as many may have moved from one account to the other
+SAMPLE = 3  # ids to request, to tell shared records from those that moved to another account
 
 
 def note_shared(compared: Compared, shape: Shape, reader: Reader, reports: list[ListReport]) -> None:
-    """Tell the reports of such ids. What moved, so that its old account does not show it any more, is none."""
+    """Note such ids in the reports, but not records that moved and that their old account no longer shows."""
     by_account = {report.account_id: report for report in reports}
     found = compared.shared_ids()
     if reader.asks and keeps_history(shape):
@@ -35,5 +35,5 @@ def _shows(reader: Reader, shape: Shape, key: str, account: str, reports: dict[s
     report = reports.get(account) or next(iter(reports.values()))  # which counts the request
     try:
         return reader.ask(shape, account, key, report) is not None
-    except (ApiError, ConfigurationError):  # it does not say: the next run asks again
+    except (ApiError, ConfigurationError):  # no clear answer: the next run asks again
         return False

@@ -1,4 +1,4 @@
-"""What the warehouse holds of one list of an account, as far as an incremental pass asks."""
+"""What the warehouse holds of one list of an account, as an incremental pass needs it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from boast_source.shapes import Record, Shape
     from boast_source.warehouse import Warehouse
 
-_parts = itertools.count(1)  # of a scratch index, to name them
+_parts = itertools.count(1)  # numbers the parts of a scratch index
 
 
 def stored_rows(
     warehouse: Warehouse | None, shape: Shape, columns: list[Column], ids: Collection[str] | None = None
 ) -> Iterable[pa.Table]:
-    """The warehouse's rows for diff.make_stored; with `ids` those at least."""
+    """Return the warehouse's rows for diff.make_stored; with `ids`, at least those."""
 
     def digest(table: str, there: Collection[str]) -> str | None:
         return diff.digest(columns, table, there)
@@ -44,14 +44,14 @@ def stored_rows(
 def written_rows(
     warehouse: Warehouse, table: str, shape: Shape, columns: list[Column], ids: Collection[str] | None
 ) -> Iterable[pa.Table]:
-    """The same after the load; where the history was loaded alone, its newest versions."""
+    """Return the same rows after the load; if the history was loaded alone, its newest versions."""
     if table == HISTORY:
         return warehouse.read(HISTORY, ["id", ACCOUNT, MISSING, HASH], newest_by=("id", "version"), ids=ids)
     return stored_rows(warehouse, shape, columns, ids)
 
 
 def ids_of_recent(listed: Listed, reports: list[ListReport]) -> list[str] | None:
-    """All ids that were delivered or are gone, if every account was read incrementally; else None."""
+    """Return all ids that were delivered or are gone if every account was read incrementally; otherwise None."""
     if not reports or any(report.steadiness != "recent" for report in reports):
         return None
     delivered = [str(key) for (key,) in listed.scratch.rows("select distinct id from listed")]
@@ -59,7 +59,7 @@ def ids_of_recent(listed: Listed, reports: list[ListReport]) -> list[str] | None
 
 
 def note_unlisted(compared: diff.Compared, reports: list[ListReport]) -> None:
-    """Note in the reports the ids of stored records that are not listed any more, as far as a pass held still."""
+    """Note in the reports the ids of stored records that are no longer listed, if a pass held still."""
     steady = {str(report.account_id): report for report in reports if report.steadiness in {"exact", "covered"}}
     for account, key in compared.undelivered(list(steady)):
         steady[account].unlisted.append(key)
@@ -71,7 +71,7 @@ def note_silent(
     states: Mapping[tuple[str, str], ListState],
     reports: list[ListReport],
 ) -> None:
-    """Count in the reports the records whose content changed and whose cursor did not, as far as a full pass shows."""
+    """Count in the reports the records whose content changed but whose cursor did not, as far as a full pass shows."""
     shape, scratch = compared.listed.shape, compared.scratch
     for report in reports:
         state = states.get((str(report.account_id), shape.name))
@@ -84,7 +84,7 @@ def note_silent(
 
 
 def hold(scratch: Scratch, batches: Iterable[pa.Table], shape: Shape) -> None:
-    """Take in the warehouse's rows with their cursor as `held`."""
+    """Fill the table `held` with the warehouse's rows and their cursors."""
     scratch.execute(queries.of("held"))
     for batch in batches:
         missing = MISSING if MISSING in batch.column_names else "null"
@@ -93,8 +93,8 @@ def hold(scratch: Scratch, batches: Iterable[pa.Table], shape: Shape) -> None:
 
 @dataclass
 class StoredList:
-    """The list's rows in the warehouse (see recent.Stored). `columns_of`: the columns that some records fill;
-    `counted`: by the last good listing, for a list whose vanished records stay.
+    """The list's rows in the warehouse (see recent.Stored). `columns_of`: returns the columns that records fill;
+    `counted`: the last good listing's count, for a list whose vanished records stay.
     """
 
     scratch: Scratch
@@ -112,7 +112,7 @@ class StoredList:
         return self.warehouse.count_present(self.shape.name, self.account)
 
     def equal(self, records: list[Record]) -> dict[str, bool]:
-        """Of these records the ids that are stored, and whether with the same content."""
+        """Return which of these records' ids are stored, and whether with the same content."""
         unknown = [record for record in records if str(record["id"]) not in self._known]
         if unknown:
             self._known |= {str(record["id"]): None for record in unknown}
@@ -121,7 +121,7 @@ class StoredList:
         return {key: equal for key, equal in found.items() if equal is not None}
 
     def above(self, moment: datetime) -> set[str]:
-        """The ids of the rows whose cursor is later."""
+        """Return the ids of the rows whose cursor is later."""
         cursor = self.shape.cursor or ""
         scratch = self._part()
         names = ["id", ACCOUNT, MISSING, cursor]
@@ -131,7 +131,7 @@ class StoredList:
         return {str(key) for (key,) in found}
 
     def undelivered(self, number: int, most: int) -> list[str]:
-        """The ids of the rows that a pass of this run's listing did not deliver, at most so many."""
+        """Return at most `most` ids of rows that pass `number` of this run's listing did not deliver."""
         scratch = self._part()
         names = ["id", ACCOUNT, MISSING, self.shape.cursor or ""]
         hold(scratch, self.warehouse.read(self.shape.name, names), self.shape)
@@ -141,7 +141,7 @@ class StoredList:
         return [str(key) for (key,) in found]
 
     def rest(self, without: set[str]) -> _Rest | None:
-        """The rows but these; None if one of them has no cursor."""
+        """Return the rows except these; None if one of the rest has no cursor."""
         scratch = self._part()
         names = ["id", ACCOUNT, MISSING, self.shape.cursor or ""]
         hold(scratch, self.warehouse.read(self.shape.name, names), self.shape)
@@ -180,6 +180,6 @@ class _Rest:
     cursors: array[int]
 
     def between(self, low: int | None, high: int | None) -> set[str]:
-        """The ids of the rows with low < cursor <= high; None: no bound."""
+        """Return the ids of the rows with low < cursor <= high; None: no bound."""
         found = self.scratch.rows(queries.of("rest_between"), {"low": low, "high": high})
         return {str(key) for (key,) in found}

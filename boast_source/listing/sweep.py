@@ -1,9 +1,9 @@
-"""A consistent listing of one list of the API, although the list has no filter, no order and changes meanwhile.
+"""A consistent listing of one list of the API, although it has no filter and no order and changes meanwhile.
 
-A *pass* reads every page once, the pages concurrently. Raw page facts say whether the list moved while it was read;
-then the pass is completed (completing.py) or the list passed over again, a bounded number of times. All that any pass
-delivers is kept; what one pass hides, another shows. No fact about a single pass proves absence: only two passes in a
-row with the same content do.
+A *pass* reads every page once, pages concurrently. Raw page facts tell whether the list moved while it was read; if so,
+the pass is completed (completing.py) or another one is made, a bounded number of times. Everything that any pass
+delivers is kept; what one pass hides, another shows. A single pass never proves absence: only two passes in a row with
+the same content do.
 
 Source: `meta.pagination` of the API; the unknowns of its second part (order, page size, pages past the end).
 """
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 Steadiness = Literal["exact", "covered", "recent", "moving"]
 
-MAX_PASSES = 4  # without --prove: a list that never holds still is `moving`, no failure
+MAX_PASSES = 4  # without --prove: a list that never holds still is `moving`, not a failure
 MAX_PASSES_TO_PROVE = 8
 
 
 class Index(Protocol):
     """Where a sweep puts what it reads. Passes are numbered from 1.
 
-    `distinct` ids and contents that are the `same_as_before` are of the pages of a pass; `total` ids of what completes
-    it, too.
+    `distinct` counts the ids on the pages of a pass, and `same_as_before` compares their contents; `total` also counts
+    the ids that completed the pass.
     """
 
     def add(self, records: list[Record], number: int, size: int = 0) -> None: ...
@@ -47,10 +47,10 @@ class Index(Protocol):
 class Sweep:
     """How a listing went: passes made, pages read, and how sure it is.
 
-    `exact`: two passes in a row delivered the same records, as many as the list counted all the while; `covered`: one
-    pass in which nothing moved or that was `completed`, or passes that agree and found more than was counted; `moving`:
-    the list did not hold still within the bound, or it counts more than it delivers: `short` records more. `nameless`:
-    records without an id, which can be compared with nothing and are left out.
+    `exact`: two passes in a row delivered the same records, as many as the list counted throughout; `covered`: one pass
+    in which nothing moved or that was `completed`, or passes that agree and found more than was counted; `moving`: the
+    list did not hold still within the bound, or it counts `short` records more than it delivers. `nameless`: records
+    without an id, which cannot be compared and are left out.
     """
 
     passes: int
@@ -72,12 +72,11 @@ def sweep(
 ) -> Sweep:
     """Read the whole list into `index`; each page through `fetch(number)`, `workers` at a time.
 
-    `ask` puts stored records that a pass did not deliver into the index, as part of that pass; with it a pass in which
-    the list moved may be completed.
+    `ask` adds stored records that a pass did not deliver to the index, as part of that pass. It allows completing a
+    pass in which the list moved.
 
-    Raises what `fetch` raises for the first page (NotFoundError: no such account), and PagingError when in two passes
-    in a row the list goes in circles or lacks a page before its last, or when it has more than twice what it says at
-    first.
+    Raises what `fetch` raises for the first page (NotFoundError: no such account). Raises PagingError if the list goes
+    in circles or lacks an inner page in two passes in a row, or if it has more than twice what it first announced.
     """
     bound = MAX_PASSES_TO_PROVE if prove else MAX_PASSES
     result, before, agreed = Sweep(0, 0, "moving"), Pass(), False
@@ -106,13 +105,13 @@ def sweep(
             if ask and not prove and facts.may_be_completed(counts.ever):
                 for page in read_ends(read, facts.at_each_end(counts.ever)):
                     take(page, number)
-                # once more, for the count: a record that was asked for may have come back only now
+                # one more read for the count: a requested record may have come back only now
                 if ask(number, facts.pages) and read(1).count is not None and index.total(number) == counts.ever:
                     return replace(result, steadiness="covered", completed=True)
             before = facts
         return result
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # whoever stops does not wait for what is in flight
+        pool.shutdown(wait=False, cancel_futures=True)  # a stop does not wait for requests in flight
 
 
 def agrees(
@@ -122,7 +121,7 @@ def agrees(
     workers: int,
     on_page: Callable[[Page], None],
 ) -> bool:
-    """Make one more pass after one in which nothing moved, and return whether the two prove what is absent.
+    """Make one more pass after one in which nothing moved, and return whether the two prove absence.
 
     Raises what `fetch` raises for the first page, and PagingError when the list does not end.
     """
@@ -139,8 +138,8 @@ def agrees(
 
 
 def _agreed(facts: Pass, before: Pass) -> dict[str, Any]:
-    """How sure two passes are that held still and delivered the same."""
-    if facts.counted and before.counted:  # one row that leaves and comes back can hide another from two passes alike
+    """Return how sure two passes are that held still and delivered the same."""
+    if facts.counted and before.counted:  # a row that leaves and comes back can hide another from both passes
         return {"steadiness": "exact"}
     short = max((facts.named or 0) - facts.distinct, 0)
     return {"steadiness": "moving" if short else "covered", "short": short}

@@ -1,6 +1,6 @@
-"""Stored rows that no pass delivered: each is asked for, unless too many are gone to be believed.
+"""Stored rows that no pass delivered: each is requested, unless implausibly many are gone.
 
-Where they are more than the list has pages, a second pass that agrees with the first proves their absence for less.
+If they outnumber the list's pages, a second pass that agrees with the first proves their absence with fewer requests.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("boast_source")
 
-# More vanished rows than this, and more than this share of what is stored, is suspicious: nothing is marked.
+# More vanished rows than this, if also more than this share of the stored rows, are suspicious: none is marked.
 GONE_ROWS, GONE_SHARE = 10, 0.2
 
 
 def ask_for_undelivered(
     listed: Listed, compared: Compared, reader: Reader, options: Options, reports: list[ListReport]
 ) -> list[str]:
-    """The ids that are gone for good: stored, delivered by no pass, and 404 when asked for.
+    """Return the ids that are gone: stored, delivered by no pass, and 404 when requested or absent from a second pass.
 
-    A record that is there all the same is added to what was listed, and its report counts it as hidden.
+    A record that still exists is added to what was listed, and its report counts it as hidden.
     """
     whole = [report for report in reports if not report.error and report.steadiness != "recent"]
     by_account = {str(report.account_id): report for report in whole}
     undelivered = compared.undelivered(list(by_account))
-    if options.bounded:  # which rows lie in the range only a whole run may ask
+    if options.bounded:  # only an unbounded run decides what is gone
         for account, _ in undelivered:
             by_account[account].unanswered += 1
         return []
@@ -56,7 +56,7 @@ def ask_for_undelivered(
     proved = {
         account
         for account, keys in believed.items()
-        # what only an operator believes is asked for, one by one: a broken list is broken twice
+        # what only an operator believes is requested one by one: a broken list may be broken twice
         if not options.accept_missing and _proved(listed, reader, by_account[account], len(keys))
     }
     open_ = [(account, key) for account, keys in believed.items() if account not in proved for key in keys]
@@ -66,12 +66,12 @@ def ask_for_undelivered(
 
 
 def too_many(gone: int, stored: int, delivered: int) -> bool:
-    """Whether so many rows are gone, of those that are stored, that a broken list is the likelier reason."""
+    """Whether so many of the stored rows are gone that a broken list is the likelier reason."""
     return gone > 0 and (not delivered or (gone > GONE_ROWS and gone > GONE_SHARE * stored))
 
 
 def _proved(listed: Listed, reader: Reader, report: ListReport, absent: int) -> bool:
-    """Whether a second pass proves that so many rows are absent; it is made only where it takes fewer requests."""
+    """Whether a second pass proves the absence of rows; it is made only if they are many, so that it costs less."""
     if report.pages is None or absent <= max(report.pages, GONE_ROWS):
         return False
     try:
@@ -84,7 +84,7 @@ def _proved(listed: Listed, reader: Reader, report: ListReport, absent: int) -> 
 
 
 def lost_accounts(shape: Shape, compared: Compared, options: Options, accounts: Sequence[str]) -> list[ListReport]:
-    """Report on accounts that were listed once, also those without an enrollment, and that the token sees no more."""
+    """Return reports on accounts that were once listed, even without enrollments, and that the token no longer sees."""
     if options.account_ids is not None:
         return []
     listed_once = {account for account, _ in options.states}
@@ -102,7 +102,7 @@ def _left(shape: Shape, account: str) -> ListReport:
 
 
 def none_seen(report: ListReport) -> ListReport:
-    """Return the report on an empty list of accounts as that on a list that could not be read."""
+    """Turn the report on an empty list of accounts into one on a list that could not be read."""
     report.steadiness, report.verified = None, "failed"
     report.error = "the token sees no account. Ask for API access to an account in Boast, then run `boast check`."
     return report
@@ -120,7 +120,7 @@ def _ask(
             record = reader.ask(listed.shape, account, key, report)
         except AuthenticationError:
             raise
-        except (ApiError, ConfigurationError) as error:  # there are ids that cannot be asked for, `..` say
+        except (ApiError, ConfigurationError) as error:  # some ids cannot be requested, for example `..`
             log.warning("what became of %s could not be asked: %s", key, error)
             with listed.scratch.lock:
                 report.unanswered += 1
