@@ -1,1 +1,1 @@
-"""What people see of a successful run: the report and the published copy."""
+"""Outputs of a successful run: the HTML report and the published copy."""

@@ -1,7 +1,7 @@
-"""`sources.boast.publish_path`: a read-only copy of the DuckDB file for dashboards, replaced whole after each good run.
+"""`sources.boast.publish_path`: a read-only copy of the DuckDB file for dashboards, replaced after each good run.
 
-A DuckDB file has one writer, and a reader keeps it out; a dashboard that reads the copy never blocks the nightly load.
-The new copy replaces the old one in one step, so a reader that has the old one open keeps reading it undisturbed.
+A reader of a DuckDB file locks out its writer, so dashboards read the copy and never block the nightly load. The copy
+is replaced atomically: a reader that has the old one open can keep reading it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from boast_source.warehouse import Warehouse
 
-_MEMORY = 1024  # MB for DuckDB; the rest spills beside the file
+_MEMORY = 1024  # MB for DuckDB; beyond that it spills to disk, next to the file
 _OWN = "select database_name, path from duckdb_databases() where database_name = current_database()"
 _STAGING = "select distinct schema_name from duckdb_schemas() where not internal and ends_with(schema_name, '_staging')"
 _IMPERSONAL = {"id", "status", "created", "updated", "accepted", "created_at", "updated_at", "missing_since"}
@@ -44,14 +44,14 @@ def publish(
     on_note: Callable[[str], None],
     over: runs.Run | None = None,
 ) -> Path:
-    """Replace the copy at `place` with the current tables, views and comments; returns its path.
+    """Replace the copy at `place` with the current tables, views and comments; return its path.
 
-    `without`: tables that are left out, with their child tables and the views that read them; of contacts and responses
-    the ids, statuses and times stay. A copy that holds personal data all the same is its owner's alone; any other
-    follows the umask. `over`: the run that publishes, shown as it ends if nothing else fails.
+    `without`: tables to leave out, with their child tables and the views that read them; contacts and responses keep
+    their ids, statuses and times. Only the owner can read a copy with personal data; for any other copy the umask
+    decides. `over`: the run that publishes, as it ends if nothing else fails; the copy shows it so.
 
-    Raises ConfigurationError for a place that cannot hold it, DestinationError when it cannot be written; then the old
-    copy stays.
+    Raises ConfigurationError for an unusable place, DestinationError when the copy cannot be written. The old copy
+    then stays.
     """
     connection = warehouse.client.native_connection
     source, working = connection.execute(_OWN).fetchone()
@@ -64,7 +64,7 @@ def publish(
         )
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        for left in final.parent.glob(f".{glob.escape(final.name)}.*.tmp*"):  # by a run that was killed
+        for left in final.parent.glob(f".{glob.escape(final.name)}.*.tmp*"):  # from a killed run
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{final.name}.", suffix=".tmp") as folder:
             whole, partial = Path(folder) / "whole" / final.name, Path(folder) / final.name
@@ -110,9 +110,9 @@ def _copy(connection: DuckDBPyConnection, source: str, target: Path) -> None:
 
 
 def _prune(whole: Path, without: Collection[str], copy: Path) -> list[str]:
-    """Copy all but dlt's staging schemas, the tables `without`, and views that cannot be read then; returns those.
+    """Copy all but dlt's staging schemas, the tables `without` and the views that this makes unreadable; return these.
 
-    The rows of a dropped table would stay in its file, so what is left goes into another.
+    The copy is a new file, since the rows of a dropped table stay in its file.
     """
     with duckdb.connect(str(whole), config={"python_enable_replacements": False}) as connection:
         for (schema,) in connection.execute(_STAGING).fetchall():
@@ -130,7 +130,7 @@ def _prune(whole: Path, without: Collection[str], copy: Path) -> list[str]:
 
 
 def _leave_out(connection: DuckDBPyConnection, schema: str, table: str) -> None:
-    """Drop a table; one with personal data keeps its ids, statuses and times, which views read."""
+    """Drop a table, or keep only ids, statuses and times if it holds personal data: views read these."""
     name = f"{quote(schema)}.{quote(table)}"
     columns = [row[0] for row in connection.execute(f"describe {name}").fetchall()] if table in PERSONAL else []
     if kept := [quote(column) for column in columns if column in _IMPERSONAL or column.endswith("_id")]:

@@ -1,4 +1,4 @@
-"""The places of outputs, as users name them: a local path, written atomically, or any fsspec URL."""
+"""Write outputs to a local path (atomically) or to any fsspec URL."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from boast_source.private import replace_file
 
 
 def local_path(place: str) -> Path | None:
-    """Return the path that a place names, `file:` URLs decoded; None for any other URL."""
+    """Return the path of a place, with `file:` URLs decoded; None for any other URL."""
     if place.startswith("file:"):
         return Path(url2pathname(urlsplit(place).path)).resolve()
     return None if "://" in place else Path(place).expanduser().resolve()
 
 
 def write(text: str, place: str) -> str:
-    """Write the text as UTF-8; returns where to, as a person would open it.
+    """Write the text as UTF-8; return the full path or URL.
 
-    Raises ConfigurationError for a place that cannot be used, DestinationError when it cannot be written.
+    Raises ConfigurationError for an unusable place, DestinationError when it cannot be written.
     """
     path = local_path(place)
     if path is None:
         return _upload(text, place)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, text, 0o666)  # it names nobody: the umask decides
+        replace_file(path, text, 0o666)  # no personal data: the umask decides
     except OSError as error:
         raise DestinationError(
             f"The report cannot be written to {path}: {error.strerror}",

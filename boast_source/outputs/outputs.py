@@ -1,4 +1,4 @@
-"""What people see of a good run: the report and the copy for dashboards. One that fails does not stop the other."""
+"""Outputs of a good run: the report and the copy for dashboards. If one fails, the other is still made."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def outputs(
     on_made: Callable[[str, float, str], None],
     on_note: Callable[[str], None],
 ) -> list[BoastError]:
-    """Make the report, where wanted, and the copy for dashboards, where configured; returns what failed.
+    """Make the report, if `reporting`, and the copy for dashboards, if configured; return the errors.
 
-    What was loaded but is not what the API has (`verified` failed) is shown to nobody: the last good ones stay.
-    `over`: this run as it ends if nothing else fails, which is how they show it.
-    `on_made` is told the part's name, its seconds, and the place.
+    If `verified` is `failed`, neither is made: the last good ones stay.
+    `over`: this run as it ends if nothing else fails; both show it so.
+    `on_made`: called with the part's name, its seconds and its place.
     """
     parts: dict[str, Callable[[], object]] = {}
     if reporting and found.report_path:
@@ -82,9 +82,9 @@ def _tried(name: str, part: Callable[[], object], on_made: Callable[[str, float,
 def make_report(
     warehouse: Warehouse, found: Settings, place: str, on_note: Callable[[str], None], over: runs.Run | None = None
 ) -> str:
-    """Read the figures, write the page; returns where it is. Without the charts, where they cannot be drawn.
+    """Read the figures and write the page, without charts if they cannot be drawn. Return its path or URL.
 
-    Raises BoastError, also when the page is written but lacks what a view could not show.
+    Raises BoastError, also when the page is written but a view for one of its parts is missing.
     """
     from boast_source.outputs.report import charts, figures, page  # noqa: PLC0415 -- a load alone does not need Jinja
 
@@ -101,7 +101,7 @@ def make_report(
 
 
 def is_good(loaded: Loaded) -> bool:
-    """Whether the accounts that answered are verified; one that failed keeps its rows of the last good run."""
+    """Return whether all accounts that answered are verified. A failed account keeps its rows of the last good run."""
     sure = [report.verified for report in loaded.enrollments if not report.error]
     return not loaded.enrollments or (bool(sure) and "failed" not in sure)
 

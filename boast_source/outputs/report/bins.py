@@ -1,4 +1,4 @@
-"""Days along a time axis: as they are, or added up to weeks, months or years."""
+"""Aggregate days for a time axis: as days, weeks, months or years."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-POINTS = 130  # at most, along a time axis
+POINTS = 130  # the most bins on a time axis
 FLOWS = ("enrolled", "completed", "removed")
 _LONGEST = {"day": 1, "week": 7, "month": 31, "year": 366}  # days
 
 
 @dataclass(frozen=True)
 class Bin:
-    """A day, week, month or year: `counts` of FLOWS within it, `active` at its end; `is_open`: it is not over yet."""
+    """A day, week, month or year. `counts`: FLOWS within it; `active`: at its end; `is_open`: it is not over yet."""
 
     start: date
     counts: dict[str, int]
@@ -25,10 +25,10 @@ class Bin:
 
 
 def binned(days: Sequence[dict[str, Any]], today: date) -> tuple[str, list[Bin]]:
-    """Return the unit (day, week, month or year, whichever gives few enough points) and a bin for each.
+    """Return the unit (the smallest of day, week and month that gives at most POINTS bins, else year) and the bins.
 
-    `days`: rows with `day`, FLOWS and `active`, by day. `today`: the day of the data. The last bin is open unless its
-    last day is among `days` and over.
+    `days`: rows with `day`, FLOWS and `active`, sorted by day. `today`: the day of the data. The last bin is open
+    unless its last day is among `days` and before `today`.
     """
     if not days:
         return "day", []

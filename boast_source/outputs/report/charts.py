@@ -1,6 +1,6 @@
-"""The charts, drawn by Vega-Lite into SVG: no script runs in the page, it prints, and CSS colours it light or dark.
+"""The charts: Vega-Lite drawn as SVG, which needs no script, prints, and takes its colours (light or dark) from CSS.
 
-charts.yml holds the specifications. Here they get their rows, and a child process draws them.
+charts.yml holds the specifications. They get their rows here, and a child process draws them.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Spec = dict[str, Any]
 KINDS = ("enrolled", "completed", "removed")
 FUNNEL = ("enrolled", "completed", "responded")
 IN_30_DAYS = ("completed", "responded")
-WIDTHS = {"wide": 860, "narrow": 340}  # pixels: a desk, and a phone
-PATIENCE = 120  # seconds for all charts; they take two
+WIDTHS = {"wide": 860, "narrow": 340}  # pixels: for a desktop and for a phone
+PATIENCE = 120  # timeout in seconds for all charts; they usually take two
 FORMATS = {"day": "%-d %b %Y", "week": "%-d %b %Y", "month": "%b %Y", "year": "%Y"}
 CALLED = {"day": "{0}", "week": "week of {0}", "month": "{0:%b %Y}", "year": "{0.year}"}
 
@@ -43,13 +43,13 @@ def can_draw() -> bool:
     return importlib.util.find_spec("vl_convert") is not None
 
 
-_EMPTY = re.compile(r'<g class="mark-[^>]*/>')  # a layer without rows, which a screen reader would call nameless
+_EMPTY = re.compile(r'<g class="mark-[^>]*/>')  # an empty layer, which a screen reader would read as unnamed
 
 
 def draw_all(figures: Figures) -> dict[str, dict[str, str]]:
-    """Draw each chart that has data; returns name to SVG by width (`wide`, `narrow`), nothing without the extra.
+    """Draw each chart that has data. Return SVG by name and width (`wide`, `narrow`); empty without the extra.
 
-    Raises BoastError when they cannot be drawn.
+    Raises BoastError when the charts cannot be drawn.
     """
     if not can_draw():
         return {}
@@ -62,7 +62,7 @@ def draw_all(figures: Figures) -> dict[str, dict[str, str]]:
 
 
 def draw(specs: dict[str, Spec]) -> dict[str, str]:
-    """Draw specifications in a child process, which the library may abort; returns name to SVG."""
+    """Draw specifications in a child process, since the library may abort it. Return SVG by name."""
     command = [sys.executable, str(Path(__file__).with_name("draw.py")), str(PATIENCE)]
     try:
         done = subprocess.run(  # noqa: S603 -- our own file
@@ -79,7 +79,7 @@ def draw(specs: dict[str, Spec]) -> dict[str, str]:
 
 
 def all_specs(figures: Figures, size: str) -> dict[str, Spec]:
-    """Return name to specification of the charts that have data."""
+    """Return the specifications of the charts that have data, by name."""
     specs = {}
     if len(figures.bins) > 1:
         specs["flows"] = flows(figures.unit, figures.bins, size)
@@ -92,7 +92,7 @@ def all_specs(figures: Figures, size: str) -> dict[str, Spec]:
 
 
 def flows(unit: str, bins: Sequence[Bin], size: str) -> Spec:
-    """Lines: enrolled, completed and removed in each day, week, month or year."""
+    """Lines: enrolled, completed and removed per day, week, month or year."""
     rows = [
         _row(one.start, kind, one.counts[kind], f"{_called(one.start, unit)}: {one.counts[kind]:,} {kind}", one.is_open)
         for one in bins
@@ -115,9 +115,9 @@ def active(unit: str, bins: Sequence[Bin], size: str) -> Spec:
 
 
 def cohorts(months: Sequence[Row], size: str) -> Spec:
-    """Lines: of those enrolled in a month, the share that completed and that responded within 30 days.
+    """Lines: of the enrollments of a month, the share that completed and that responded within 30 days.
 
-    Months with few enrollments stand hollow and unconnected: chance makes their shares leap.
+    Months with few enrollments have hollow, unconnected points, since their shares vary by chance.
     """
     rows = []
     for row in months:
@@ -133,7 +133,7 @@ def cohorts(months: Sequence[Row], size: str) -> Spec:
 
 
 def funnel(figures: Figures, size: str) -> Spec:
-    """Bars in bars per sequence: enrolled, of them completed, of them with a response."""
+    """Nested bars per sequence: enrolled, of these completed, of these with a response."""
     rows = []
     for row in figures.drawn:
         mark = ("", " ▲", " ▼")[figures.direction(row)]
@@ -200,5 +200,5 @@ def _templates() -> dict[str, Spec]:
 
 
 def _called(start: date, unit: str) -> str:
-    """How a point in time is called, for screen readers and for the tip under the pointer."""
+    """Return the name of a day, week, month or year, for screen readers and tooltips."""
     return CALLED[unit].format(start)

@@ -1,8 +1,8 @@
-"""Which differences between response rates exceed chance; a report says `more` or `fewer` of no others.
+"""Significance of differences between response rates. The report says `more` or `fewer` only of significant ones.
 
-Fisher's exact test of two proportions: whatever the counts, the chance of a false claim is at most the level. A report
-makes two kinds of claim at half of `LEVEL` each, and compares sequences at their share of that half (Bonferroni), so
-where all true rates are equal, at most 5 % of reports claim a difference.
+Fisher's exact test of two proportions: for any counts, the probability of a false claim is at most the level. A report
+makes two kinds of claim at half of `LEVEL` each, and tests each sequence at its share of that half (Bonferroni). So if
+all true rates are equal, at most 5 % of reports claim a difference.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from boast_source.outputs.report.figures import Row
 
 LEVEL = 0.05
-ENOUGH = 20  # enrollments that a sequence needs before its rate is compared
+ENOUGH = 20  # enrollments from which a sequence's rate is compared
 MONTHS = 3  # on each side of the trend
 
 
@@ -36,7 +36,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Claim:
-    """`share` beside `other`; `direction`: 1 it is higher, -1 lower, 0 no clear difference."""
+    """`share` compared with `other`. `direction`: 1 significantly higher, -1 lower, 0 no clear difference."""
 
     share: Share
     other: Share
@@ -45,8 +45,8 @@ class Claim:
 
 @dataclass(frozen=True)
 class Trend(Claim):
-    """Of those enrolled in the last `MONTHS` months with enrollments, against as many before. `months`, `earlier`: the
-    first and the last of them.
+    """The last `MONTHS` months with enrollments whose 30 days are over, compared with as many before. `months`,
+    `earlier`: the first and last month of each period.
     """
 
     months: tuple[date, date]
@@ -54,7 +54,7 @@ class Trend(Claim):
 
 
 def direction(one: Share, other: Share, level: float) -> int:
-    """Return 1 where the first rate is higher beyond chance at this two-sided level, -1 where it is lower, else 0."""
+    """Return 1 if the first rate is significantly higher at this two-sided level, -1 if it is lower, else 0."""
     total, found = one.whole + other.whole, one.part + other.part
     sign = (one.rate > other.rate) - (one.rate < other.rate)
     most = min(found, one.whole) if sign > 0 else min(found, other.whole)
@@ -67,7 +67,7 @@ def direction(one: Share, other: Share, level: float) -> int:
 
 
 def compare(shares: Sequence[Share]) -> list[Claim]:
-    """Return a claim for each share, against all the others together."""
+    """Return a claim for each share, compared with all the others together."""
     part, whole = sum(share.part for share in shares), sum(share.whole for share in shares)
     others = [Share(part - share.part, whole - share.whole) for share in shares]
     level = LEVEL / 2 / max(1, len(shares))
@@ -75,9 +75,9 @@ def compare(shares: Sequence[Share]) -> list[Claim]:
 
 
 def compare_sequences(grown: Sequence[Row]) -> dict[tuple[str, str], Claim]:
-    """Return account and sequence to a claim about responses within 30 days, for sequences with enough enrollments.
+    """Return claims about responses within 30 days, by account and sequence id, for sequences with enough enrollments.
 
-    `grown`: rows of enrollments that have had their 30 days.
+    `grown`: rows per sequence, enrollments of months whose 30 days are over.
     """
     rows = [row for row in grown if row["enrolled"] >= ENOUGH]
     claims = compare([Share(row["responded_in_30_days"], row["enrolled"]) for row in rows])
@@ -86,7 +86,7 @@ def compare_sequences(grown: Sequence[Row]) -> dict[tuple[str, str], Claim]:
 
 
 def trend(cohorts: Sequence[Row]) -> Trend | None:
-    """Compare responses within 30 days of the last months that have had them with the months before; None: too few."""
+    """Compare responses within 30 days of the last MONTHS months old enough with those before; None: too few months."""
     grown = [row for row in cohorts if row["had_30_days"] and row["month"]][-2 * MONTHS :]
     if len(grown) < 2 * MONTHS:
         return None
@@ -99,5 +99,5 @@ def trend(cohorts: Sequence[Row]) -> Trend | None:
 
 
 def _ways(n: int, k: int) -> float:
-    """The logarithm of the number of ways to choose `k` of `n`."""
+    """Return the natural logarithm of the number of ways to choose `k` of `n`."""
     return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)

@@ -1,7 +1,7 @@
-"""Draw charts in a process of its own: a bad specification can abort the library, and with it the process.
+"""Draw charts in a separate process: a bad specification can make the library abort its process.
 
-Reads JSON (name to Vega-Lite specification) from stdin and writes JSON (name to SVG) to stdout. Its argument: the
-seconds after which it ends itself, since a run that was killed leaves nobody who would end it.
+Reads JSON (Vega-Lite specifications by name) from stdin and writes JSON (SVG by name) to stdout. Its argument is a
+timeout in seconds, after which it ends itself even if the run that started it was killed.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""The numbers of the report, each read from a view; no person's data among them.
+"""The numbers of the report, all read from views. They contain no personal data.
 
-Request keys, contacts and what the API said about them stay in the warehouse: the report counts.
+The report only counts: request keys, contacts and the API's messages about them stay in the warehouse.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from boast_source.outputs.report.claims import Claim, Trend
     from boast_source.warehouse import SqlClient, Warehouse
 
-DRAWN = 15  # sequences in the chart, the largest ones
-TABLE_ROWS = 200  # sequences in the table, the largest ones
-MONTHS = 24  # in the table of cohorts, the latest ones
+DRAWN = 15  # largest sequences, in the chart
+TABLE_ROWS = 200  # largest sequences, in the table
+MONTHS = 24  # latest months, in the table of cohorts
 
 DAYS = """select day, sum(enrolled) as enrolled, sum(completed) as completed, sum(removed) as removed,
 sum(active) as active from enrollment_daily group by day order by day"""
@@ -58,18 +58,18 @@ ACCOUNTS = "select id, name from accounts"
 NAMES = "select id, name from sequences"
 
 Row = dict[str, Any]
-# what XML forbids, controls, and what turns text around
+# characters that XML forbids, control characters, and marks that change the text direction
 _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-LONGEST = 200  # characters of a name; drawing one of a million takes minutes
+LONGEST = 200  # characters of a name; drawing a million would take minutes
 
 
 @dataclass
 class Figures:
-    """What the report shows. Rows are as the views give them: counts int, rates and hours float, times UTC.
+    """The content of the report. Rows have the columns of the views: counts int, rates and hours float, times UTC.
 
-    `grown`: per sequence, enrollments that have had their 30 days. `pushed`: what the push did since the last report,
-    which was at `pushed_since` (None: there was none). `after_listing`: how many were enrolled after the last listing.
-    `accounts`, `names`: of accounts and sequences, by id. `lacking`: why a view that would show more cannot be made.
+    `grown`: per sequence, enrollments of months whose 30 days are over. `pushed`: requests since the last good nightly
+    run, which ended at `pushed_since` (None: none). `after_listing`: how many the last good run enrolled after its
+    listing. `accounts`, `names`: names of accounts and sequences, by id. `lacking`: why a view is missing.
     """
 
     days: list[Row]
@@ -137,11 +137,11 @@ class Figures:
         return binned(self.days, self.data_day)
 
     def account(self, account_id: object) -> str:
-        """How an account is called: its name, else the start of its id."""
+        """Return an account's name, or the start of its id."""
         return clean(self.accounts.get(str(account_id))) or f"{str(account_id)[:8]}…"
 
     def label(self, row: Row) -> str:
-        """A sequence's name, told from others of the same name."""
+        """Return a sequence's name; if others have the same name, with its account or the start of its id."""
         name = self.name(row)
         accounts = self._accounts_of_name.get(name, [])
         if len(accounts) < 2:
@@ -157,12 +157,12 @@ class Figures:
         return found
 
     def direction(self, row: Row) -> int:
-        """1 where a sequence gets more responses than the others, beyond chance, -1 where fewer, else 0."""
+        """Return 1 if a sequence gets significantly more responses than the others, -1 if fewer, else 0."""
         claim = self.claims.get((str(row["account_id"]), str(row["sequence_id"])))
         return claim.direction if claim else 0
 
     def name(self, row: Row) -> str:
-        """How a sequence is called: its name, else the start of its id."""
+        """Return a sequence's name, or the start of its id."""
         if not row["sequence_id"]:
             return "no sequence"
         key = str(row["sequence_id"])
@@ -170,7 +170,7 @@ class Figures:
 
     @property
     def pushed_by_sequence(self) -> list[tuple[str, Counter[str], Counter[str]]]:
-        """Sequence, its requests by state, and those that were not carried out by state and reason."""
+        """Per sequence: its name, its requests by state, and those not carried out by state and reason."""
         found: dict[str, tuple[Counter[str], Counter[str]]] = {}
         for row in self.pushed:
             label = self.name(row)
@@ -182,7 +182,7 @@ class Figures:
 
 
 def by_rate(rows: list[Row]) -> list[Row]:
-    """Sort by response rate, the highest first; sequences with too few enrollments to compare come last."""
+    """Return the rows by response rate, highest first; sequences with too few enrollments to compare come last."""
     return sorted(
         rows,
         key=lambda row: (
@@ -193,17 +193,17 @@ def by_rate(rows: list[Row]) -> list[Row]:
 
 
 def clean(text: object) -> str:
-    """Return a name on one line, not endless and without what XML forbids: the drawing library aborts on it."""
+    """Return a name on one line, of limited length and without what XML forbids, which makes the drawing abort."""
     name = " ".join(_UNFIT.sub("", str(text or "")).split())
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def read(warehouse: Warehouse, time_zone: str, over: runs.Run | None = None) -> Figures:
-    """Make the views and read them. Days beyond the year 9999 are in no chart over time.
+    """Create the views and read them. Days beyond the year 9999 are left out of the charts over time.
 
     `over`: the run that makes the report, shown as it ends if nothing else fails.
 
-    Raises DestinationError when nothing was loaded yet, or when the warehouse has no views.
+    Raises DestinationError when nothing was loaded yet, or the views cannot be created.
     """
     refused: list[DestinationError] = []
     client = warehouse.client
@@ -246,7 +246,7 @@ def read(warehouse: Warehouse, time_zone: str, over: runs.Run | None = None) -> 
 
 
 def _in_calendar(day: Any) -> date | None:
-    """DuckDB gives a text for what Python has no date for."""
+    """Return the date; None for a day beyond Python's range, which DuckDB returns as text."""
     return day if isinstance(day, date) else None
 
 
@@ -255,7 +255,7 @@ def _rows(client: SqlClient, sql: str) -> list[Row]:
 
 
 def _plain(value: Any) -> Any:
-    """Sums that arrive as decimals become what they are; times get their zone."""
+    """Convert a decimal to int or float, and give a time without a zone UTC."""
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
     if hasattr(value, "as_tuple"):

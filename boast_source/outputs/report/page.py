@@ -1,4 +1,4 @@
-"""The page: one HTML file without a request to anywhere."""
+"""The page: a single HTML file that loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from boast_source.outputs.report.figures import Figures
 
 STALE_HOURS = 26.0
-NAMED = 3  # sequences in each direction that are named in short
+NAMED = 3  # sequences per direction that "In short" names
 MEANING = {
     "held": "may be a repetition or a mistake: the same person and sequence again too soon, or a row that changed",
     "refused": "the API said no",
@@ -30,11 +30,11 @@ MEANING = {
     "invalid": "its row cannot be sent as it is",
     "enrolled": "the contact is active more than once in this sequence",
 }
-DID = ("enrolled", "removed", "held", "invalid", "refused", "unknown")  # columns of what the push did
+DID = ("enrolled", "removed", "held", "invalid", "refused", "unknown")  # columns of the push table
 
 
 def render(figures: Figures, charts: Mapping[str, Mapping[str, str]], *, can_draw: bool) -> str:
-    """Return the HTML text. `charts`: name to SVG by width; `can_draw`: the extra that draws them is installed."""
+    """Return the HTML text. `charts`: SVG by name and width; `can_draw`: the extra that draws them is installed."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     zone = ZoneInfo(figures.time_zone)
     environment.filters |= {"count": count, "percent": percent, "duration": duration, "day": day, "clean": clean}
@@ -63,7 +63,7 @@ def render(figures: Figures, charts: Mapping[str, Mapping[str, str]], *, can_dra
 
 
 def title(figures: Figures) -> str:
-    """What the page is about: the accounts by name, and the period of the data."""
+    """Return the title: the names of the accounts and the period of the data."""
     names = figures.account_names
     told = [*names[:3], f"{len(names) - 3} more"] if len(names) > 3 else names
     of = f" of {' and '.join(filter(None, (', '.join(told[:-1]), told[-1])))}" if told else ""
@@ -72,7 +72,7 @@ def title(figures: Figures) -> str:
 
 
 def verdict(figures: Figures) -> tuple[str, str]:
-    """Is the data to be trusted? A level (`good`, `warn`, `bad`) and a sentence."""
+    """Return whether the data can be trusted: a level (`good`, `warn`, `bad`) and a sentence."""
     health = figures.health
     hours = health["hours_since_success"]
     if hours is None:
@@ -89,9 +89,9 @@ def verdict(figures: Figures) -> tuple[str, str]:
 
 
 def calls(figures: Figures) -> list[tuple[str, str, str]]:
-    """The sentences of "In short": an id, a level (`good`, `bad` or none) and a sentence.
+    """Return the sentences of "In short", each as an id, a level (`good`, `bad` or empty) and a text.
 
-    A direction is named only where it exceeds chance (claims.py), and with the counts on both sides.
+    They say `more` or `fewer` only of significant differences (claims.py), with the counts of both sides.
     """
     found = []
     rows = {(str(row["account_id"]), str(row["sequence_id"])): row for row in figures.sequences}
@@ -121,7 +121,7 @@ def _trend(trend: claims.Trend) -> tuple[str, str]:
 
 
 def listed_and_stored(figures: Figures) -> str:
-    """Why the number of stored enrollments is not the number of listed ones; empty where it is."""
+    """Explain a difference between the numbers of stored and listed enrollments; empty if there is none."""
     listed, stored = figures.health["listed"], figures.health["stored"]
     if listed is None or listed == stored:
         return ""
@@ -148,7 +148,7 @@ def day(value: date) -> str:
 
 
 def duration(hours: float | None) -> str:
-    """Hours as a person says them."""
+    """Return hours in words: minutes, hours or days."""
     if hours is None:
         return "-"
     if hours < 1:
