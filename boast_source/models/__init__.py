@@ -1,7 +1,7 @@
-"""The views: one `.sql` file each, in DuckDB's dialect with bare table names, as a person can paste it into a console.
+"""The views: one `.sql` file each, in DuckDB's dialect with bare table names, ready to paste into a console.
 
-They are created in the dataset, translated where it is not DuckDB, with every name qualified. A table that does not
-exist yet counts as empty, so every view always exists.
+They are created in the dataset with qualified names, translated to its dialect. A table that does not exist yet counts
+as empty, so every view can always be created.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from boast_source.warehouse import SqlClient, Warehouse
 
-OTHER_COLUMNS = "42P16"  # Postgres: a view cannot be replaced by one whose columns differ in more than what is added
+OTHER_COLUMNS = "42P16"  # Postgres: `create or replace view` can only add columns
 
 
 def create(
@@ -35,16 +35,15 @@ def create(
     time_zone: str,
     on_refused: Callable[[DestinationError], None] | None = None,
 ) -> list[str]:
-    """Create or replace the views, unless all stands as this left it, and comment on everything; returns their names.
+    """Create or replace the views and comments, unless they are unchanged since the last call. Return the view names.
 
-    None is created where the destination has no views, and in a dataset that has none of our tables.
+    Without views in the destination, or without any of our tables in the dataset, create none and return [].
 
     Args:
         time_zone: an IANA name, for days and months.
-        on_refused: told of each view that the destination refuses.
+        on_refused: called with the error of each view that cannot be created.
 
-    Raises DestinationError when the destination refuses one, after the others are created, unless `on_refused` is
-    given.
+    Raises DestinationError when a view cannot be created, after the others are, unless `on_refused` is given.
     """
     client = warehouse.client
     if not are_possible(warehouse):
@@ -62,7 +61,7 @@ def create(
         ours = [name for name in VIEWS if name not in others]
         refusals = others | {name: _refusal(client, name, there, time_zone) for name in ours}
         if any(_has_other_columns(error) for error in refusals.values()):
-            with contextlib.suppress(DestinationError):  # somebody's own view reads one of ours
+            with contextlib.suppress(DestinationError):  # a user's view may read one of ours
                 drop(client)
                 refusals |= {name: _refusal(client, name, there, time_zone) for name in ours}
         if refusals["enrollment_history"] is None:
@@ -78,27 +77,27 @@ def create(
 
 
 def are_possible(warehouse: Warehouse) -> bool:
-    """Whether there can be views: dlt attaches a SQLite file per dataset, whose tables no view can name."""
+    """Return whether views can be created. Not on SQLite: dlt attaches a file per dataset, and no view can name it."""
     return warehouse.has_sql and warehouse.client.capabilities.sqlglot_dialect != "sqlite"
 
 
 def foreign(client: SqlClient, names: Collection[str] = ()) -> dict[str, DestinationError]:
-    """Return the names of ours under which somebody else's table or view stands, each with a sentence about it.
+    """Return our names that are taken by a table or view of someone else's, each with an error that explains it.
 
-    `names`: those asked for; all by default.
+    `names`: the names to check; all by default.
     """
     found: dict[str, DestinationError] = {}
     with contextlib.suppress(DestinationError):
         for name, there in catalog.columns(client, names or relations()).items():
             if name in {*SHAPES, HISTORY} and {"id", "account_id"}.issubset(there):
-                continue  # a pipeline of one's own may leave other columns out
+                continue  # a user's own pipeline may leave other columns out
             if error := strange(client.make_qualified_table_name(name), there, relations()[name].columns):
                 found[name] = error
     return found
 
 
 def refuse_foreign(client: SqlClient, names: Collection[str] = ()) -> None:
-    """Raise DestinationError where something of somebody else's stands under the name of one of ours.
+    """Raise DestinationError if one of our names is taken by a table or view of someone else's.
 
     `names`: of tables and views; all tables by default.
     """
@@ -109,7 +108,7 @@ def refuse_foreign(client: SqlClient, names: Collection[str] = ()) -> None:
 def _refusal(
     client: SqlClient, name: str, there: Mapping[str, Collection[str]], time_zone: str
 ) -> DestinationError | None:
-    """Create or replace a view; returns why it could not be."""
+    """Create or replace a view; return the error, or None."""
     try:
         with explained(name):
             client.execute_sql(statement(client, name, there, time_zone))
@@ -124,9 +123,9 @@ def _has_other_columns(error: DestinationError | None) -> bool:
 
 
 def drop(client: SqlClient) -> None:
-    """Drop all views or none, where a view keeps its tables from being dropped; `create` makes them again.
+    """Drop all views or none, in warehouses where a view blocks the drop of its tables. `create` makes them again.
 
-    Raises DestinationError when the destination refuses, as Postgres does when somebody's own view reads one of ours.
+    Raises DestinationError when the destination refuses, as Postgres does if a user's own view reads one of ours.
     """
     if client.capabilities.sqlglot_dialect in {"postgres", "redshift"}:
         others = foreign(client, VIEWS)
@@ -137,25 +136,25 @@ def drop(client: SqlClient) -> None:
 
 
 def statement(client: SqlClient, name: str, there: Mapping[str, Collection[str]], time_zone: str) -> str:
-    """Return the `create or replace view` of a view, in the destination's dialect. `there`: the tables that exist, and
-    their columns.
+    """Return a view's `create or replace view` statement, in the destination's dialect. `there`: columns by existing
+    table.
     """
     view, sql = client.make_qualified_table_name(name), written(name, there, time_zone)
     computed = relations()[name].columns.keys() - relations()[HISTORY].columns.keys()
-    if "h.*" in sql and computed.intersection(columns := there.get(HISTORY, ())):  # fields of an older version's table
+    if "h.*" in sql and computed.intersection(columns := there.get(HISTORY, ())):  # fields of an older table
         sql = sql.replace("h.*", ", ".join(f"h.{quote(column)}" for column in columns if column not in computed))
     return f"create or replace view {view} as\n{_for(client, sql, {*there, *VIEWS})}"
 
 
 def ask(client: SqlClient, sql: str) -> list[dict[str, Any]]:
-    """Return the rows of a query in DuckDB's dialect over tables and views of the dataset, by their bare names."""
+    """Return the rows of a query in DuckDB's dialect, with bare names of the dataset's tables and views."""
     with client.execute_query(_for(client, sql, relations())) as cursor:
         names = [str(name).lower() for name in cursor.columns_schema]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def newest_good_run(client: SqlClient) -> str | None:
-    """Return the id of the newest run that `good_runs` knows, also where the view cannot be; None: there is none.
+    """Return the id of the newest run in `good_runs`, even where views are impossible; None: there is none.
 
     The table `runs` must exist. Raises what the destination raises.
     """
@@ -164,7 +163,7 @@ def newest_good_run(client: SqlClient) -> str | None:
 
 
 def _for(client: SqlClient, sql: str, there: Collection[str]) -> str:
-    """Return a query in the destination's dialect, with the names of the dataset."""
+    """Return a query in the destination's dialect, with qualified names."""
 
     def qualified(table: str) -> str:
         return ".".join(map(quote, client.make_qualified_table_name_path(table, quote=False)))
@@ -173,12 +172,12 @@ def _for(client: SqlClient, sql: str, there: Collection[str]) -> str:
 
 
 def renamed(sql: str, there: Collection[str], name_of: Callable[[str], str]) -> str:
-    """Return a query whose tables, those that are there, have other names; no CTE may be called like one of them."""
+    """Return the query with the tables in `there` renamed by `name_of`. No CTE may have the name of one of them."""
     return _read().sub(lambda m: f"{m[1]} {name_of(m[2]) if m[2] in there else m[2]}", sql)
 
 
 def written(name: str, there: Collection[str], time_zone: str) -> str:
-    """Return a view as it is written, with an empty relation as a CTE for each table that it reads and is not there."""
+    """Return a view's SQL in the time zone, with an empty CTE for each table that it reads and that does not exist."""
     sql = text(name).rstrip().replace("at time zone 'UTC'", f"at time zone '{time_zone}'")
     lacking = sorted({table for _, table in _read().findall(sql)}.difference(there, VIEWS))
     if not lacking:
@@ -189,8 +188,8 @@ def written(name: str, there: Collection[str], time_zone: str) -> str:
 
 
 def empty(table: str) -> str:
-    """Return a query for no row with the columns of a table, in their types. JSON is left out: no view reads any."""
-    # sqlglot takes DuckDB's varchar for text, which Postgres tells apart
+    """Return a query with a table's columns and types but no rows. JSON columns are left out: no view reads them."""
+    # sqlglot translates DuckDB's varchar to text, which is another type in Postgres
     columns = {
         name: column.data_type.replace("varchar", "character varying")
         for name, column in relations()[table].columns.items()
@@ -201,10 +200,10 @@ def empty(table: str) -> str:
 
 @functools.cache
 def _read() -> re.Pattern[str]:
-    """What a query reads: `from` or `join` and a name of ours."""
+    """Match what a query reads: `from` or `join` and one of our names."""
     return re.compile(rf"\b(from|join)\s+({'|'.join(relations())})\b")
 
 
 def text(name: str) -> str:
-    """Return the SQL of a view as it is written."""
+    """Return a view's SQL as in its file."""
     return (resources.files(__name__) / f"{name}.sql").read_text(encoding="utf-8")

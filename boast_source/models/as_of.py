@@ -1,4 +1,4 @@
-"""`as_of(moment)`: the versions that were the newest ones seen at a moment, where a warehouse has such functions."""
+"""`as_of(moment)`: the newest versions known at a point in time, for warehouses with table functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from boast_source.warehouse import SqlClient
 
 NAME = "as_of"
-# by dialect: how it is made of the view, and how it is dropped
+# by dialect: the statement that creates it from the view, and the one that drops it
 CREATE = {
     "duckdb": """create or replace macro {name}(moment) as table
 select * from {history}
@@ -28,7 +28,7 @@ log = logging.getLogger("boast_source")
 
 
 def create(client: SqlClient) -> None:
-    """Create or replace it; a warehouse that refuses it stays without."""
+    """Create or replace the function. If the warehouse refuses, log that and go on without it."""
     statement = CREATE.get(str(client.capabilities.sqlglot_dialect))
     if statement is None:
         return
@@ -41,7 +41,7 @@ def create(client: SqlClient) -> None:
 
 
 def stands(client: SqlClient) -> bool:
-    """Whether it is there, where a warehouse has such functions."""
+    """Return whether the function exists; True if the warehouse cannot have it."""
     if client.capabilities.sqlglot_dialect not in CREATE:
         return True
     try:
@@ -53,6 +53,6 @@ def stands(client: SqlClient) -> bool:
 
 
 def drop(client: SqlClient) -> None:
-    """Drop it where it keeps its view from being dropped. Raises what the destination raises."""
+    """Drop the function in warehouses where it blocks the drop of its view. Raises what the destination raises."""
     if statement := DROP.get(str(client.capabilities.sqlglot_dialect)):
         client.execute_sql(statement.format(name=client.make_qualified_table_name(NAME)))

@@ -1,7 +1,7 @@
-"""The warehouse's own catalogue: what stands in the dataset, by one query, where the warehouse has one that we know.
+"""The warehouse's catalogue: everything in the dataset, by one query, for warehouses whose catalogue we know.
 
-By it a load sees that its views stand as it left them, and leaves them: to make and comment on them again takes longer
-than all its other statements.
+With it a load detects that its views are unchanged and skips them: creating and commenting on them takes longer than
+all its other statements.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from boast_source.warehouse import SqlClient, Warehouse
 
 FILE = "boast_views"  # in the pipeline's working folder
-# (table or view; column or null; comment; a view's definition) of a dataset, whose name is given three times
+# (table or view; column or null; comment; a view's definition) of a dataset; its name is a parameter three times
 QUERIES = {
     "duckdb": "select lower(table_name), null, comment, null from duckdb_tables()"
     " where lower(schema_name) = lower(%s) and database_name = current_database()"
@@ -42,19 +42,19 @@ QUERIES = {
 
 
 def rows(client: SqlClient) -> Sequence[Sequence[Any]] | None:
-    """All tables, views and columns of the dataset; None where the warehouse has no catalogue that we know.
+    """Return all tables, views and columns of the dataset; None: the warehouse has no catalogue that we know.
 
     Raises what the destination raises.
     """
     query = QUERIES.get(str(client.capabilities.sqlglot_dialect))
-    name = client.make_qualified_table_name_path(None, quote=False)[-1]  # as it is spelled there
+    name = client.make_qualified_table_name_path(None, quote=False)[-1]  # as the warehouse spells it
     return None if query is None else client.execute_sql(query, *[name] * 3) or ()
 
 
 def columns(client: SqlClient, names: Collection[str]) -> dict[str, list[str]]:
-    """By name the columns, in lower case, of those tables and views that are there and can be read.
+    """Return the columns, in lower case, of the tables and views that exist and can be read, by name.
 
-    Raises DestinationError for a table that cannot.
+    Raises DestinationError for a table that cannot be read.
     """
     found: dict[str, list[str]] = {name: [] for name in names}
     with explained():
@@ -70,7 +70,7 @@ def columns(client: SqlClient, names: Collection[str]) -> dict[str, list[str]]:
 
 
 def fingerprint(client: SqlClient, *made_of: str) -> str | None:
-    """A hash of all that stands in the dataset, and of what it is `made_of`; None where nobody can tell."""
+    """Return a hash of everything in the dataset and of its sources `made_of`; None: we do not know its catalogue."""
     known = rows(client)
     if known is None:
         return None
@@ -80,7 +80,7 @@ def fingerprint(client: SqlClient, *made_of: str) -> str | None:
 
 
 def is_as_left(warehouse: Warehouse, *made_of: str) -> bool:
-    """Whether all stands as this pipeline left it (`leave`)."""
+    """Return whether everything is as this pipeline left it (`leave`)."""
     try:
         left = _file(warehouse).read_text(errors="replace")
     except OSError:
@@ -89,7 +89,7 @@ def is_as_left(warehouse: Warehouse, *made_of: str) -> bool:
 
 
 def leave(warehouse: Warehouse, *made_of: str) -> None:
-    """Note how all stands. Where that cannot be written, the next run makes the views again."""
+    """Store the fingerprint. If it cannot be written, the next run creates the views again."""
     with contextlib.suppress(OSError):
         _file(warehouse).write_text(fingerprint(warehouse.client, *made_of) or "")
 

@@ -1,4 +1,4 @@
-"""The meanings of schema.yml as comments in the warehouse, where it keeps comments (DuckDB, Postgres)."""
+"""Write the descriptions of schema.yml into the warehouse as comments (DuckDB, Postgres)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ log = logging.getLogger("boast_source")
 
 
 def comment(client: SqlClient, without: Collection[str] = ()) -> None:
-    """Give tables, views and columns their comments, where these differ; a destination that refuses stays without.
+    """Update the comments of tables, views and columns that differ. If the destination refuses, log that and go on.
 
-    `without`: names under which something of the user's stands.
+    `without`: names taken by a table or view of the user's.
     """
     try:
         with explained():
@@ -31,7 +31,7 @@ def comment(client: SqlClient, without: Collection[str] = ()) -> None:
                 if table not in without and (statement := _statement(client, table, column, said))
             ]
             if statements:
-                with client.begin_transaction():  # one commit: DuckDB forgets a view's comments when it is replaced
+                with client.begin_transaction():  # all at once: DuckDB loses a view's comments when it is replaced
                     client.execute_sql(";\n".join(statements))
     except DestinationError as error:
         log.info("tables and views have no comments: %s", error.message)

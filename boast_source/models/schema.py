@@ -1,6 +1,6 @@
-"""Read schema.yml: what every table, view and column means, and of which type it is.
+"""Read schema.yml: the description of every table, view and column, and the types.
 
-The file is in dbt's form. The source `boast` and the models are the connector's own; the source `yours` is what it
+The file is in dbt's format. The source `boast` and the models are the connector's own; the source `yours` is what it
 only reads.
 """
 
@@ -21,7 +21,7 @@ _REFERENCE = re.compile(r": (\w+)\.(\w+)")
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its type in DuckDB's words, and what it means."""
+    """A column: its DuckDB type and its description."""
 
     data_type: str
     description: str
@@ -29,7 +29,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Relation:
-    """A table or view, its columns by name in their order."""
+    """A table or view. `columns`: by name, in order."""
 
     description: str
     columns: Mapping[str, Column]
@@ -37,9 +37,9 @@ class Relation:
 
     @property
     def references(self) -> list[dict[str, Any]]:
-        """The relations to other tables as dlt's `references`: columns whose descriptions name `table.column`.
+        """The references to other tables, in dlt's form: columns whose descriptions name `table.column`.
 
-        One for each table: dlt keeps no second.
+        One per table: dlt does not keep a second.
         """
         found: dict[str, dict[str, Any]] = {}
         for name, column in self.columns.items():
@@ -67,7 +67,7 @@ def relations() -> dict[str, Relation]:
 
 
 def parsed() -> dict[str, Any]:
-    """Return the file as YAML says it. The fast loader needs libyaml, which PyYAML's wheels bring."""
+    """Return the parsed file. The fast loader needs libyaml, which PyYAML's wheels include."""
     import yaml  # noqa: PLC0415 -- only what reads the warehouse pays for it
 
     found: dict[str, Any] = yaml.load(text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 -- both are safe
@@ -75,5 +75,5 @@ def parsed() -> dict[str, Any]:
 
 
 def text() -> str:
-    """Return the file as it is written."""
+    """Return the file's text."""
     return (resources.files(__package__) / "schema.yml").read_text(encoding="utf-8")
