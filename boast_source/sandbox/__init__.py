@@ -1,6 +1,6 @@
 """The embedded Boast API: the documented API over real HTTP on loopback, with faults on demand.
 
-Imports nothing of the rest of the package. Needs the extra `sandbox` (aiohttp) once it serves.
+It imports nothing from the rest of the package. Serving needs the extra `sandbox` (aiohttp).
 """
 
 from __future__ import annotations

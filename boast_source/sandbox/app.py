@@ -1,4 +1,4 @@
-"""The routes of the API, its counters and its middleware."""
+"""The API's routes, counters and middleware."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOUNS = ("sequence_enrollments", "contacts", "forms", "sequences", "responses", 
 
 @dataclass
 class Counters:
-    """What reached the server. `requests`: per method, endpoint and status; `writes`: those that acted."""
+    """Request counts. `requests`: by method, endpoint and status; `writes`: those that acted; `at_once`: unfinished."""
 
     requests: Counter[str] = field(default_factory=Counter)
     arrived: Counter[str] = field(default_factory=Counter)
@@ -71,7 +71,7 @@ class Api:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Counts, latency, faults, and errors as the API words them."""
+        """Count requests, add latency and faults, and format errors like the API."""
         if request.path.startswith("/_sandbox/"):
             return await handler(request)
         counters, endpoint = self.counters, _endpoint(request.path)
@@ -197,7 +197,7 @@ class Api:
         return _json({"data": found, "meta": {"pagination": pagination}})
 
     def _drift(self) -> None:
-        """The list changes between two page requests, if it was told to."""
+        """Change the list between two page requests, if the control asked for it."""
         self._pages += 1
         if self.drift and self._pages % int(self.drift.get("every_pages", 1)) == 0:
             times = self.drift.get("times")
@@ -208,7 +208,7 @@ class Api:
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
-    """The JSON body; without its content type it is ignored, as if it were empty."""
+    """Return the JSON body; empty without the JSON content type. Raises Refused."""
     if request.content_type != "application/json":
         return {}
     try:
@@ -219,7 +219,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
 
 
 def _endpoint(path: str) -> str:
-    """`/v1/accounts/x/forms` is `forms`, `/v1/accounts/x/sequence_enrollments/y` is `sequence_enrollments/id`."""
+    """Return the endpoint's name: `/v1/accounts/x/forms` is `forms`, `/v1/accounts/x/forms/y` is `forms/id`."""
     parts = path.strip("/").split("/")
     if parts[0] == "oauth":
         return path.strip("/")

@@ -1,4 +1,4 @@
-"""Changes of the data as the remote control asks for them: see `mutate` in control.py."""
+"""Changes to the data on request of the remote control: see `mutate` in control.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def mutate(world: World, plan: dict[str, Any]) -> dict[str, list[str]]:
-    """Carry out a plan of changes; return the ids per kind of change. Raises Refused for an id that is not there."""
+    """Carry out a plan of changes; return the ids by kind of change. Raises Refused for an unknown id."""
     updated: list[int] = []
     for _ in range(int(plan.get("update", 0))):
         updated += _one_changed(world, touch=bool(plan.get("touch", True)), unlike=updated)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MISSING = 'boast: the sandbox needs its extra. Install it from the connector\'s repository: pip install ".[sandbox]"'
-PORT = 8800  # unless another is asked for; in Python the default is a free one
+PORT = 8800  # default of the command; in Python the default is any free port
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add one option for each field of SandboxOptions."""
+    """Add an option for each field of SandboxOptions."""
     hints = get_type_hints(SandboxOptions)
     for each in reversed(fields(SandboxOptions)):
         command = _option(each, hints[each.name])(command)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Control:
-    """The control of one server. `info` is what a client needs."""
+    """The remote control of one server. `info`: addresses, tokens and ids that a client needs."""
 
     def __init__(self, api: Api, info: dict[str, Any]) -> None:
         self._api, self._info = api, info

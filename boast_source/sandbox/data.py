@@ -1,7 +1,7 @@
-"""Seeded, deterministic data: ids, people, sequences, and what became of each enrollment.
+"""Seeded, deterministic data: ids, people, sequences and the course of each enrollment.
 
-An enrollment is a number `n`. Its id carries the number, so a million of them need no index; everything else that is
-not stored in a column is derived from the seed when a record is asked for.
+An enrollment is a number `n`. Its id encodes the number, so a million of them need no index. Everything that is not
+stored in a column is derived from the seed when a record is requested.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _WORDS = ["Made our week easier", "Would recommend to anyone", "Simple and quick
 
 
 def identify(seed: int, kind: str, n: int) -> str:
-    """The UUID-shaped id of record `n` of a kind; `number_of` is its inverse."""
+    """Return the UUID-shaped id of record `n` of a kind; `number_of` is the inverse."""
     head = hashlib.blake2b(f"{seed}/{kind}/{n}".encode(), digest_size=12).hexdigest()
     tail = f"{n ^ int(head[:8], 16):08x}"
     return f"{head[:8]}-{head[8:12]}-4{head[13:16]}-a{head[17:20]}-{head[20:24]}{tail}"
 
 
 def number_of(seed: int, kind: str, identifier: str) -> int | None:
-    """The number behind an id, or None when it is none of ours."""
+    """Return the number in an id; None: it is not an id of this sandbox."""
     try:
         n = int(identifier[-8:], 16) ^ int(identifier[:8], 16)
     except ValueError:
@@ -51,7 +51,7 @@ def number_of(seed: int, kind: str, identifier: str) -> int | None:
 
 
 def performance(seed: int, sequence: int) -> tuple[float, float, float, float]:
-    """Of a sequence: share completed, share responded of those, share removed, median days to complete."""
+    """Return a sequence's share completed, share of these that responded, share removed, median days to complete."""
     rng = random.Random(f"{seed}/performance/{sequence}")
     return rng.uniform(0.55, 0.9), rng.uniform(0.05, 0.6), rng.uniform(0.02, 0.15), rng.uniform(3, 30)
 
@@ -61,7 +61,7 @@ def sequences_count() -> int:
 
 
 def stamp(microseconds: int) -> str:
-    """ISO 8601 with milliseconds and Z; what is finer is cut off, as the API does."""
+    """Return a time as ISO 8601 with milliseconds and Z. Microseconds are cut off, as by the API."""
     moment = _EPOCH + timedelta(microseconds=microseconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -125,7 +125,7 @@ def webhook(seed: int, place: Place, n: int, born: int) -> dict[str, Any]:
 
 
 def response(seed: int, place: Place, n: int, contact_n: int, at: int) -> dict[str, Any]:
-    """The response to enrollment `n`."""
+    """Return the response to enrollment `n`."""
     rng = random.Random(f"{seed}/response/{n}")
     key, person, video = identify(seed, "response", n), contact(seed, contact_n, at), rng.random() < 0.3
     rating = rng.choices([5, 4, 3, 2, 1], [50, 25, 12, 8, 5])[0]

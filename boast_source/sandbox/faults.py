@@ -1,6 +1,6 @@
-"""Faults on demand: rules that say which request meets which mishap, and the mishaps.
+"""Faults on demand: the rules that select requests, and the faults themselves.
 
-`boast sandbox --help` lists what a rule may say.
+`boast sandbox --help` lists the kinds and settings of a rule.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PARAMETERS = {"seconds", "status", "retry_after", "body", "data", "per_second"}
 
 @dataclass
 class Rule:
-    """One rule, with what it has seen so far."""
+    """One rule. `seen`: matching requests so far; `done`: how many of them got the fault."""
 
     kind: str
     method: str = "*"
@@ -45,7 +45,7 @@ class Rule:
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> Rule:
-        """A rule from JSON. Raises ValueError for a kind or a key that does not exist."""
+        """Return a rule from JSON. Raises ValueError for an unknown kind or key."""
         known = {"kind", "method", "path", "times", "after", "every", "probability"}
         if given.get("kind") not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(sorted(KINDS))}")
@@ -82,7 +82,7 @@ class Rule:
 
 @dataclass
 class Faults:
-    """The rules in force. The first that meets a request decides; latency and revocation come on top."""
+    """The active rules. The first that matches a request decides; latency and revocation apply in addition."""
 
     seed: int
     tokens: Tokens
@@ -93,7 +93,7 @@ class Faults:
         self._cleared = asyncio.Event()
 
     def clear(self) -> None:
-        """Drop all rules; what they delay or hold goes on at once."""
+        """Remove all rules. Requests that they delay or hold continue at once."""
         self.rules.clear()
         self._cleared.set()
         self._cleared = asyncio.Event()
@@ -116,9 +116,9 @@ class Faults:
         return answer
 
     async def _mishap(self, rule: Rule, request: web.Request, handler: Any) -> web.StreamResponse:
-        """What becomes of a request that met a rule: held or not, carried out or not, then dropped or answered."""
+        """Apply a fault: hold the request or not, carry it out or not, then answer it or drop the connection."""
         kind, seconds = rule.kind, rule.parameters.get("seconds")
-        await request.read()  # the whole request has arrived, whatever happens next
+        await request.read()  # let the whole request arrive first
         if kind in {"hold", "hold_then_act"}:
             await self._wait(1.0 if seconds is None else seconds)
         acts = kind in {"error_after_write", "drop_after_write", "cut_body", "hold_then_act", "trickle"}
@@ -130,11 +130,11 @@ class Faults:
         if kind in {"cut_body", "trickle"}:
             return await _in_pieces(request, answer, None if kind == "cut_body" else seconds or 0.1)
         mistaken = _mistaken(kind, rule.parameters)
-        return answer if mistaken is None else mistaken  # an answer without attributes is false in older aiohttp
+        return answer if mistaken is None else mistaken  # in older aiohttp an empty answer is falsy
 
 
 def _mistaken(kind: str, given: dict[str, Any]) -> web.Response | None:
-    """The answer that a mishap has of its own."""
+    """Return the answer of a fault; None if it is the API's own answer."""
     headers = _retry_after(given.get("retry_after"))
     if kind in {"error_before_write", "error_after_write"}:
         return broken(500, "internal_error", "Something went wrong")
@@ -154,7 +154,7 @@ def _mistaken(kind: str, given: dict[str, Any]) -> web.Response | None:
 
 
 async def _in_pieces(request: web.Request, whole: web.StreamResponse, pause: float | None) -> web.StreamResponse:
-    """Half of the body and then the end of the connection, or byte by byte."""
+    """Send half of the body and close the connection or, with a `pause` in seconds, send it byte by byte."""
     body = bytes(whole.body) if isinstance(whole, web.Response) and isinstance(whole.body, bytes) else b""
     answer = web.StreamResponse(status=whole.status, headers={"Content-Type": "application/json"})
     answer.content_length = len(body)
@@ -180,6 +180,6 @@ def _retry_after(value: object) -> dict[str, str]:
 
 
 def broken(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> web.Response:
-    """An answer with an errors body."""
+    """Return an error answer with the API's `errors` body."""
     body = {"errors": [{"detail": detail, "code": code, "status": status}]}
     return web.json_response(body, status=status, headers=headers)

@@ -1,7 +1,7 @@
-"""OAuth 2 as the API has it: authorization codes, access tokens that expire, refresh tokens that rotate.
+"""The API's OAuth 2: authorization codes, access tokens that expire, refresh tokens that rotate.
 
-Two modes exist in the wild for the end of the old tokens: `on_use` (when the new access token is first used; until
-then the old refresh token works again) and `at_once` (as soon as a refresh succeeds).
+Real servers revoke the old tokens in one of two modes: `on_use` (when the new access token is first used; until then
+the old refresh token still works) and `at_once` (as soon as a refresh succeeds).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FIRST_REFRESH = "sandbox-refresh-token"
 
 @dataclass
 class Grant:
-    """A pair of tokens. `ends` is the pair that this one replaced, still alive in mode `on_use`."""
+    """A pair of tokens. `ends`: the pair that this one replaced and that is still valid, in mode `on_use`."""
 
     access: str
     refresh: str
@@ -31,7 +31,7 @@ class Grant:
 
 @dataclass
 class Tokens:
-    """All grants. `refreshes` counts what the token endpoint was asked for."""
+    """All grants. `refreshes`: the number of requests to the token endpoint."""
 
     lifetime: float
     revoke: str
@@ -47,7 +47,7 @@ class Tokens:
         self._keep(Grant("sandbox-expired-access-token", FIRST_REFRESH, 0.0))
 
     def admits(self, access: str) -> bool:
-        """Whether a bearer token is valid now; its first use ends the pair before it."""
+        """Return whether a bearer token is valid now. Its first use revokes the pair that it replaced."""
         if access in {STATIC_TOKEN, LIMITED_TOKEN}:
             return not self.static_revoked
         grant = self.by_access.get(access)
@@ -64,7 +64,7 @@ class Tokens:
         return code
 
     def answer(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        """Status and body of `POST /oauth/token`."""
+        """Return the status and body for `POST /oauth/token`."""
         self.refreshes += 1
         if form.get("client_id") != CLIENT_ID or form.get("client_secret") != CLIENT_SECRET:
             return 401, _error("invalid_client", "Client authentication failed")

@@ -1,4 +1,4 @@
-"""What a sandbox can be told when it starts: for Python a dataclass, for the command line its options."""
+"""The options of a sandbox: a dataclass in Python, from which the command line takes its options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _option(default: Any, told: str) -> Any:
 
 @dataclass(frozen=True)
 class SandboxOptions:
-    """The API documentation leaves much open; each option is one of the cases a client must be ready for.
+    """The options. Many cover a case that the API documentation leaves open and that a client must handle.
 
     Sizes are counts, times are seconds. Equal `seed`, counts and `now` give equal data.
     """

@@ -1,4 +1,4 @@
-"""Runs the sandbox: in the foreground for the command, in a thread for tests and the demo."""
+"""Run the sandbox: in the foreground for the command, in a thread for tests and the demo."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from boast_source.sandbox.options import SandboxOptions
 
 HOST = "127.0.0.1"
-TICK = 0.2  # seconds between two steps of a living sandbox
+TICK = 0.2  # seconds between two steps with --live
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A running sandbox, as tests and the demo hold it. `info` is what a client needs."""
+    """A running sandbox. `info`: addresses, tokens and ids that a client needs."""
 
     info: dict[str, Any]
     api: Api
@@ -53,7 +53,7 @@ class Sandbox:
         return json.loads(self._called(method, path, data))
 
     def truth(self) -> dict[str, dict[str, Any]]:
-        """Every listed enrollment by id."""
+        """Return every listed enrollment by id."""
         return {record["id"]: record for record in map(json.loads, self._called("GET", "truth").splitlines())}
 
     def _called(self, method: str, path: str, data: bytes | None = None) -> bytes:
@@ -62,12 +62,12 @@ class Sandbox:
 
 
 def serve(options: SandboxOptions, rules: list[dict[str, Any]], announce: Callable[[dict[str, Any]], None]) -> None:
-    """Serve until SIGINT or SIGTERM, with fault `rules`; `announce` gets the info once clients can connect.
+    """Serve until SIGINT or SIGTERM, with fault `rules`. `announce` gets the info once clients can connect.
 
-    Raises ValueError for a rule that does not exist, OSError or OverflowError for a port that cannot be used.
+    Raises ValueError for an invalid rule, OSError or OverflowError for an unusable port.
     """
     faults = [Rule.of(rule) for rule in rules]
-    told, telling = os.pipe()  # whichever thread a signal reaches: a library may have started one that blocks none
+    told, telling = os.pipe()  # a signal may reach any thread, also one that a library started
     os.set_blocking(telling, False)
     signal.set_wakeup_fd(telling)
     for number in (signal.SIGINT, signal.SIGTERM):  # a client may send one as soon as it knows of the server
@@ -80,7 +80,7 @@ def serve(options: SandboxOptions, rules: list[dict[str, Any]], announce: Callab
 
 @contextlib.contextmanager
 def running(options: SandboxOptions) -> Iterator[Sandbox]:
-    """A sandbox in a thread, for as long as the block runs. Raises OSError or OverflowError for an unusable port."""
+    """Run a sandbox in a thread inside the block. Raises OSError or OverflowError for an unusable port."""
     ready, stop = threading.Event(), asyncio.Event()
     held: list[tuple[asyncio.AbstractEventLoop, Sandbox]] = []
     failed: list[Exception] = []

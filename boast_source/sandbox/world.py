@@ -1,4 +1,4 @@
-"""The state of the sandbox: enrollments in compact columns, the orders of their lists, and a clock of its own."""
+"""The state of the sandbox: enrollments in compact columns, the order of each list, and the sandbox's clock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SKIP = object()  # in an edit: the field is left out of the record
 
 
 class Refused(Exception):
-    """The API's answer to a request it does not accept."""
+    """Raised to refuse a request with this status and error code."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -30,14 +30,14 @@ class Refused(Exception):
 
 
 class World:
-    """All records of all accounts. Not for two threads at once: everything runs in the server's event loop."""
+    """All records of all accounts. Not thread-safe: everything runs in the server's event loop."""
 
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
         self.rng = random.Random(options.seed)
         self.started = int(options.now.timestamp() * 1_000_000)
         self.born = self.started - YEARS * 365 * DAY
-        self._shift = 0  # microseconds by which time was advanced
+        self._shift = 0  # microseconds by which `advance` moved the clock
         self._real_start = time.monotonic()
         self._last = self.started
         self.contacts_count = max(10 * options.accounts, options.enrollments // 3)
@@ -55,18 +55,18 @@ class World:
     # Time
 
     def now(self) -> int:
-        """Microseconds since 1970 on the sandbox's clock; never twice the same."""
+        """Return microseconds since 1970 by the sandbox's clock; every call returns a later time."""
         moved = int((time.monotonic() - self._real_start) * self.options.live * 1_000_000)
         self._last = max(self._last + 1, self.started + moved + self._shift)
         return self._last
 
     def advance(self, seconds: float, events: int | None = None) -> int:
-        """Let time pass, and enrollments progress; returns how many things happened."""
+        """Let time pass and enrollments progress; return the number of events."""
         self._shift += int(seconds * 1_000_000)
         return self.happen(seconds, events)
 
     def happen(self, seconds: float, events: int | None = None) -> int:
-        """What happens in so many seconds of the sandbox's time, or just so many events."""
+        """Make the events of so many seconds of the sandbox's time, or exactly `events`; return their number."""
         if events is None:
             expected = seconds / 86_400 * max(4.0, len(self.created) / 400)
             events = int(expected) + (self.rng.random() < expected % 1)
@@ -101,7 +101,7 @@ class World:
         return {"forms": 4, "sequences": data.sequences_count(), "webhook_subscriptions": 2}[noun]
 
     def rows(self, account: int, noun: str, start: int, stop: int) -> list[dict[str, Any]]:
-        """Records `start` to `stop` of a list in its order."""
+        """Return the records from `start` up to `stop` of a list, in its order."""
         stop = min(stop, self.length(account, noun))
         if noun == "sequence_enrollments":
             listed, backwards = self.listed[account], self.options.order.endswith("desc")
@@ -141,7 +141,7 @@ class World:
         return record
 
     def find(self, account: int, identifier: str) -> int | None:
-        """The number of an enrollment that the account lists."""
+        """Return the number of an enrollment by id; None if the account does not list it."""
         n = number_of(self.options.seed, "enrollment", identifier)
         if n is None or n >= len(self.created) or n in self.vanished or self.account_of(n) != account:
             return None
@@ -150,7 +150,7 @@ class World:
     # What the API's writes do
 
     def enroll(self, account: int, contact_id: object, sequence_id: object) -> int:
-        """POST: a new enrollment. Raises Refused."""
+        """Carry out a POST: create an enrollment and return its number. Raises Refused."""
         contact = number_of(self.options.seed, "contact", str(contact_id))
         known = number_of(self.options.seed, "sequence", str(sequence_id))
         sequence, owner = (None, None) if known is None else divmod(known, self.options.accounts)
@@ -167,7 +167,7 @@ class World:
         return self.create(contact, sequence)
 
     def remove(self, n: int) -> bool:
-        """DELETE; whether it changed anything. Raises Refused."""
+        """Carry out a DELETE; return whether it changed anything. Raises Refused."""
         if self.status[n] == ACTIVE:
             self.change(n, REMOVED)
             return True
@@ -214,7 +214,7 @@ class World:
             self.vanished.discard(n)
 
     def random_listed(self, fits: Callable[[int], bool]) -> int | None:
-        """A listed enrollment that `fits`, None if none is found soon."""
+        """Return a random listed enrollment that `fits`; None if 500 tries find none."""
         for _ in range(500 if len(self.created) else 0):
             n = self.rng.randrange(len(self.created))
             if n not in self.vanished and fits(n):
@@ -222,20 +222,20 @@ class World:
         return None
 
     def random_pair(self) -> tuple[int, int]:
-        """A contact and a sequence, by number."""
+        """Return the numbers of a random contact and sequence."""
         return self.rng.randrange(self.contacts_count), self.rng.randrange(data.sequences_count())
 
     # What tests compare with
 
     def truth(self) -> Iterator[dict[str, Any]]:
-        """Every listed enrollment with its account, by creation."""
+        """Yield every listed enrollment with its account id, per account by creation."""
         accounts = [record["id"] for record in self.accounts()]
         for account, listed in enumerate(self.listed):
             for n in sorted(listed, key=lambda n: (self.created[n], n)):
                 yield self.enrollment(n) | {"account_id": accounts[account]}
 
     def duplicates(self) -> list[dict[str, Any]]:
-        """(contact, sequence) pairs enrolled more than once since the start."""
+        """Return the (contact, sequence) pairs enrolled more than once since the start."""
         seed = self.options.seed
         born = (n for n in range(self.options.enrollments, len(self.created)))
         counts = Counter((self.contact[n], self.sequence[n]) for n in born)
@@ -285,7 +285,7 @@ class World:
         self.listed[self.account_of(n)].pop(self._place(n))
 
     def _place(self, n: int) -> int:
-        """Where an enrollment stands, or is to stand, in its account's list."""
+        """Return the position of an enrollment in its account's list, or where to insert it."""
 
         def key(m: int) -> tuple[int, int]:
             return self._order_by[m], m
