@@ -1,4 +1,4 @@
-"""Boast's sequence enrollments into DuckDB, as a dlt script to copy and edit: `python pipelines/load.py`."""
+"""A dlt script to copy and edit: load sequence enrollments into DuckDB. Run `python pipelines/load.py`."""
 
 import dlt
 

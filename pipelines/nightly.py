@@ -1,4 +1,4 @@
-"""The night (load, push, views) as a script to copy and edit: `python pipelines/nightly.py`."""
+"""A script to copy and edit: the nightly run (load, push, report). Run `python pipelines/nightly.py`."""
 
 import sys
 

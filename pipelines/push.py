@@ -1,6 +1,6 @@
-"""Enroll and remove contacts listed in `pending_enrollments`, to copy and edit: `python pipelines/push.py`.
+"""A script to copy and edit: enroll and remove contacts listed in `pending_enrollments`.
 
-Run `boast push` once by hand before: it says how a first push is confirmed.
+Run `boast push` by hand first: it tells you how to confirm a first push. Then run `python pipelines/push.py`.
 """
 
 import sys
