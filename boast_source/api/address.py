@@ -1,4 +1,4 @@
-"""Addresses: where the token may travel, through which proxy, under whose certificates, and how ids become paths."""
+"""Addresses: where the token may be sent, through which proxy, with which certificates, and how ids become paths."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from boast_source.errors import ConfigurationError
 
 OAUTH_URL = "https://app.boast.io/oauth"
 DEFAULT_TOKEN_URL = f"{OAUTH_URL}/token"
-BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")  # the first that is set counts
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")  # the first one that is set wins
 
 
 def checked_url(url: str, key: str) -> str:
-    """`url` without a trailing slash, if a token may be sent there: https, or http to a loopback address.
+    """Return `url` without a trailing slash if a token may be sent there: https, or http to a loopback address.
 
-    `key` is the configuration key to name. Raises ConfigurationError.
+    `key`: the setting to name in errors. Raises ConfigurationError.
     """
     hint = f"Set {key} to an https:// address, for example {DEFAULT_BASE_URL}"
     try:
@@ -51,9 +51,9 @@ def is_loopback(host: str) -> bool:
 
 
 def path_of(*segments: str) -> str:
-    """`/a/b`; every segment is one path segment whatever it holds.
+    """Return a path such as `/a/b`; each segment is escaped, so that it stays a single one.
 
-    Raises ConfigurationError for one that no address can hold: an empty one, `.` and `..`.
+    Raises ConfigurationError for a segment that no path can hold: an empty one, `.` and `..`.
     """
     for segment in segments:
         if not isinstance(segment, str) or not segment.strip() or segment.strip() in {".", ".."}:
@@ -65,7 +65,7 @@ def path_of(*segments: str) -> str:
 
 
 def is_host(name: str | None) -> bool:
-    """Whether a name can be looked up at all: labels of 1 to 63 characters, no blank among them."""
+    """Whether a name can be looked up at all: labels of 1 to 63 characters, without spaces."""
     try:
         return bool(name and name.isprintable() and " " not in name and name.encode("idna"))
     except UnicodeError:
@@ -75,7 +75,7 @@ def is_host(name: str | None) -> bool:
 def proxy_for(url: str) -> str | None:
     """Return the environment's proxy for `url`, as `requests` reads it.
 
-    A loopback address is never reached through a proxy: plain http would show it the token. Raises ConfigurationError.
+    Loopback addresses never use a proxy: plain http would show it the token. Raises ConfigurationError.
     """
     if is_loopback(urlsplit(url).hostname or ""):
         return None
@@ -97,7 +97,7 @@ def proxy_for(url: str) -> str | None:
 
 
 def tls_context() -> ssl.SSLContext:
-    """Verify against the first of BUNDLES that is set, or else certifi's list. Raises ConfigurationError."""
+    """Return a context that verifies against the first of BUNDLES, or certifi's list. Raises ConfigurationError."""
     name = next((each for each in BUNDLES if os.environ.get(each)), "")
     bundle = os.environ[name] if name else DEFAULT_CA_BUNDLE_PATH
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificate and name

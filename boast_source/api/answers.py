@@ -1,4 +1,4 @@
-"""What the API answers: the envelope, the pagination, the errors body, and lists page after page.
+"""The API's answers: the envelope, the pagination, the errors body, and lists page by page.
 
 Source: "Answers" and "Pagination" of the API.
 """
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _NOT_SIMPLE = {float, dict, list}
-_LONGEST = 20  # characters of an integer of 64 bits
+_LONGEST = 20  # characters of a 64-bit integer
 _DEEPEST = 200  # levels; orjson writes 254
-MAX_VALUES = 2_000_000  # of an answer: each takes up to 100 bytes of memory, be it two in JSON
+MAX_VALUES = 2_000_000  # per answer: each takes up to 100 bytes of memory, even if only two in JSON
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
-# in JSON, outside of texts: a number with more digits, or of another size, than every float of 64 bits has
+# in JSON, outside strings: a number with more digits, or of another magnitude, than every 64-bit float holds
 _MANY_DIGITS = re.compile(rb"[:,\[\s]-?\d(?:[\d.]{15}|[\d.]*[eE][-+]?\d{2})")
 _REPEATS = 3  # equal pages in a row: rows that move can make two equal, hardly more
 
 LONGEST = 200  # characters of a detail that are kept
-_LOOKED_AT = 2000  # a bound on the work; the rest is dropped
-_SHORTEST_SECRET = 6  # shorter ones are a sandbox's, and would black out innocent words
+_LOOKED_AT = 2000  # characters examined; the rest is dropped
+_SHORTEST_SECRET = 6  # shorter ones are a sandbox's, and masking them would hide ordinary words
 
 _PERSONAL = re.compile(
     r"(?P<id>\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b)"
@@ -46,11 +46,11 @@ class BadAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list: `number` (from 1) as asked for; `count` records in all, `items` a page, `pages` in all.
+    """One page of a list: `number` (from 1) as requested; `count` records in all, `items` per page, `pages` in all.
 
-    The last three are None where the answer does not tell. Without `paginated` the answer is the whole list.
-    `nameless`: how many more records it has, without an id. `compared`: the answer told its number, and it is the one
-    that was asked for. `size`: of the answer's body in bytes.
+    The last three are None if the answer does not state them. Without `paginated` the answer is the whole list.
+    `nameless`: how many more records it has, without an id. `compared`: the answer states its number, and it is the
+    requested one. `size`: bytes of the answer's body.
     """
 
     number: int
@@ -77,9 +77,9 @@ class ErrorBody:
 
 
 def page_of(body: bytes, number: int, *, fresh: bool = True) -> Page:
-    """Parse page `number` of a list. Raises BadAnswerError, also for another page.
+    """Parse page `number` of a list. Raises BadAnswerError, also if it is another page.
 
-    Past the end some servers answer with the last page again: believed on a `fresh` connection only.
+    Past the end some servers repeat the last page, which is accepted only on a `fresh` connection.
     """
     envelope = _envelope(body)
     records = envelope.get("data")
@@ -102,7 +102,7 @@ def page_of(body: bytes, number: int, *, fresh: bool = True) -> Page:
 
 
 def record_of(body: bytes, expected: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Parse one record, which has the `expected` values but for case and space. Raises BadAnswerError."""
+    """Parse one record, which must have the `expected` values, except for case and space. Raises BadAnswerError."""
     record = _envelope(body).get("data")
     if not isinstance(record, dict):
         raise BadAnswerError("`data` is not an object")
@@ -116,8 +116,8 @@ def record_of(body: bytes, expected: Mapping[str, str] | None = None) -> dict[st
 
 
 def error_of(body: bytes, secrets: Iterable[str | None] = ()) -> ErrorBody:
-    """Parse an errors body as leniently as it can be: a byte-order mark, a byte of another encoding, half an emoji or a
-    NaN somewhere change nothing about a no. Whatever else `body` is, the answer is one without an errors body.
+    """Parse an errors body leniently: a byte-order mark, a byte in another encoding, half an emoji or a NaN must not
+    hide a refusal. Anything else counts as an answer without an errors body.
     """
     try:
         _bounded(body)
@@ -138,9 +138,9 @@ def error_of(body: bytes, secrets: Iterable[str | None] = ()) -> ErrorBody:
 
 
 def all_records(fetch: Callable[[int], Page], path: str) -> Iterator[dict[str, Any]]:
-    """Every record of a list, through `fetch(number)`. A row that moves between pages may come twice or not at all.
+    """Yield every record of a list, through `fetch(number)`. A record that moves may come twice or not at all.
 
-    Raises PagingError when pages repeat or `pages` runs away, and what `fetch` raises.
+    Raises PagingError if pages repeat or `pages` keeps growing, and what `fetch` raises.
     """
     page = fetch(1)
     bound = (page.pages or 0) * 2 + 100 if page.pages is not None else None
@@ -154,7 +154,7 @@ def all_records(fetch: Callable[[int], Page], path: str) -> Iterator[dict[str, A
         if not page.paginated or not page.records or (page.pages is not None and page.number >= page.pages):
             return
         if page.pages is None and repeats:
-            return  # past the end the last page comes again
+            return  # past the end the last page is repeated
         if repeats >= _REPEATS or (bound is not None and page.number >= bound):
             raise PagingError(
                 f"GET {path}: the list does not end, page {page.number} of {page.pages}",
@@ -169,7 +169,7 @@ def all_records(fetch: Callable[[int], Page], path: str) -> Iterator[dict[str, A
 
 
 def masked(text: str, secrets: Iterable[str | None] = (), *, longest: int = LONGEST) -> str:
-    """One line of at most `longest` characters: no e-mail address, no long run of digits, none of `secrets`."""
+    """Return one line of at most `longest` characters, without e-mail addresses, long runs of digits or `secrets`."""
     for secret in secrets:
         if secret and len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "[secret]")
@@ -203,7 +203,7 @@ def _envelope(body: bytes) -> dict[str, Any]:
 
 
 def _lenient(body: bytes | str) -> Any:
-    """JSON with NaN or infinity, which become text, or half a surrogate pair, which becomes U+FFFD."""
+    """Parse JSON that may hold NaN or infinity, which become text, or half a surrogate pair, which becomes U+FFFD."""
     try:
         return _mended(json.loads(body, parse_int=_integer, parse_float=_float, parse_constant=str))
     except (ValueError, RecursionError):
@@ -212,7 +212,7 @@ def _lenient(body: bytes | str) -> Any:
 
 
 def _exact(records: list[dict[str, Any]], body: bytes) -> list[dict[str, Any]]:
-    """The records of the body; where orjson may have made a float of a number that none holds, read again."""
+    """Return the records; parse the body again if orjson may have rounded a number that no float holds."""
     if _NOT_SIMPLE.isdisjoint(map(type, chain.from_iterable(map(dict.values, records)))):
         return records
     if not _has_float(records) or not _MANY_DIGITS.search(body):
@@ -233,13 +233,13 @@ def _has_float(value: Any, level: int = 0) -> bool:
 
 
 def _integer(digits: str) -> int | str:
-    """An integer that needs more than 64 bits stays the text that it is: no column of numbers holds it."""
+    """Return an integer; one that needs more than 64 bits stays text, because no numeric column holds it."""
     value = int(digits) if len(digits) <= _LONGEST else 2**64
     return value if -(2**63) <= value < 2**64 else digits
 
 
 def _float(text: str) -> float | str:
-    """A number that no float of 64 bits holds, as it is printed with 17 digits at most, stays the text that it is."""
+    """Return a float; a number that no 64-bit float holds, printed with at most 17 digits, stays text."""
     value = float(text)
     if math.isinf(value):
         return text

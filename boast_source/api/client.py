@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class BoastClient:
-    """A session with the API. `credentials`: what dlt resolved, or an access token as a string.
+    """A session with the API. `credentials`: as resolved by dlt, or an access token as a string.
 
-    `request_timeout`: seconds for one request. Use it in a `with` statement, or call `close()`.
-    Raises ConfigurationError for settings that cannot work; every call raises ApiError.
+    `request_timeout`: seconds per request. Use the client in a `with` statement, or call `close()`.
+    Raises ConfigurationError for invalid settings; every call may raise ApiError.
     """
 
     def __init__(
@@ -73,10 +73,10 @@ class BoastClient:
         """Close connections; requests that wait for their turn end with UnavailableError."""
         self._exchange.close()
 
-    # Reads: `page` and `record` are what all others are made of.
+    # Reads: all others build on `page` and `record`.
 
     def page(self, path: str, number: int = 1, tally: Tally | None = None) -> Page:
-        """Page `number` (from 1) of the list at `path`, for example `/accounts/{id}/forms`."""
+        """Return page `number` (from 1) of the list at `path`, for example `/accounts/{id}/forms`."""
         query = f"?page={number}" if number > 1 else ""
 
         def compared(response: Response) -> tuple[Page, bool]:
@@ -89,7 +89,7 @@ class BoastClient:
         return page
 
     def record(self, path: str, tally: Tally | None = None) -> dict[str, Any]:
-        """The one record at `path`, whose last part is its id."""
+        """Return the record at `path`, whose last part is its id."""
         lane, _, key = path.rstrip("/").rpartition("/")
         wanted = {"id": unquote(key)}
         return self._exchange.read(
@@ -97,14 +97,14 @@ class BoastClient:
         )
 
     def accounts(self) -> Iterator[records.Account]:
-        """The accounts with API access that the token can see."""
+        """Yield the accounts with API access that the token can see."""
         return cast("Iterator[records.Account]", self._all("/accounts"))
 
     def account(self, account_id: str) -> records.Account:
         return cast("records.Account", self.record(path_of("accounts", account_id)))
 
     def sequence_enrollments(self, account_id: str) -> Iterator[records.SequenceEnrollment]:
-        """Page after page; `sweep` is the consistent and concurrent way."""
+        """Yield the enrollments page by page; `sweep` reads them consistently and concurrently."""
         return cast("Iterator[records.SequenceEnrollment]", self._list(account_id, "sequence_enrollments"))
 
     def sequence_enrollment(self, account_id: str, enrollment_id: str) -> records.SequenceEnrollment:
@@ -131,10 +131,10 @@ class BoastClient:
     def create_sequence_enrollment(
         self, account_id: str, *, contact_id: str, sequence_id: str, within: float | None = None
     ) -> records.SequenceEnrollment:
-        """Enroll an existing contact: a real person gets messages, and twice if this is called twice.
+        """Enroll an existing contact. A real person gets messages, and gets them twice if this is called twice.
 
-        `within`: seconds after which it is not sent any more. Raises ApiError; its `may_have_acted` tells
-        whether the contact may be enrolled all the same.
+        `within`: seconds after which the request is no longer sent. Raises ApiError; its `may_have_acted` tells
+        whether the contact may be enrolled nevertheless.
         """
         wanted = {"contact_id": contact_id, "sequence_id": sequence_id}
         path_of(contact_id, sequence_id)  # neither is empty
@@ -144,7 +144,7 @@ class BoastClient:
     def remove_sequence_enrollment(
         self, account_id: str, enrollment_id: str, *, within: float | None = None
     ) -> records.SequenceEnrollment:
-        """Unenroll a contact that has an active enrollment. `within` and errors as above."""
+        """Unenroll a contact that has an active enrollment. `within` and errors: see `create_sequence_enrollment`."""
         path = path_of("accounts", account_id, "sequence_enrollments", enrollment_id)
         return _enrollment(self._exchange.write("DELETE", path, None, expected={"id": enrollment_id}, within=within))
 

@@ -20,7 +20,7 @@ OAUTH_KEYS = ("client_id", "client_secret", "refresh_token")
 
 
 class _Spec(CredentialsConfiguration):
-    """An empty value is an absent one: schedulers set a secret that they do not have to the empty string."""
+    """Treats empty values as absent: schedulers set a secret that they do not have to the empty string."""
 
     @classmethod
     def is_field_resolved(cls, value: Any, hint: Any) -> bool:
@@ -35,7 +35,7 @@ class AccessTokenCredentials(_Spec):
     access_token: TSecretStrValue = None  # type: ignore[assignment]
 
     def parse_native_representation(self, native_value: Any) -> None:
-        """A plain text is the token: `boast_source(credentials="...")`."""
+        """Take a plain string as the token: `boast_source(credentials="...")`."""
         if isinstance(native_value, str):
             self.access_token = native_value
         else:
@@ -49,7 +49,7 @@ class AccessTokenCredentials(_Spec):
 
 @configspec
 class OAuthCredentials(_Spec):
-    """An OAuth client. `refresh_token` is only the seed: what `token_store` holds is newer.
+    """An OAuth client. `refresh_token` is only the seed: rotated tokens are kept in `token_store`.
 
     `token_store`: an fsspec URL or a path; None: a file in the user's configuration folder.
     """
@@ -89,12 +89,12 @@ def resolve_credentials() -> BoastCredentials:
     """Read the credentials from dlt's configuration. Raises ConfigurationError that names what is missing and where."""
     try:
         return _credentials()
-    except KeyError:  # what dlt raises for a value that is in no provider is one
+    except KeyError:  # dlt's error for a missing value is one
         raise _missing() from None
 
 
 def resolve_oauth_credentials() -> OAuthCredentials:
-    """Read the OAuth client, also where a fixed token is configured beside it. Raises ConfigurationError."""
+    """Read the OAuth client, even if a fixed token is configured, too. Raises ConfigurationError."""
     try:
         return _oauth()
     except KeyError:
@@ -102,7 +102,7 @@ def resolve_oauth_credentials() -> OAuthCredentials:
 
 
 def usable(secret: str, key: str) -> str:
-    """`secret` without surrounding blanks. Raises ConfigurationError, without showing it, if no header can hold it."""
+    """Return `secret`, stripped. Raises ConfigurationError, without showing it, if no header can hold it."""
     secret = secret.strip()
     if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
         raise ConfigurationError(f"{key} is empty or not a token", hint="Copy the token again, without quotes")

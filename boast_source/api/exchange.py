@@ -1,4 +1,4 @@
-"""How a request is sent, answered, repeated and paced: the one way to the API, for any number of threads.
+"""The only path to the API: sends, repeats and paces requests, for any number of threads.
 
 Reads are repeated until they succeed, within bounds. A write is sent once; it is repeated only when it is known
 that the server did not act on it.
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_RENEWALS = 10  # 401s of one request: other processes may refresh our token away again and again
+MAX_RENEWALS = 10  # 401s of one request: other processes may keep replacing our token
 log = logging.getLogger("boast_source.api")
 
 
@@ -78,7 +78,7 @@ class Exchange:
     def read(
         self, path: str, query: str, parse: Callable[[Response], tuple[T, bool]], tally: Tally | None, *, lane: str
     ) -> T:
-        """Return what `parse` finds in the answer; it says besides whether that was compared with the question.
+        """Return what `parse` finds in the answer; it also tells whether the answer was compared with the request.
 
         Requests of one `lane` share kept connections. Raises ApiError.
         """
@@ -88,7 +88,7 @@ class Exchange:
 
         def attempt() -> T:
             found: list[T] = []
-            # after two a fresh connection: past the end every kept one may answer with the last page again
+            # after two bad answers a fresh connection: past the end every kept one may repeat the last page
             line = lane if bad_answers < 2 else None
 
             def compare(response: Response) -> bool:
@@ -131,9 +131,9 @@ class Exchange:
         expected: dict[str, str],
         within: float | None,
     ) -> dict[str, Any]:
-        """Return the record of the answer, which has the values `expected`. The one way out for writes: sent once, and
-        again only after an answer (or none) that proves that the server did not act: no connection, 401 with another
-        token since, 429. Raises ApiError.
+        """Send a write; return the answer's record, which must have the `expected` values. It is sent once, and again
+        only if the server provably did not act: no connection, 401 followed by another token, 429. The only path for
+        writes. Raises ApiError.
         """
         call = Call(method, path)
         until = time.monotonic() + within if within is not None else None
@@ -152,7 +152,7 @@ class Exchange:
             if response.status == 429:
                 limited = response.status
                 raise self._limited(response, began, call)
-            if response.status == 503:  # the server may have acted, but everybody else is to wait
+            if response.status == 503:  # the server may have acted, but other requests must wait
                 self.pace.slow_down(began, min(retry_after(response.headers) or 0.0, LONGEST_PAUSE))
             return response
 
@@ -179,9 +179,9 @@ class Exchange:
         lane: str | None = None,
         compare: Callable[[Response], bool] | None = None,
     ) -> tuple[Response, float]:
-        """Send one request, and again while it is answered 401 and there is another token.
+        """Send one request, and again while the answer is 401 and there is another token.
 
-        An answer that ends a read, but cannot be compared with its question, counts only where it is the first of its
+        An answer that ends a read, but cannot be compared with its request, counts only if it is the first on its
         connection. Returns the answer and the moment the request began. Raises TransportFailure, AuthenticationError.
         """
         token, fresh = self._auth.token(), False
@@ -214,14 +214,14 @@ class Exchange:
         raise failures.of_status(response, call)
 
     def _limited(self, response: Response, began: float, call: Call) -> Exception:
-        """Return what ends a write's attempt that was answered 429: it is repeated, unless those before it were in vain
-        for as long as a request is tried.
+        """Return what to raise for a write answered 429: it is repeated, unless the API has asked to slow down more
+        often in a row than a request may be tried.
         """
         paused, error = self._paused(response, began, call), failures.of_status(response, call)
         return error if self.pace.streak > self._retries.attempts else AgainError(error, pause=paused)
 
     def _paused(self, response: Response, began: float, call: Call) -> bool:
-        """Slow everybody down if the answer asks for it. Raises UnavailableError when it asks for too long."""
+        """Slow all requests down if the answer asks for it. Raises UnavailableError if it asks for too long a wait."""
         wait = retry_after(response.headers)
         if response.status != 429 and (response.status != 503 or wait is None):
             return False

@@ -1,4 +1,4 @@
-"""Turns what went wrong on the wire into one of the errors, with what to do next."""
+"""Turns failed requests and error answers into one of the errors, with the next step."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from boast_source.errors import (
 if TYPE_CHECKING:
     from boast_source.api.reader import Kind, Response, TransportFailure
 
-UNCLEAR = frozenset({408, 409, 425, 429})  # 4xx after which a write may have been acted on, or may be yet
-PASSING = frozenset({408, 425, 429})  # 4xx that a read is repeated after
+UNCLEAR = frozenset({408, 409, 425, 429})  # 4xx after which a write may have taken effect, or still may
+PASSING = frozenset({408, 425, 429})  # 4xx after which a read is repeated
 MAY_HAVE_ACTED = "Boast may have acted on it: read back before sending it again"
 LOG_IN_AGAIN = "Run `boast login`, or put a valid token into sources.boast.credentials"
 
@@ -50,7 +50,7 @@ _LATER = "Try again later; if it persists, ask Boast"
 
 @dataclass
 class Call:
-    """One logical request: how often it was sent, and what must not show in its errors."""
+    """One logical request: how often it was sent, and the secrets that its errors must not show."""
 
     method: str
     path: str
@@ -73,12 +73,12 @@ class Call:
 
 
 def ends(status: int) -> bool:
-    """Whether a read that is answered so is not repeated."""
+    """Whether a read answered with this status is not repeated."""
     return 300 <= status < 500 and status not in PASSING
 
 
 def of_failure(failure: TransportFailure, call: Call) -> ApiError:
-    """No whole answer: UnavailableError, or UnreadableError when a 2xx answer was cut."""
+    """Return the error for an incomplete answer: UnavailableError, or UnreadableError if a 2xx answer was cut."""
     acted = call.writes and failure.sent
     hint = MAY_HAVE_ACTED if acted else _NEXT.get(failure.kind, _LATER)
     cut = failure.status is not None and 200 <= failure.status < 300
@@ -94,7 +94,7 @@ def of_failure(failure: TransportFailure, call: Call) -> ApiError:
 
 
 def of_bad_answer(what: str, response: Response, call: Call) -> UnreadableError:
-    """A 2xx answer that is not what the API documents."""
+    """Return the error for a 2xx answer that is not what the API documents."""
     return UnreadableError(
         f"{call.name}: HTTP {response.status}, but {what}",
         hint=MAY_HAVE_ACTED if call.writes else "Check sources.boast.base_url, or try again later",
@@ -107,7 +107,7 @@ def of_bad_answer(what: str, response: Response, call: Call) -> UnreadableError:
 
 
 def of_status(response: Response, call: Call) -> ApiError:
-    """An answer that is no success; `401` only after the token could not be renewed."""
+    """Return the error for an answer that is not a success; `401` only after the token could not be renewed."""
     status = response.status
     body = error_of(response.body, call.secrets)
     said = ", ".join(part for part in (body.code, body.detail) if part)
@@ -127,7 +127,7 @@ def of_status(response: Response, call: Call) -> ApiError:
 
 
 def _clear(status: int, call: Call, *, given: bool) -> tuple[type[ApiError], str]:
-    """A write's 4xx is a clear no only with an errors body: without one, a proxy may have written it."""
+    """Return the error's class and hint. A write's 4xx without an errors body is unclear: a proxy may have sent it."""
     if status == 401:
         return AuthenticationError, LOG_IN_AGAIN
     if 400 <= status < 500 and status not in (UNCLEAR if call.writes else PASSING) and (given or not call.writes):
@@ -149,7 +149,7 @@ def _clear(status: int, call: Call, *, given: bool) -> tuple[type[ApiError], str
 
 
 def _elsewhere(response: Response) -> str:
-    """Where a redirect points, as far as it can be no secret: scheme and host."""
+    """Return where a redirect points, without possible secrets: scheme and host only."""
     if not 300 <= response.status < 400:
         return ""
     try:
@@ -173,7 +173,7 @@ def waits_too_long(seconds: float, response: Response, call: Call) -> Unavailabl
 
 
 def not_sent(why: str, call: Call, *, status: int | None = None) -> UnavailableError:
-    """The request was given up before it was sent (again). `status`: of the answer before."""
+    """Return the error for a request given up before it was sent (again). `status`: of the previous answer."""
     return UnavailableError(
         f"{call.name}: {why}",
         hint="Nothing was done; run it again",

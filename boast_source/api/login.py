@@ -1,4 +1,4 @@
-"""The authorization-code flow: the user agrees in a browser, which comes back to a port of this machine.
+"""The authorization-code flow: the user agrees in a browser, which is redirected to a local port.
 
 Source: "OAuth 2, authorization code grant" of the API.
 """
@@ -40,9 +40,9 @@ def login(
     timeout: float = 300.0,
     open_browser: Callable[[str], object] = webbrowser.open,
 ) -> str:
-    """Fetch the first tokens and keep them; returns where they are kept.
+    """Fetch the first tokens and store them; return where they are stored.
 
-    `port`: where the browser comes back to, 0 for a free one; `http://127.0.0.1:PORT/callback` must be registered
+    `port`: the local port for the redirect, 0 for a free one; `http://127.0.0.1:PORT/callback` must be registered
     with the OAuth client. `timeout`: seconds for the user. `open_browser` is called with the address to open.
     Raises AuthenticationError (denied, no answer in time) and ConfigurationError.
     """
@@ -54,7 +54,7 @@ def login(
         with store.lock():
             store.probe()
         state = secrets.token_urlsafe(32)
-        verifier = secrets.token_urlsafe(48)  # PKCE, RFC 7636: a code that somebody else intercepts is of no use
+        verifier = secrets.token_urlsafe(48)  # PKCE, RFC 7636: an intercepted code is of no use
         with _answers(port, state) as (redirect_uri, answers):
             query = {
                 "client_id": endpoint.client_id,
@@ -115,9 +115,9 @@ def _code(answer: dict[str, str]) -> str:
 
 @contextmanager
 def _answers(port: int, state: str) -> Iterator[tuple[str, queue.Queue[dict[str, str]]]]:
-    """Serve the callback; yields its address and the queue of what comes back with the state of this login.
+    """Serve the callback; yield its address and a queue of the answers that carry this login's state.
 
-    Whatever else asks (a stranger's page, an old tab) is told no, and the login goes on waiting.
+    Any other request (a stranger's page, an old tab) is refused, and the login keeps waiting.
     """
     answers: queue.Queue[dict[str, str]] = queue.Queue()
 
@@ -141,11 +141,11 @@ def _answers(port: int, state: str) -> Iterator[tuple[str, queue.Queue[dict[str,
                 answers.put(answer)
 
         def log_message(self, *args: object) -> None:
-            """Nothing: the request line holds the code."""
+            """Log nothing: the request line holds the code."""
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, *args: object) -> None:
-            """Nothing: a stranger's broken request is not worth a traceback, which may hold the code."""
+            """Log nothing: a stranger's broken request is not worth a traceback, which may hold the code."""
 
     try:
         server = Server(("127.0.0.1", port), Callback)

@@ -1,6 +1,6 @@
-"""The token that a client sends: a fixed one, or OAuth's, which renews itself for any number of threads and processes.
+"""The token that a client sends: a fixed one, or an OAuth token, renewed for any number of threads and processes.
 
-OAuth's rule: one refresh at a time, under the store's lock, after reading the store again; the new pair is durable
+OAuth tokens are refreshed one at a time, under the store's lock, after reading the store again; the new pair is durable
 before its first use. Each refresh spends the old refresh token, at once or when the new access token is first used.
 """
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("boast_source.api")
 
-ATTEMPTS = 4  # of one refresh whose answer is lost: servers that spend the token on first use answer again
+ATTEMPTS = 4  # at one refresh whose answer is lost: servers that spend the token on first use answer again
 _TURNS = 4  # refresh tokens tried in one renewal: the stored one, what others stored meanwhile, the seed
-_QUIET = 10.0  # seconds before a renewal ahead of time is tried again after it failed
+_QUIET = 10.0  # seconds between a failed early renewal and the next try
 
 
 def auth_of(credentials: BoastCredentials | str, *, request_timeout: float, first_wait: float) -> Auth:
@@ -44,23 +44,23 @@ def auth_of(credentials: BoastCredentials | str, *, request_timeout: float, firs
 
 @dataclass(frozen=True, repr=False)
 class Renewal:
-    """A token to go on with; `fresh` when this call fetched it, False when somebody else had."""
+    """A new token; `fresh`: this call fetched it, not another thread or process."""
 
     token: str
     fresh: bool
 
 
 class Auth(Protocol):
-    """Safe for any number of threads."""
+    """Provides tokens. Thread-safe."""
 
     def token(self) -> str:
-        """The token to send. Raises AuthenticationError, UnavailableError, ConfigurationError."""
+        """Return the token to send. Raises AuthenticationError, UnavailableError, ConfigurationError."""
         ...
 
     def renew(self, failed: str, *, fresh: bool = False) -> Renewal | None:
-        """Another token than `failed`, which was answered 401; None when there is no other.
+        """Return another token than `failed`, which was answered 401; None if there is no other.
 
-        `fresh`: the failed token had only just been fetched, so that fetching once more would not help.
+        `fresh`: the failed token had just been fetched, so that fetching once more would not help.
         Raises like `token`.
         """
         ...
@@ -69,7 +69,7 @@ class Auth(Protocol):
 
 
 class StaticToken:
-    """A fixed bearer token: what fails stays failed."""
+    """A fixed bearer token, which cannot be renewed."""
 
     def __init__(self, token: str) -> None:
         self._token = usable(token, "sources.boast.credentials.access_token")
@@ -78,10 +78,10 @@ class StaticToken:
         return self._token
 
     def renew(self, failed: str, *, fresh: bool = False) -> None:
-        """There is no other."""
+        """Return None: there is no other token."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no connection is held."""
 
 
 class OAuth:
@@ -104,7 +104,7 @@ class OAuth:
         return f"OAuth({self._endpoint.url!r}, {self._store!r})"
 
     def token(self) -> str:
-        """The access token, renewed shortly before it expires."""
+        """Return the access token, renewed shortly before it expires."""
         tokens = self._tokens
         if tokens and tokens.lives(with_margin=True):
             return tokens.access_token
@@ -134,7 +134,7 @@ class OAuth:
                 return Renewal(self._tokens.access_token, fresh=False)  # another thread was first
             stored = self._read()
             if stored and self._good(stored, failed):
-                return Renewal(stored.access_token, fresh=False)  # needs no lock: documents are replaced whole
+                return Renewal(stored.access_token, fresh=False)  # needs no lock: documents are replaced atomically
             with self._store.lock():
                 stored = self._read()
                 if stored and self._good(stored, failed):
@@ -148,7 +148,7 @@ class OAuth:
         return tokens.access_token != failed and tokens.lives(with_margin=failed is None)
 
     def _read(self) -> Tokens | None:
-        """The stored tokens, which become the current ones; those of this process if the store was removed.
+        """Make the stored tokens the current ones and return them; if the store was removed, this process's tokens.
 
         Raises ConfigurationError.
         """
@@ -162,7 +162,7 @@ class OAuth:
         return self._tokens
 
     def _refreshed(self, stored: Tokens | None, failed: str | None) -> Renewal:
-        """Spend a refresh token. To be called under both locks."""
+        """Spend a refresh token. Call it with both locks held."""
         self._store.probe()
         lost = False
         for _ in range(_TURNS):
@@ -190,7 +190,7 @@ class OAuth:
         raise self._locked_out(lost=lost)
 
     def _candidate(self, stored: Tokens | None) -> str | None:
-        """The stored refresh token, or else a configured one that the store did not grow from."""
+        """Return the stored refresh token, or else a configured one that the stored one does not stem from."""
         candidates = [stored.refresh_token] if stored else []
         if self._seed and (stored is None or stored.seed != self._endpoint.seed):
             candidates.append(self._seed)

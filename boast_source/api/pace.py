@@ -1,4 +1,4 @@
-"""One pace for all threads of a client: they slow down together, and each repeats what may pass, within bounds."""
+"""One pace for all threads of a client: they slow down together, and each retries within bounds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LateError(Exception):
 
 
 class Pace:
-    """At most `max_concurrency` requests at once, fewer after a 429; one pause for everybody.
+    """At most `max_concurrency` requests at once, fewer after a 429; pauses apply to all threads.
 
     `first_wait` and `longest_wait` (seconds) bound the pause after a 429 that does not say how long.
     """
@@ -58,17 +58,17 @@ class Pace:
         self._next_start = 0.0
         self._slowed_at = 0.0
         self._closed = False
-        self.streak = 0  # slowings in a row with nothing between them that passed
+        self.streak = 0  # slowdowns in a row without a success between them
         self.passed = 0  # requests that were not told to slow down
 
     @property
     def concurrency(self) -> int:
-        """Requests allowed at once now."""
+        """How many requests are allowed at once now."""
         return max(1, int(self._limit))
 
     @contextmanager
     def slot(self, until: float | None = None) -> Iterator[float]:
-        """Wait for leave to send one request; yields the moment it began.
+        """Wait until one request may be sent; yield the moment it began.
 
         Raises ClosedError, and LateError when `until` (of `time.monotonic`) comes first.
         """
@@ -96,11 +96,11 @@ class Pace:
             raise ClosedError
         now = time.monotonic()
         if self._in_flight >= self.concurrency:
-            return 60.0  # whoever ends wakes the others
+            return 60.0  # a request that ends wakes the others
         return max(self._resume_at - now, self._next_start - now, 0.0)
 
     def went_well(self) -> None:
-        """A request got through: one more at once after some forty of them."""
+        """Note a success. About ten per request allowed at once are needed to allow one more."""
         with self._change:
             self.passed += 1
             self.streak = 0
@@ -109,9 +109,9 @@ class Pace:
                 self._change.notify_all()
 
     def slow_down(self, began: float, wait: float | None) -> None:
-        """The server asked for less: half the concurrency, and nobody sends for `wait` seconds.
+        """Halve the concurrency, and let no request be sent for `wait` seconds, because the server asked for less.
 
-        Answers to requests that began before the last slowing (`began`) are the same incident and halve nothing.
+        Requests that `began` before the last slowdown belong to the same incident and halve nothing.
         Without `wait` (or with 0) the pause doubles with every incident in a row, with jitter.
         """
         with self._change:
@@ -134,7 +134,7 @@ class Pace:
                 raise ClosedError
 
     def close(self) -> None:
-        """Wake everybody who waits; nothing is sent any more."""
+        """Wake all waiting threads; nothing more is sent."""
         with self._change:
             self._closed = True
             self._change.notify_all()
@@ -176,7 +176,7 @@ class RetryPolicy:
 
 
 class AgainError(Exception):
-    """An attempt failed with `error` in a way that may pass. After a `pause` of everybody it waits no more."""
+    """An attempt failed with `error` and may be repeated. `pause`: all threads pause, so it needs no further wait."""
 
     def __init__(self, error: ApiError, *, pause: bool = False) -> None:
         super().__init__(str(error))
@@ -187,8 +187,8 @@ class AgainError(Exception):
 def persist(attempt: Callable[[], T], policy: RetryPolicy, pace: Pace) -> T:
     """Repeat `attempt` while it raises AgainError; then raise its error.
 
-    A 429 is no attempt while other requests get through: in a busy listing one of many is unlucky often, and that
-    ends with `policy.total`, not with the sixth time.
+    A 429 does not count as an attempt while other requests get through: in a busy listing a single request may be
+    unlucky often. Only `policy.total` ends that.
     """
     started = time.monotonic()
     passed = pace.passed
@@ -213,7 +213,7 @@ def _backoff(failures: int, policy: RetryPolicy) -> float:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the answer asks to wait; None when it does not say, or nothing that can be read.
+    """Return the seconds that the answer asks to wait; None if it does not say, or not readably.
 
     A date is compared with the answer's own `date`, because the server's clock is not ours.
     """

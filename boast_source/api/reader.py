@@ -1,11 +1,11 @@
-"""Read one whole answer off a connection: leniently, as RFC 9110 and 9112 allow, in bounded time and memory.
+"""Reads one whole answer from a connection: leniently, as RFC 9110 and 9112 allow, in bounded time and memory.
 
-Believed, since a write's answer that is not believed leaves the write `unknown`: equal Content-Length fields,
-Content-Length beside chunks (the chunks count), folded fields, bare line feeds, fields without a colon (left out),
-`Content-Encoding: none`. Not believed: whatever leaves the end of the body open. A body that ends too early is `cut`.
+Accepted, because rejecting the answer to a write leaves the write `unknown`: equal Content-Length fields,
+Content-Length beside chunks (the chunks win), folded fields, bare line feeds, fields without a colon (ignored),
+`Content-Encoding: none`. Rejected: anything that makes the end of the body unclear. A body that ends early is `cut`.
 
-Bounds: the caller's deadline over receiving and decoding; MAX_HEAD bytes of heads, chunk sizes' lines and trailers
-together; MAX_BODY bytes of body, as received and as decoded; MAX_MEMBERS gzip streams in a row.
+Bounds: the caller's deadline for receiving and decoding; MAX_HEAD bytes of heads and trailers together; MAX_FRAMES
+bytes of lines between chunks; MAX_BODY bytes of body, received and decoded; MAX_MEMBERS gzip streams in a row.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ MAX_FRAMES = 8 * 1024 * 1024  # bytes of the lines between chunks
 MAX_MEMBERS = 1000
 _RECEIVED = 256 * 1024  # bytes at once
 _DECODED = 1024 * 1024  # bytes between two looks at the clock
-_SLICE = 16 * 1024  # compressed bytes looked at together
-_SLACK = 0.05  # seconds that an answer may outlive its deadline; setting a socket's timeout is not free
+_SLICE = 16 * 1024  # compressed bytes decoded at a time
+_SLACK = 0.05  # seconds that an answer may exceed its deadline: setting a socket's timeout is not free
 _STATUS = re.compile(r"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?:[ \t].*)?", re.ASCII | re.DOTALL)
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _PLAIN = {"", "identity", "none"}
-_ENVELOPES = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # as zlib counts them
+_ENVELOPES = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's `wbits`
 
 
 class Socket(Protocol):
@@ -46,8 +46,8 @@ class Socket(Protocol):
 
 @dataclass(frozen=True)
 class Response:
-    """A whole answer: `headers` with lower-case names, `body` decoded. `fresh`: nothing was asked before on its
-    connection, so it is the answer to this request and no other's.
+    """A whole answer: `headers` with lower-case names, `body` decoded. `fresh`: it is the first on its connection, so
+    it can only be the answer to this request.
     """
 
     status: int
@@ -73,13 +73,13 @@ class TransportFailure(Exception):  # noqa: N818 (internal: the client turns it 
 
 
 class _BrokenError(Exception):
-    """The bytes are no HTTP answer, or end before it does."""
+    """The bytes are not an HTTP answer, or end before it does."""
 
 
 def read_answer(sock: Socket, deadline: float, *, fresh: bool = True, tunnel: bool = False) -> tuple[Response, bool]:
     """Return the answer to the one request that was sent, and whether the connection may be used again.
 
-    `deadline`: of `time.monotonic`. `tunnel`: a proxy answers to CONNECT, a 2xx has no body. Raises TransportFailure.
+    `deadline`: of `time.monotonic`. `tunnel`: a proxy answers CONNECT, so a 2xx has no body. Raises TransportFailure.
     """
     stream = _Stream(sock, deadline)
     status: int | None = None
@@ -123,7 +123,7 @@ class _Stream:
         return bool(data)
 
     def line(self, most: int) -> bytes:
-        """Return the next line without its end. `most`: bytes of lines in all."""
+        """Return the next line without its end. `most`: limit on the bytes of all lines."""
         start = 0
         while (at := self.buffer.find(b"\n", start)) < 0:
             start = len(self.buffer)
@@ -139,7 +139,7 @@ class _Stream:
         return line.removesuffix(b"\r")
 
     def head(self) -> Iterator[str]:
-        """Yield the lines up to an empty one; all at once where they came so, which is as good as always."""
+        """Yield the lines up to an empty one; faster if they arrived together, as they nearly always do."""
         if (self.buffer or self.receive()) and (end := _END_OF_HEAD.search(self.buffer)):
             head = self.buffer[: end.start()].decode("latin-1")
             del self.buffer[: end.end()]
@@ -169,7 +169,7 @@ class _Stream:
 
 
 def _head(stream: _Stream) -> tuple[int, str, dict[str, str]]:
-    """Return status, version and fields of the next head; what is said twice is joined with a comma."""
+    """Return status, version and fields of the next head; repeated fields are joined with a comma."""
     lines = stream.head()
     first = next(lines, "")
     found = _STATUS.fullmatch(first)
@@ -202,7 +202,7 @@ def _body(stream: _Stream, status: int, headers: Mapping[str, str]) -> tuple[boo
     codings = [coding for coding in _listed(headers.get("transfer-encoding", "")) if coding != "identity"]
     lengths = set(_listed(headers.get("content-length", "")))
     if codings and codings[-1] == "chunked":
-        return not lengths, b"".join(_chunks(stream))  # with a length beside it, somebody in between may be misled
+        return not lengths, b"".join(_chunks(stream))  # with a length, too, a proxy may be misled
     if codings or not lengths:
         return False, stream.rest()
     length = lengths.pop()
@@ -229,7 +229,7 @@ def _chunks(stream: _Stream) -> Iterator[bytes]:
             raise _BrokenError
     stream.said = heads
     while stream.line(MAX_HEAD):
-        pass  # trailers say nothing that is read
+        pass  # trailers are ignored
 
 
 def _plain(body: bytes, headers: Mapping[str, str], deadline: float) -> bytes:
@@ -245,7 +245,7 @@ def _plain(body: bytes, headers: Mapping[str, str], deadline: float) -> bytes:
 def _decoded(body: bytes, wbits: int, deadline: float) -> Iterator[bytes]:
     """Decode one stream, or several in a row."""
     if wbits == _ENVELOPES["deflate"] and body[0] & 15 != 8:
-        wbits = -15  # many servers leave the envelope out
+        wbits = -15  # many servers leave out the zlib envelope
     stream = zlib.decompressobj(wbits)
     size, members = 0, 1
     for at in range(0, len(body), _SLICE):

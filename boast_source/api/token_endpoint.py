@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from boast_source.api.credentials import OAuthCredentials
     from boast_source.errors import ApiError
 
-LEAST_TIMEOUT = 60.0  # seconds: a refresh given up early may have rotated the token all the same
+LEAST_TIMEOUT = 60.0  # seconds: a refresh given up early may have rotated the token anyway
 LONGEST_WAIT = 60.0  # seconds between two attempts, whatever the server asks for
-_LARGEST = 1024 * 1024  # bytes of an answer that are looked at
+_LARGEST = 1024 * 1024  # bytes of an answer that are parsed
 
 
 class InvalidGrantError(Exception):
@@ -43,7 +43,7 @@ class InvalidGrantError(Exception):
 class TokenEndpoint:
     """The `token_url` of one OAuth client. `seed`: fingerprint of the configured refresh token, if any.
 
-    Raises ConfigurationError for credentials that cannot work.
+    Raises ConfigurationError for unusable credentials.
     """
 
     def __init__(self, credentials: OAuthCredentials, *, timeout: float = LEAST_TIMEOUT) -> None:
@@ -66,9 +66,9 @@ class TokenEndpoint:
         self._transport.close()
 
     def ask(self, form: dict[str, str], *, attempts: int, wait: Callable[[float], None], first_wait: float) -> Tokens:
-        """One grant. `attempts`: how often it is sent when no clear answer comes, with `wait(seconds)` in between.
+        """Request one grant. `attempts`: how often to send it if no clear answer comes, with `wait(seconds)` between.
 
-        A request that certainly did not leave is repeated in any case. Raises InvalidGrantError,
+        A request that was certainly not sent is repeated in any case. Raises InvalidGrantError,
         AuthenticationError, UnavailableError.
         """
         form = {**form, "client_id": self.client_id, "client_secret": self._client_secret}
@@ -102,7 +102,7 @@ class TokenEndpoint:
         raise error
 
     def _tokens(self, response: Response, old: str | None, before: float) -> Tokens | None:
-        """The pair in a good answer; None for any other. `before`: when it was asked for, on our clock."""
+        """Return the pair in a good answer; None for any other. `before`: when it was requested, on our clock."""
         document = _json(response.body)
         access, refresh = document.get("access_token"), document.get("refresh_token")
         if not 200 <= response.status < 300 or not isinstance(access, str):
@@ -123,7 +123,7 @@ class TokenEndpoint:
 
 
 def _error(response: Response, call: Call, *, lost: bool) -> ApiError:
-    """UnavailableError when asking again may help. Raises InvalidGrantError."""
+    """Return the error; UnavailableError if asking again may help. Raises InvalidGrantError."""
     code = _json(response.body).get("error")
     status = response.status
     if code == "invalid_grant" and 400 <= status < 500:

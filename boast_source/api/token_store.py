@@ -1,6 +1,6 @@
 """Where rotated tokens are kept: one JSON document, in a private local file or behind any fsspec URL.
 
-Losing a refresh token locks the nightly job out, so a write is atomic and durable, and whoever refreshes holds the
+Losing a refresh token locks the nightly job out, so writes are atomic and durable, and a refresh holds the
 cross-process lock. An explicit store is never overwritten with another OAuth client's tokens by accident.
 """
 
@@ -26,22 +26,22 @@ from boast_source.errors import ConfigurationError, LockedError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOCK_TIMEOUT = 600.0  # seconds: longer than any refresh that another process may be at
-MARGIN = 60.0  # seconds before its end that a token is renewed; a fifth of the lifetime if that is less
+LOCK_TIMEOUT = 600.0  # seconds: longer than any refresh in another process
+MARGIN = 60.0  # seconds before its expiry that a token is renewed; a fifth of the lifetime if that is less
 
-# One PUT is atomic there, while a move is a copy that leaves tokens lying about when it is interrupted.
+# A PUT is atomic there, while a move is a copy that leaves tokens behind if it is interrupted.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "r2", "hf"})
 
 
 def fingerprint(*parts: str) -> str:
-    """A short hash that recognises a secret and does not give it away."""
+    """Return a short hash that identifies a secret without revealing it."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, repr=False)
 class Tokens:
     """A pair of tokens. `expires_at`: seconds since the epoch on this machine's clock, None if the server did not say;
-    `expires_in`: the lifetime in seconds. `seed`: fingerprint of the configured refresh token that it grew from;
+    `expires_in`: the lifetime in seconds. `seed`: fingerprint of the configured refresh token that they stem from;
     `client`: fingerprint of the OAuth client.
     """
 
@@ -63,7 +63,7 @@ class TokenStore:
     """One document at `location`: a path, an fsspec URL, or None for a file in the user's configuration folder.
 
     `client` names the default file, so that two clients on one machine do not overwrite each other's tokens.
-    All methods raise ConfigurationError with what to do when the place cannot be used.
+    All methods raise ConfigurationError if the place cannot be used.
     """
 
     def __init__(self, location: str | None, client: str) -> None:
@@ -91,7 +91,7 @@ class TokenStore:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes (and other clients of this one) from refreshing; a kill -9 releases it.
+        """Keep other processes (and other clients in this one) from refreshing; a kill -9 releases the lock.
 
         Raises LockedError after LOCK_TIMEOUT.
         """
@@ -110,7 +110,7 @@ class TokenStore:
             held.release()
 
     def read(self) -> Tokens | None:
-        """The stored tokens; None when nothing is stored yet."""
+        """Return the stored tokens; None if nothing is stored yet."""
         body: bytes | None = None
         with self._told("read"), suppress(FileNotFoundError):
             body = self._path.read_bytes() if self._path else self._read_remote()
@@ -124,14 +124,14 @@ class TokenStore:
             ) from None
 
     def probe(self) -> None:
-        """Fail before a refresh token is spent, not after: check that a local file can be written."""
+        """Check that a local file can be written, to fail before a refresh token is spent, not after."""
         if self._path:
             with self._told("written"):
                 self._write_aside(self._path, b" " * 4096)
                 self._aside(self._path).unlink()
 
     def write(self, tokens: Tokens) -> None:
-        """Replace the document, atomically and durably. To be called under `lock`."""
+        """Replace the document, atomically and durably. Call it with `lock` held."""
         body = orjson.dumps({"version": 1, **asdict(tokens)}, option=orjson.OPT_INDENT_2)
         with self._told("written"):
             if self._path:
@@ -143,7 +143,7 @@ class TokenStore:
 
     @staticmethod
     def _aside(path: Path) -> Path:
-        """Always the same name: what a kill left there is overwritten by the next write."""
+        """Return always the same name: the next write overwrites what a kill left there."""
         return path.with_name(f".{path.name}.new")
 
     def _write_aside(self, path: Path, body: bytes) -> None:
@@ -169,7 +169,7 @@ class TokenStore:
         moved = False
         if self._by_move:
             system.pipe_file(path + ".new", body)
-            with suppress(Exception):  # some cannot move onto what is there
+            with suppress(Exception):  # some cannot move onto an existing file
                 system.mv(path + ".new", path)
                 moved = True
         if not moved:
@@ -204,7 +204,7 @@ class TokenStore:
 
 
 def _tokens(document: Any) -> Tokens:
-    """Raises KeyError, TypeError or ValueError for what is no such document."""
+    """Parse a stored document. Raises KeyError, TypeError or ValueError if it is not one."""
     access, client = document["access_token"], document["client"]
     refresh, seed = document["refresh_token"], document.get("seed")
     times = [document.get(name) for name in ("expires_at", "expires_in")]
@@ -223,7 +223,7 @@ def _make_private(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name durable too. Windows has no such thing."""
+    """Make the new name durable, too; Windows cannot."""
     if os.name != "nt":
         number = os.open(folder, os.O_RDONLY)
         try:

@@ -1,19 +1,19 @@
-"""The one seam to HTTP: sends one request exactly once and returns the whole answer.
+"""The HTTP transport: sends one request exactly once and returns the whole answer.
 
-Why not a library: nothing may be sent twice, one deadline holds over everything, memory is bounded, and no answer is
-taken for another request's. dlt's and urllib3's sessions repeat requests by themselves; aiohttp and libcurl do where a
-kept connection is dead. libcurl (8.23, through pycurl) also takes an early answer for the next request's, and a cut
-gzip stream for a whole one: the checks below were needed on top of it, 430 lines instead of these two files' 540, and
-wheels that some systems lack. `python -m benchmarks.transport`: fetching and parsing takes 1.6 times as long as with
-bare libcurl without latency and 1.1 at 20 ms a page; 1.04 and 0.98 of what it took before answers were compared.
+Why not a library: nothing may be sent twice, one deadline covers everything, memory is bounded, and no answer may be
+taken for another request's. dlt's and urllib3's sessions repeat requests on their own; aiohttp and libcurl do if a kept
+connection is dead. libcurl (8.23, through pycurl) also takes an early answer for the next request's, and a cut gzip
+stream for a whole one. It needs the checks below, too (430 lines instead of these two files' 540), and wheels that some
+systems lack. `python -m benchmarks.transport`: fetching and parsing takes 1.6 times as long as with bare libcurl
+without latency and 1.1 at 20 ms a page; that is 1.04 and 0.98 times what it took before answers were compared.
 
-- Nothing here ever repeats a request. Writes go out on a connection of their own, closed afterwards: a kept one that
-  the server has just dropped would make a write's fate unknown. Redirects are not followed.
-- A connection on which anything came before a request goes out is closed, and the request is not sent on it.
-- An answer too many may still come later than that. So a kept connection serves one `lane` only (the pages or the
-  records of one list) and no target twice, and it is kept only after `compare` held the answer against its question (a
-  page's number, a record's id): no answer that it has ever asked for fits the next question.
-- `reader` reads leniently; its bounds are said there. At most `max_concurrency` answers are in flight.
+- Nothing here ever repeats a request. Each write gets its own connection, closed afterwards: a kept one that the server
+  has just dropped would leave the write's fate unknown. Redirects are not followed.
+- If anything arrives on a connection before a request is sent, it is closed, and the request is not sent on it.
+- A surplus answer may still arrive later. So a kept connection serves only one `lane` (the pages or the records of one
+  list) and no target twice, and it is kept only after `compare` matched the answer with its request (a page's number,
+  a record's id). No answer to an earlier request then fits the next one.
+- `reader` reads leniently, within the bounds given there. At most `max_concurrency` answers are in flight.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from boast_source.api.reader import Kind, Response
 
-CONNECT_TIMEOUT = 15.0  # seconds for one address; a host may have several
+CONNECT_TIMEOUT = 15.0  # seconds in all, shared by the addresses of a host
 MOST_REQUESTS = 1000  # on one connection
 _CLEAN_TARGET = re.compile(r"/[!-~]*")
 
@@ -48,8 +48,8 @@ _CLEAN_TARGET = re.compile(r"/[!-~]*")
 class Transport:
     """Connections to the host of `url`, for any number of threads. `timeout`: seconds for a whole request.
 
-    `connections`: how many are kept for the next reads. Raises ConfigurationError for a proxy or certificates that
-    cannot be used.
+    `connections`: how many are kept for later reads. Raises ConfigurationError for a proxy or certificates that cannot
+    be used.
     """
 
     def __init__(self, url: str, *, timeout: float, connections: int = 8) -> None:
@@ -77,8 +77,8 @@ class Transport:
     ) -> Response:
         """Send one request once, to the transport's host. Raises TransportFailure, and what `compare` raises.
 
-        A GET with a `lane` may use a connection that an earlier one of the same lane left; its own is left for the
-        next if `compare` finds that the answer is the one to this request.
+        A GET with a `lane` may reuse a connection that an earlier one of the same lane left. Its own is left for the
+        next if `compare` finds that the answer belongs to this request.
         """
         deadline = time.monotonic() + self.timeout
         target = _target(url)
@@ -106,14 +106,14 @@ class Transport:
                 line.close()
 
     def close(self) -> None:
-        """Close what is kept and end the reads that are under way; writes are left to end."""
+        """Close kept connections and abort running reads; running writes may finish."""
         self._closed = True
         _close_all(self._kept)
         for line in list(self._reading):
             line.shut()
 
     def _idle(self, lane: str, target: str) -> _Line | None:
-        """Return a kept connection of the lane on which nothing has come since its last answer, not even the end."""
+        """Return a kept connection of the lane on which nothing has arrived since its last answer, not even its end."""
         if self._owner != os.getpid():  # after a fork they are the parent's
             _close_all(self._kept)
             self._reading.clear()
@@ -148,7 +148,7 @@ class Route:
         secure = parts.scheme == "https"
         self.port = parts.port or (443 if secure else 80)
         name = f"[{self.name}]" if ":" in self.name else self.name
-        self.host = name if parts.port is None else f"{name}:{parts.port}"  # as the header Host has it
+        self.host = name if parts.port is None else f"{name}:{parts.port}"  # as in the header Host
         self.tls = tls_context() if secure else None
         proxy = proxy_for(url)
         self.proxy = urlsplit(proxy) if proxy else None
@@ -166,7 +166,7 @@ class _Line:
     def __init__(self, lane: str | None) -> None:
         self.lane = lane
         self.asked: set[str] = set()  # targets
-        self.sock: Any = None  # what is read and written; TLS inside a proxy's TLS is no socket
+        self.sock: Any = None  # what is read and written; TLS inside a proxy's TLS is not a socket
         self._raw: socket.socket | None = None
         self._shut = False
 
@@ -189,7 +189,7 @@ class _Line:
             raise TransportFailure("connect timeout" if timed_out else kind, sent=False) from None
 
     def send(self, request: bytes, deadline: float, *, silent: bool = False) -> None:
-        """From here on the server may have got it. `silent`: it is known to be. Raises TransportFailure."""
+        """Send the request; the server may then have it. `silent`: known to be `is_silent`. Raises TransportFailure."""
         if not silent and not self.is_silent():
             raise TransportFailure("reset", sent=False)
         try:
@@ -201,7 +201,7 @@ class _Line:
             raise TransportFailure("reset", sent=True) from None
 
     def is_silent(self) -> bool:
-        """Whether nothing has come that nobody asked for, not even the end."""
+        """Whether nothing unrequested has arrived, not even the end of the connection."""
         try:
             self.sock.settimeout(0)
             self.sock.recv(1)
@@ -212,11 +212,11 @@ class _Line:
         return False
 
     def shut(self) -> None:
-        """End whatever another thread does on the connection."""
+        """Abort whatever another thread does on the connection."""
         self._shut = True
         if self._raw:
             with suppress(OSError):
-                socket.socket.shutdown(self._raw, socket.SHUT_RDWR)  # TLS's own would go on in clear text
+                socket.socket.shutdown(self._raw, socket.SHUT_RDWR)  # TLS's own would continue in clear text
 
     def close(self) -> None:
         if self._raw:
@@ -268,7 +268,7 @@ class _Line:
 
 
 def _kind(error: Exception) -> Kind:
-    """What stood in the way of a connection."""
+    """Return why no connection was made."""
     if isinstance(error, socket.gaierror):
         return "dns"
     return "connect timeout" if isinstance(error, TimeoutError) else "connect"
