@@ -1,4 +1,4 @@
-"""An empty dataset in DuckDB, a real Postgres or a real MariaDB, to be filled by hand and viewed: `place`."""
+"""The fixture `place`: an empty dataset in DuckDB, a real Postgres or a real MariaDB, for tests of the views."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KINDS = {
 
 
 def _without_zone(value):
-    """MySQL's moments have no zone and are UTC's."""
+    """Return a time in UTC without its zone, as MySQL stores it; any other value as is."""
     return value.astimezone(timezone.utc).replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
@@ -42,7 +42,7 @@ def _in_utc(value):
 
 
 class Dataset:
-    """A dataset with the tables that a test makes, and the views over them."""
+    """A dataset with the tables that a test creates, and the views on them."""
 
     def __init__(self, warehouse) -> None:
         self.warehouse, self.client = warehouse, warehouse.client
@@ -69,7 +69,7 @@ class Dataset:
         self.table(name, columns, rows)
 
     def types(self) -> dict[str, dict[str, str]]:
-        """The columns of each table and view and their types, in models/schema.yml's words."""
+        """Return the columns of each table and view with their types, as models/schema.yml names them."""
         catalog = (
             "select table_name, column_name, data_type from information_schema.columns"
             " where table_schema = 'boast_data' order by table_name, ordinal_position"
@@ -80,7 +80,7 @@ class Dataset:
         return found
 
     def declared_types(self) -> dict[str, dict[str, str]]:
-        """What `types` finds where everything is there, by models/schema.yml; DuckDB has one type for texts."""
+        """Return what `types` should find for a complete dataset, by models/schema.yml; DuckDB has one text type."""
         words = {"text": "varchar"} if self.kind == "duckdb" else {}
         return {
             name: {c: words.get(column.data_type, column.data_type) for c, column in relation.columns.items()}
@@ -96,7 +96,7 @@ class Dataset:
 
 @pytest.fixture(scope="session")
 def maria():
-    """The address of a MariaDB that knows all time zones."""
+    """The URL of a MariaDB server with all time zones loaded."""
     if not mariadb.is_installed():
         pytest.skip("no MariaDB: apt-get install mariadb-server")
     with mariadb.serving() as port:
@@ -106,7 +106,7 @@ def maria():
 
 @pytest.fixture(params=["mariadb"] if HERE else ["duckdb", "postgres"])
 def place(request, tmp_path, monkeypatch):
-    """An empty dataset in each of these, in a session whose time zone is not UTC and whose clock changes in March."""
+    """An empty dataset in each warehouse; the session's time zone is not UTC, and its clock changes in March."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "state"))
     if request.param == "postgres":

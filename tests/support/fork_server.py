@@ -1,7 +1,7 @@
 """`python -m tests.support.fork_server FD` forks children that run Python programs: see `python.py`.
 
-It reads one request per datagram on the socket FD: a command line with its folder, environment and three open files,
-answered with the child's process id; or a process id to wait for, answered with the exit code.
+It reads one request per datagram from the socket FD. A command line with its folder, environment and three open files
+is answered with the child's process id; a process id to wait for, with the exit code.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dlt.common.configuration.container import Container
 from tests.support.quicker import remember_types
 
 LARGEST = 1 << 20  # bytes of a request
-# what others import for a command
+# the libraries that a command loads
 LIBRARIES = (
     *("dlt", "dlt.destinations.impl.duckdb.factory", "dlt.destinations.job_client_impl", "dlt.load.load"),
     *("dlt.extract.extract", "dlt.normalize", "dlt.pipeline.pipeline", "dlt.sources.helpers.requests"),
@@ -41,12 +41,12 @@ LIBRARIES = (
 
 
 def _preload() -> None:
-    """Import what commands import, and make sure that a child finds what a new interpreter has."""
+    """Import what commands import, and check that a child starts in the state of a new interpreter."""
     for name in LIBRARIES:
         importlib.import_module(name)
     package = importlib.import_module("boast_source")
     for module in pkgutil.walk_packages(package.__path__, "boast_source."):
-        # what a command does not import, or only with an extra that its user may lack
+        # leave out what commands do not import, or only with an extra
         if not module.name.startswith(
             ("boast_source.sandbox", "boast_source.__main__", "boast_source.warehouse.mysql")
         ):
@@ -60,7 +60,7 @@ def _preload() -> None:
 
 
 def _serve(connection: socket.socket) -> list[str] | None:
-    """Answer requests until the other side goes; return the arguments in a child, None in the server."""
+    """Answer requests until the other side closes; return the arguments in a child, None in the server."""
     while True:
         data, files, _, _ = socket.recv_fds(connection, LARGEST, 3)
         if not data:
@@ -71,7 +71,7 @@ def _serve(connection: socket.socket) -> list[str] | None:
             connection.send(str(os.waitstatus_to_exitcode(status)).encode())
             continue
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # newer Pythons see the thread of Arrow's allocator, which knows of forks
+            warnings.simplefilter("ignore")  # newer Pythons warn of a thread of Arrow's allocator; it handles forks
             pid = os.fork()
         if pid == 0:
             connection.close()
@@ -91,7 +91,7 @@ def _serve(connection: socket.socket) -> list[str] | None:
 
 
 def _run(arguments: list[str]) -> None:
-    """Do what `python ARGUMENTS` does, but for the end."""
+    """Do what `python ARGUMENTS` does, without the interpreter's exit."""
     kind, *rest = arguments
     if kind == "-m":
         sys.path[0], sys.argv = str(Path.cwd()), rest
@@ -106,8 +106,8 @@ def _run(arguments: list[str]) -> None:
 
 
 def _run_and_end(arguments: list[str]) -> None:
-    """The same, with what Python does at the end as far as a program sees it. Modules are not cleared away: it takes
-    longer than most commands, and DuckDB 1 aborts over it in a forked child.
+    """Do what `python ARGUMENTS` does, with an exit that looks the same to a program. Modules are not torn down: that
+    takes longer than most commands, and makes DuckDB 1 abort in a forked child.
     """
     code: object = 0
     try:
@@ -129,7 +129,7 @@ def _run_and_end(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the tests inherit that it is ignored
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the tests inherit an ignored SIGHUP
     with socket.socket(fileno=int(sys.argv[1])) as _connection:
         _preload()
         _connection.send(b"ready")

@@ -1,7 +1,7 @@
-"""Starts client processes quickly: one process imports the client, then forks a child per command.
+"""Start client processes quickly: one process imports the client, then forks a child per command.
 
-`python forker.py SETTINGS`: per line on stdin ("N SECONDS") a child reads the API N times, and goes on for SECONDS;
-stdout gets the child's pid at once. "wait PID" gets its exit code (negative: the signal).
+`python forker.py SETTINGS`: for each line "N SECONDS" on stdin, a child reads the API at least N times and at least for
+SECONDS; stdout gets the child's pid at once. "wait PID" gets its exit code (negative: the signal).
 """
 
 import json

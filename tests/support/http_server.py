@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback whose answers a test scripts down to the byte, and which records what reached it."""
+"""A real HTTP server on loopback. A test scripts its answers byte by byte; it records the requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from http import HTTPStatus
 
 @dataclass(frozen=True)
 class Request:
-    """One request that arrived whole. `connection` counts from 1."""
+    """One complete request. `connection`: its connection's number, from 1."""
 
     method: str
     target: str
@@ -31,7 +31,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """Raw pieces with `gap` seconds between them, then keep the connection, close it, or reset it."""
+    """After `delay` seconds, send raw pieces, `gap` seconds apart; then keep, close or reset the connection."""
 
     pieces: tuple[bytes, ...] = ()
     close: bool = False
@@ -127,10 +127,10 @@ class Server(socketserver.ThreadingTCPServer):
 
     def shutdown_request(self, request):
         with suppress(OSError):
-            request.close()  # without a FIN first where the handler asked for a reset
+            request.close()  # sends no FIN first if the handler asked for a reset
 
     def handle_error(self, request, client_address):
-        """Nothing on stderr."""
+        """Print nothing on stderr."""
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Run the tests against a built wheel or sdist, in a new environment and a folder without the package's sources.
 
 `python -m tests.support.installed PYTHON BUILT SDIST TESTS...`: PYTHON is a version or a path; BUILT is installed with
-the locked dependencies; the tests come from SDIST. Ends with pytest's exit code; 0 if this machine has no such Python.
+the locked dependencies; the tests come from SDIST. Exits with pytest's code, or with 0 if there is no such Python.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def found(wanted: str) -> str | None:
-    """The path of a Python: as given, on the PATH, or installed by pyenv."""
+    """Return the path of a Python: as given, on the PATH, or installed by pyenv; None if there is none."""
     if Path(wanted).exists():
         return wanted
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"

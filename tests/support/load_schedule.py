@@ -1,4 +1,4 @@
-"""A state machine of schedules of changes, runs and crashes; tests/unit/test_model.py says how a run is made."""
+"""A state machine for schedules of changes, loads and crashes; tests/unit/test_model.py defines how a load is run."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ OPTIONS = Options(workers=1, keep_going=True)
 
 
 class Schedule(RuleBasedStateMachine):
-    """What any schedule must keep; a subclass says how a run is made, in `sql`, `run_load` and `close`."""
+    """The invariants of every schedule. A subclass defines `sql`, `run_load` and `close`."""
 
     outcomes = ("whole", "table only", "history only", "nothing")
 
     def __init__(self):
         super().__init__()
         self.api = PlainApi()
-        self.marked: dict[str, object] = {}  # since when each id is missing
-        self.ever: dict[str, list] = {}  # the contents that the table held, in order
+        self.marked: dict[str, object] = {}  # missing_since by id
+        self.ever: dict[str, list] = {}  # the contents that the table had, in order, by id
 
     @initialize(order=st.sampled_from(ORDERS), rows=st.integers(0, 12), accounts=st.integers(1, 2))
     def begin(self, order, rows, accounts):
@@ -65,7 +65,7 @@ class Schedule(RuleBasedStateMachine):
     def load_while_it_moves(self, drift, prove, one, outcome, data):
         self.api.drift = [list(changes) for changes in drift]
         account = None if one is None else (self.api.accounts[one % len(self.api.accounts)],)
-        # half of all runs end well
+        # half of all loads succeed
         outcome = self.outcomes[outcome % len(self.outcomes)] if outcome < 4 else "whole"
         self.check(replace(OPTIONS, prove=prove, account_ids=account), outcome)
         self.api.drift = []
@@ -79,7 +79,7 @@ class Schedule(RuleBasedStateMachine):
         reports = self.run_load(options, outcome)
         after = self.table()
         if outcome in {"whole", "history only"}:
-            # of two crashes in a row before an account's history only the second can be made good
+            # after two crashes in a row before an account's history is written, only the second can be recovered
             self.note_contents(before, accounts)
         if outcome != "whole":
             return
@@ -89,7 +89,7 @@ class Schedule(RuleBasedStateMachine):
             true = self.api.during(key, begin)
             account = next(iter(true))[0] if None not in true else None
             if account not in accounts or {content[0] for content in true} != {account}:
-                continue  # it was not there throughout, or not in one account
+                continue  # it was not listed all the time, or changed accounts
             known = key in before and before[key][1] is None and verified[account] != "failed"
             if known or verified[account] == "exact":
                 assert after.get(key, (None, 1))[1] is None, f"{key} is not stored or marked missing"
@@ -148,7 +148,7 @@ class Schedule(RuleBasedStateMachine):
     # How a run is made
 
     def table(self) -> dict:
-        """What is stored: (content, missing_since) by id."""
+        """Return the stored (content, missing_since) by id."""
         if not self.columns(SHAPE.name):
             return {}
         rows = self.sql(f"select id, {CONTENT}, {self.note(SHAPE.name)}, missing_since from {SHAPE.name}")

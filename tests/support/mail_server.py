@@ -1,4 +1,4 @@
-"""An SMTP server on loopback that keeps the messages it is given (RFC 5321, as much as a client needs)."""
+"""An SMTP server on loopback that keeps the messages it receives (as much of RFC 5321 as a client needs)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
 @contextlib.contextmanager
 def mail_server():
-    """`got`: the messages; `server_address`: where."""
+    """Yield the running server. `got`: its messages; `server_address`: its host and port."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Handler) as server:
         server.got, server.daemon_threads = [], True
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

@@ -3,9 +3,9 @@
     git worktree add ../v0.1.0 ccda0d4      # version 0.1.0; install it there into .venv
     python -m tests.support.make_upgrade_fixture ../v0.1.0
 
-The old version's own command line works here: it loads twice with changes between, pushes twice with a server that
-fails, and loads once more. Kept are the warehouse (a DuckDB file, a Postgres dump), dlt's working folder, each list as
-the API had it at the end, and what the old version makes of one more change (`next`). Nobody in it is real.
+The old version's command line loads twice with changes in between, pushes twice to a failing server, and loads once
+more. The fixture has the warehouse (a DuckDB file, a Postgres dump), dlt's working folder, each list of the API at the
+end, and the old version's result after one more change (`next`). All people in it are made up.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SANDBOX = ("--port", "0", "--enrollments", "90", "--seed", "14", "--accounts", "2")
-STORAGE = "storage_version 'v1.2.0', block_size 16384"  # any DuckDB that is supported can open it, and it is small
+STORAGE = "storage_version 'v1.2.0', block_size 16384"  # small, and readable by every supported DuckDB
 NOISE = re.compile(r"^(--.*|SET .*|SELECT pg_catalog\.set_config.*|\\(un)?restrict .*|)\n", re.MULTILINE)
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 class Old:
-    """The old version's command line in a folder of its own, and the warehouse it writes to."""
+    """The old version's command line in a separate folder, and the warehouse it writes to."""
 
     def __init__(self, python: Path, folder: Path, server: dict[str, Any], database: postgres.Database | None) -> None:
         self.python, self.folder, self.server, self.database = python, folder, server, database
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def make(old: Old) -> None:
-    """Let the old version work, and keep what it leaves."""
+    """Run the old version and store what it leaves."""
     old.boast("load")
     vanished = control(old, "mutate", {"update": 6, "insert": 4, "delete": 3})["deleted"]
     edited = [record["id"] for record in truth(old)[:3]]
@@ -103,7 +103,7 @@ def make(old: Old) -> None:
 
 
 def push(old: Old) -> None:
-    """Two pushes: one of each final state, a held one, and two without an answer, of which the server did one."""
+    """Push twice: a request of each final state, a held one, and two without an answer; the server carries out one."""
     account, found = old.server["account_ids"][0], lists(old)
     there = {(record["contact_id"], record["sequence_id"]) for record in truth(old)}
     sequence = found[f"{account}/sequences"][0]["id"]
@@ -148,7 +148,7 @@ def ask(old: Old, key: str, contact: str, sequence: str, action: str = "enroll")
 
 @contextlib.contextmanager
 def served(checkout: Path) -> Iterator[dict[str, Any]]:
-    """The old version's sandbox; what a client needs to know of it."""
+    """Run the old version's sandbox; yield its info for clients."""
     command = [checkout / ".venv" / "bin" / "python", "-m", "boast_source", "sandbox", *SANDBOX]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -170,7 +170,7 @@ def control(old: Old, path: str, body: Any = None) -> Any:
 
 
 def counted(old: Old) -> int:
-    """Writes that the server has carried out."""
+    """Return the number of writes that the server carried out."""
     return sum(control(old, "counters")["writes"].values())
 
 
@@ -179,7 +179,7 @@ def truth(old: Old) -> list[dict[str, Any]]:
 
 
 def lists(old: Old) -> dict[str, list[dict[str, Any]]]:
-    """Every list of the API, by its path below `/accounts/`."""
+    """Return every list of the API by its path below `/accounts/`."""
     found = {"": every(old, "/accounts")}
     for account in old.server["account_ids"]:
         found |= {f"{account}/{noun}": every(old, f"/accounts/{account}/{noun}") for noun in LISTS}
@@ -197,7 +197,7 @@ def every(old: Old, path: str) -> list[dict[str, Any]]:
 
 
 def working_folder(old: Old) -> bytes:
-    """What dlt needs of its folder for the next run, as a tar file, without a path of this machine."""
+    """Return what dlt needs of its folder for the next run, as a tar file without paths of this machine."""
     held, state = io.BytesIO(), old.folder / "state"
     with tarfile.open(fileobj=held, mode="w") as tar:
         for path in sorted(state.rglob("*")):
@@ -215,7 +215,7 @@ def working_folder(old: Old) -> bytes:
 
 
 def dump(database: postgres.Database) -> str:
-    """The database as SQL that psycopg2 can run, without what says which server it comes from."""
+    """Return the database as SQL that psycopg2 can run, without traces of the server it comes from."""
     package = postgres.found_package()
     assert package
     program = postgres.program(package, "pg_dump")

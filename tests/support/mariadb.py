@@ -1,4 +1,4 @@
-"""A real MariaDB for tests: the server of the system (Debian's mariadb-server), on a free loopback port."""
+"""A real MariaDB for tests: the installed server (Debian's mariadb-server) on a free loopback port."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def is_installed() -> bool:
 
 @contextlib.contextmanager
 def serving():
-    """Start, wait until it answers, yield the port, stop. The folder goes with it; the root user has no password."""
+    """Start a server, wait until it answers, yield its port; stop it and delete its folder. Root has no password."""
     folder = Path(tempfile.mkdtemp(prefix="boast-maria-"))
     drop = {"user": UNPRIVILEGED, "extra_groups": []} if os.geteuid() == 0 else {}
     if drop:
         shutil.chown(folder, UNPRIVILEGED)
     data, port, socket = folder / "data", free_port(), folder / "socket"
-    own = os.environ | {"TMPDIR": str(folder)}  # a server that starts removes what others keep in a shared one
+    own = os.environ | {"TMPDIR": str(folder)}  # a starting server deletes other servers' files from a shared one
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, "env": own, **drop}
     install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal"]
     given = [
@@ -55,7 +55,7 @@ def serving():
 
 
 def load_time_zones(port: int) -> None:
-    """Give the server the system's time zones by name, as its administrator does."""
+    """Load the system's named time zones into the server, as an administrator would."""
     zones = subprocess.run(["mariadb-tzinfo-to-sql", "/usr/share/zoneinfo"], capture_output=True, check=True)
     client = [
         "mariadb",

@@ -1,4 +1,4 @@
-"""A month of nights in one folder, and the accidents that happen in it."""
+"""A month of nightly runs in one folder, with accidents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PENDING = (
 
 
 class Month:
-    """One pipeline in one folder. `logs` is all that the commands ever printed; `codes` how the nights ended."""
+    """One pipeline in one folder. `logs`: all output of the commands; `codes`: exit codes of nights (killed: None)."""
 
     def __init__(self, server, workplace, hook):
         self.server, self.workplace, self.hook = server, workplace, hook
@@ -43,7 +43,7 @@ class Month:
             return connection.execute(sql, values).fetchall()
 
     def day(self, number: int) -> None:
-        """Time passes: enrollments progress, come, go and return, tokens end, somebody asks for enrollments."""
+        """Let a day pass: enrollments progress, appear, vanish and return; tokens expire; rows ask for enrollments."""
         self.server.control("POST", "advance", {"seconds": DAY})
         gone = self.server.control("POST", "mutate", {"update": 3, "insert": 2, "delete": number % 2})["deleted"]
         if number % 5 == 0:
@@ -83,7 +83,7 @@ class Month:
         return done
 
     def killed(self, reached) -> None:
-        """A night that is killed once `reached(process, printed)` is true."""
+        """Start a night and kill it once `reached(process, printed)` is true."""
         process = self.start("--debug")
         printed: list[str] = []
         reader = threading.Thread(target=lambda: printed.extend(iter(process.stderr.readline, "")), daemon=True)
@@ -104,7 +104,7 @@ class Month:
         return self.server.control("GET", "counters")["arrived"]
 
     def packages(self, place: str):
-        """A package is on its way through dlt: it lies in this folder."""
+        """Return a condition: dlt has a load package in this folder."""
         folder = self.folder / "state" / "pipelines" / "boast" / place
         return lambda *_: folder.is_dir() and any(folder.iterdir())
 
@@ -112,9 +112,9 @@ class Month:
         return lambda _, lines: any(line.startswith(start) for line in lines)
 
     def overlap(self) -> None:
-        """Two starts at once: one finds the other alive."""
+        """Start two nights at once: the second finds the first one running."""
         self.server.control("POST", "faults", {"kind": "latency", "seconds": 1, "path": "enrollments", "times": 6})
-        first = self.start()  # without --debug: nobody reads what it prints until the other is over, and pipes fill
+        first = self.start()  # no --debug: its output is read only after the other night, and the pipe would fill
         until(self.arrived(LISTED), process=first)
         assert self.night().code == 4
         self.codes.append(self.ended(first).code)
@@ -126,7 +126,7 @@ class Month:
         self.codes.append(self.ended(process).code)
 
     def revoked(self) -> None:
-        """The token is revoked; in the morning somebody logs in."""
+        """Revoke the token; a user logs in the next morning."""
         self.server.control("POST", "tokens", {"revoke": "refresh too"})
         done = self.night()
         assert (done.code, "boast login" in done.err) == (1, True), done.err
@@ -136,19 +136,19 @@ class Month:
         )
         browser.chmod(0o755)
         done = finish(self.workplace.start("login", "--port", "0", "--timeout", "240", BROWSER=str(browser)))
-        self.logs.append(done.err)  # where it says which address to open; the address itself is no secret
+        self.logs.append(done.err)  # contains the address to open, which is no secret
         assert done.code == 0, done.err
 
     def schema_addition(self) -> None:
-        """The API gets a new field; it is on every enrollment that changes from now on."""
+        """Add new fields to some enrollments, as when the API adds a field."""
         some = list(self.server.truth())[:5]
         edits = [{"id": key, "set": {"campaign": "spring", "score": n}} for n, key in enumerate(some)]
         self.server.control("POST", "mutate", {"edits": edits})
         done = self.night()
-        assert done.code in {0, 3}, done.err  # 3: chance has ended what was to be removed
+        assert done.code in {0, 3}, done.err  # 3: an enrollment to remove may have ended by chance
 
     def unheard(self) -> None:
-        """The server acts and does not say so; the night reads back what became of it."""
+        """Let the server act but answer with an error; the night settles these requests by reading back."""
         self.server.control(
             "POST", "faults", {"kind": "error_after_write", "method": "POST", "path": "enrollments", "times": 2}
         )

@@ -19,7 +19,7 @@ class Memory:
 
     def __init__(self):
         self.delivered: dict[int, list[dict]] = {}
-        self.paged: dict[int, list[dict]] = {}  # what came before anybody asked how much came
+        self.paged: dict[int, list[dict]] = {}  # what had arrived when `distinct` was first called
 
     def add(self, records, number, size=0):
         self.delivered.setdefault(number, []).extend(records)

@@ -1,4 +1,4 @@
-"""What nights begin with: a sandbox that a workplace points at, and people who can be enrolled."""
+"""The set-up of nightly tests: a sandbox, a workplace that points to it, and contacts that can be enrolled."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ OUTAGE = {"kind": "status", "status": 401, "body": "none"}
 
 
 def with_pairs(sandbox, workplace):
-    """A sandbox, a workplace, and pairs that are free."""
+    """Return a sandbox, a workplace, and (contact, sequence) pairs without an enrollment."""
     server = sandbox(enrollments=60)
     workplace.use(server, **NO_REPORT)
     return server, workplace, pairs(server)
 
 
 def with_webhook(sandbox, workplace, hook):
-    """A nightly pipeline with a webhook, and a ledger; `ask(n)` adds n requests that can be sent."""
+    """Return a sandbox, a nightly pipeline with a webhook and a ledger, and `ask(n)`, which adds n valid requests."""
     server = sandbox(enrollments=40)
     workplace.use(server, SOURCES__BOAST__WEBHOOK_URL=hook.url, SOURCES__BOAST__LOCK_TIMEOUT="0.2", **NO_REPORT)
     free = iter(pairs(server))

@@ -1,4 +1,4 @@
-"""A client of `oauth_server`, what its token store holds, and the two ways in which the server revokes tokens."""
+"""A client of `oauth_server`, the content of its token store, and the server's two modes of revoking tokens."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A token endpoint with an API behind it, in the two ways in which refresh tokens are known to be revoked."""
+"""A token endpoint and an API, in both modes in which servers revoke refresh tokens."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ CLIENT = {"client_id": "the-client", "client_secret": "the-client-secret"}
 
 
 class OAuthServer:
-    """`at_once`: a refresh revokes the old pair at once; else when the new access token is first used.
+    """`at_once`: a refresh revokes the old pair at once; otherwise the first use of the new access token does.
 
-    `lifetime` in seconds. `on_token(form, document)` may return another reply; it is called outside the lock,
-    after the new pair exists.
+    `lifetime`: in seconds. `on_token(form, document)` may return another reply; it is called outside the lock, once
+    the new pair exists.
     """
 
     def __init__(self, *, at_once=False, lifetime=7200.0, on_token=None):
@@ -85,7 +85,7 @@ class OAuthServer:
         }
 
     def revoke_access(self):
-        """All access tokens die, as when another client of the same user refreshed."""
+        """Revoke all access tokens, as if another client of the same user had refreshed."""
         with self.lock:
             self.access.clear()
 
@@ -104,5 +104,5 @@ def settings(oauth, store, seed="seed-refresh-token"):
 
 
 def as_json(oauth, store, **more):
-    """What `forker` hands to its children."""
+    """Return the settings that `forker` passes to its children."""
     return json.dumps({"url": oauth.url, "credentials": settings(oauth, store), **more})

@@ -30,7 +30,7 @@ class Bucket:
 
     @property
     def env(self) -> dict[str, str]:
-        """What leads fsspec there, as a user's environment does."""
+        """The environment with which fsspec finds the bucket."""
         return {
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -40,7 +40,7 @@ class Bucket:
 
     @property
     def env_of_dlt(self) -> dict[str, str]:
-        """What leads dlt's filesystem destination there."""
+        """The environment with which dlt's filesystem destination finds the bucket."""
         prefix = "DESTINATION__FILESYSTEM__"
         return {
             f"{prefix}BUCKET_URL": f"{self.url}/lake",
@@ -63,7 +63,7 @@ class Bucket:
 
 @contextlib.contextmanager
 def serving():
-    """Start, yield an empty bucket, stop. A process of its own: `deltalake` lets no other thread run while it asks."""
+    """Yield an empty bucket. The server is a separate process, since `deltalake` blocks all threads while it waits."""
     port = free_port()
     bucket = Bucket(f"boast-{uuid.uuid4().hex}", f"http://127.0.0.1:{port}")
     command = [sys.executable, "-c", "import sys; from moto.server import main; main(sys.argv[1:])"]

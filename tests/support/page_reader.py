@@ -1,4 +1,4 @@
-"""Reads the numbers back from the report: what each table says, as text, by the names on its cells."""
+"""Read the report's numbers back: the values of each table as text, by the names in its cells' attributes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Reader(HTMLParser):
 
 
 def read_page(html: str) -> _Reader:
-    """`tables`: id to rows that hold values; `texts`: id to the text from there on."""
+    """Return `tables`: rows with values, by element id; and `texts`: the text from each element id on."""
     reader = _Reader()
     reader.feed(html)
     reader.tables = {name: [row for row in rows if set(row) - {"key"}] for name, rows in reader.tables.items()}

@@ -1,4 +1,4 @@
-"""Does what a page of docs/ says, in one shell: its `sh` blocks in order; the first starts the sandbox."""
+"""Run the `sh` blocks of a page of docs/ in order, in one shell; the first one starts the sandbox."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def text_of(page: str) -> str:
 
 
 def done(page: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the page to its end; the shell stops at the first command that fails."""
+    """Run the page; the shell stops at the first command that fails."""
     blocks = re.findall(r"```sh\n(.*?)```", text_of(page), re.DOTALL)
     script = "set -e\ntrap 'kill %1' EXIT\n" + blocks[0] + UP + "\n".join(blocks[1:])
     own = {"HOME": str(folder / "home"), "DLT_DATA_DIR": str(folder / "state")}

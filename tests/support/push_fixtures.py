@@ -1,4 +1,4 @@
-"""The fixture `pushing`; a test module asks for it with `pytest_plugins = ["tests.support.push_fixtures"]`."""
+"""The fixture `pushing`; a test module enables it with `pytest_plugins = ["tests.support.push_fixtures"]`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tests.support.pushing import Pushing
 
 @pytest.fixture
 def pushing(sandbox, workplace, monkeypatch):
-    """A factory: `pushing(enrollments=50, PUSH__SETTLE_AFTER="4")` is a department with such a sandbox and settings.
+    """A factory: `pushing(enrollments=50, PUSH__SETTLE_AFTER="4")` returns a Pushing with this sandbox and setting.
 
-    `database`: a Postgres (tests/support/postgres.py) in place of a DuckDB file; `dataset`: another name.
+    `database`: a Postgres (tests/support/postgres.py) instead of a DuckDB file; `dataset`: its name.
     """
 
     def start(database=None, dataset="boast_data", **given):

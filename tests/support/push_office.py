@@ -1,7 +1,7 @@
-"""A marketing department in one process: rows, pushes over a real ledger in a real warehouse, a model of the API.
+"""A marketing department in one process: pending rows, pushes with a real ledger and warehouse, a model of the API.
 
-Time passes by moving what the ledger recorded into the past. What the lists and answers become in the warehouse is
-written by hand here: over real loads thousands of pushes would take hours.
+Time passes by moving the ledger's times into the past. Listings and answers are written into the warehouse by hand
+here: with real loads, thousands of pushes would take hours.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ PEOPLE = {
 
 
 class Office:
-    """`accounts`: those of the API; `view`: the query that the pending table is, over `{asked}` and
-    `{sequence_enrollments}`; `settings`: of every push. Close it in the end.
+    """`accounts`: the API's accounts; `view`: the query of the pending view, with `{asked}` and
+    `{sequence_enrollments}`; `settings`: PushSettings of every push. Call `close` at the end.
     """
 
     def __init__(
@@ -112,8 +112,8 @@ class Office:
         rng: random.Random | None = None,
         **options: Any,
     ) -> Pushed:
-        """Push once. `exact`: two passes agree, else one may hide what was never listed before; `again`: the list can
-        be read back after the sending. `unreadable`: accounts whose list fails.
+        """Push once. `exact`: two passes agree; if not, the one pass may miss what was never listed before. `again`:
+        reading back after sending works. `unreadable`: accounts whose listing fails.
         """
         self.world.fates = list(fates)
         self.runs += 1
@@ -149,7 +149,7 @@ class Office:
         return pushed
 
     def _looked_at(self) -> Any:
-        """What a dry run lists."""
+        """Return a listing for a dry run."""
 
         def listed(shape: Any, columns: tuple[str, ...]) -> list[pa.Table]:
             if shape.name in PEOPLE:
@@ -178,7 +178,7 @@ class Office:
             self.sql(f"insert into {self.schema}.sequence_enrollments values {marks}", values)
 
     def vanish(self, key: str) -> None:
-        """The API has an enrollment no more, and a listing has seen that."""
+        """Remove an enrollment from the API and mark it as missing in the warehouse."""
         gone = self.world.enrollments.pop(key)
         names = ("id", "account_id", "contact_id", "sequence_id", "status")
         self.sql(
@@ -198,11 +198,11 @@ class Office:
         decide_on(self.ledger, decision, events, "operator")
 
     def waiting(self) -> dict[str, int]:
-        """What the ledger says of what waits, by state."""
+        """Return the number of requests that wait for an operator, by state."""
         return {state.value: count for state, count in self.ledger.waiting().items()}
 
     def newest(self) -> dict[str, dict[str, Any]]:
-        """The newest event of each request."""
+        """Return the newest event of each request, by key."""
         names = "request_key, content_key, account_id, contact_id, sequence_id, action, state, event, attempt"
         names += ", enrollment_id, error_code, error_detail"
         rows = self.sql(

@@ -1,4 +1,4 @@
-"""What may happen to a marketing department, drawn from one seed: its configuration first, then step by step."""
+"""Random events in a marketing department, drawn from one seed: first its configuration, then one step at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.push_office import PEOPLE, Office
 from tests.support.push_world import ACCOUNTS, World
 
 DAY = 86_400.0
-ON_POSTGRES = 0.04  # of the schedules
+ON_POSTGRES = 0.04  # share of the schedules
 DATASETS = ["boast_data", "enrollments_prod", "runs_x", 'odd "push_ledger". {final}']
 TABLES = ["pending_enrollments", "Wanted", "who, and why?"]
 IDS = "request_id, account_id, contact_id, sequence_id, action, enrollment_id, requested_at"
@@ -38,7 +38,7 @@ def on_postgres(seed: int) -> bool:
 
 
 class Steps:
-    """The steps of one schedule, each of which may be taken at any moment."""
+    """The steps of one schedule. Any step may be taken at any time."""
 
     def __init__(self, seed: int, folder: Any, database: Any = None) -> None:
         self.rng, self.folder = random.Random(seed), folder
@@ -76,12 +76,12 @@ class Steps:
         self.keys = [f"k{n}" for n in range(6)]
         self.said: Counter[tuple[str, ...]] = Counter()  # how often an operator let a pair be sent
         self.times = itertools.count(1)
-        # account, contact, sequence (None: whoever it may mean), request_id, action
+        # account, contact, sequence (None: given by name or address), request_id, action
         self.asked: set[tuple[str | None, ...]] = set()
         self.kept = False
 
     def _named(self) -> None:
-        """Store what contacts and sequences are called."""
+        """Store the names and addresses of contacts and sequences."""
         office = self.office
         for table, columns in PEOPLE.items():
             office.sql(f"create table {office.schema}.{table} ({columns})")
@@ -128,7 +128,7 @@ class Steps:
             self.office.sql(f"update {self.office.schema}.asked set {change}", [*pair, key])
 
     def move(self) -> None:
-        """An address becomes another contact's too, or nobody's."""
+        """Change a contact's address, possibly to another contact's; the old one may belong to nobody now."""
         account, contact, _ = self.rng.choice(self.pairs)
         email = f"C{self.rng.randrange(len(self.pairs) + 1)}@example.com"
         self.office.sql(
@@ -165,7 +165,7 @@ class Steps:
         newest = self.newest()
         may = [key for key, e in newest.items() if decision in RULES[standing(e)].decisions]
         if decision == Decision.RETRY and self.office.world.late:
-            return  # repeating what may still come is the operator's own risk, and not what is tested here
+            return  # a retry while a write may still take effect is the operator's own risk, not tested here
         if may:
             self.say(decision, newest[self.rng.choice(sorted(may))])
 
@@ -186,7 +186,7 @@ class Steps:
             controls.pause(self.office.ledger, Control.RESUMED, sorted(paused), "operator")
 
     def lose(self) -> None:
-        """The ledger loses events, of all or some requests, once nothing is under way."""
+        """Delete the ledger's events of some or all requests, once nothing is in flight."""
         if not self.office.ledger.exists() or self.rng.random() < 0.5:
             return
         self.pass_time(2000)
@@ -196,9 +196,9 @@ class Steps:
         self.office.sql(f"delete from {self.office.schema}.push_ledger{where}", kept)
 
     def restore(self) -> None:
-        """The ledger is as it was kept before, or all that a second sender, which was a copy, knows of is in its place.
+        """Swap the ledger with an earlier copy of it, as after a restore; with `runs`, as a second sender would see it.
 
-        Once nothing is under way: what one sender has under way, the other cannot know.
+        Only once nothing is in flight: one sender cannot know what the other has in flight.
         """
         if not self.office.ledger.exists():
             return

@@ -1,7 +1,7 @@
-"""A model of the API for pushes: its fate of each write is told beforehand, and its time passes on demand.
+"""A model of the API for pushes: the outcome of each write is set beforehand, and time passes on demand.
 
-The client's writes and its one read are faked here, because a schedule makes dozens of pushes; everything else, the
-ledger in a real warehouse first of all, is the real thing.
+The client's writes and its one read are faked, because a schedule makes dozens of pushes. Everything else is real,
+above all the ledger in a real warehouse.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from boast_source.errors import ForbiddenError, NotFoundError, RefusedError, Una
 ACCOUNTS = [str(uuid.UUID(int=1 + n, version=4)) for n in range(3)]
 ACCOUNT = ACCOUNTS[0]
 BORN = datetime(2026, 1, 1, tzinfo=timezone.utc)
-# of a write; an unclear one may or may not have acted
+# outcomes of a write; after an unclear one, the server may or may not have acted
 CLEAR = ("acts", "refuses")
 UNCLEAR = ("acts unheard", "is lost", "acts late", "conflicts", "is redirected", "finds nothing")
 DEATHS = ("dies before", "dies after")
@@ -27,15 +27,15 @@ Pair = tuple[str, str, str]  # account, contact, sequence
 
 
 class ProcessDiedError(BaseException):
-    """The process ends here: nothing catches it and nothing more is recorded."""
+    """Simulates the death of the process: nothing catches it, and nothing more is recorded."""
 
 
 @dataclass
 class World:
-    """Enrollments by id (`ours`: a POST of the push made it); what will still happen; the fates of the next writes.
+    """`enrollments`: by id (`ours`: a POST of the push made it); `late`: writes to come; `fates`: of the next writes.
 
-    `lag`: seconds after which a list shows what happened. `poisoned`: contacts whose enrollment always fails;
-    `limited`: those for which it is always answered 429.
+    `lag`: seconds until a list shows a change. `poisoned`: contacts whose enrollment always fails; `limited`: contacts
+    whose enrollment is always answered 429.
     """
 
     enrollments: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -46,9 +46,9 @@ class World:
     lag: float = 0.0
     poisoned: set[str] = field(default_factory=set)
     limited: set[str] = field(default_factory=set)
-    posts: list[tuple[Pair, float]] = field(default_factory=list)  # that acted, with the moment
-    asked: list[str] = field(default_factory=list)  # contacts of every POST, whatever became of it
-    not_found: int = 0  # so many reads of one record lie that it is not there
+    posts: list[tuple[Pair, float]] = field(default_factory=list)  # POSTs that acted, with their time
+    asked: list[str] = field(default_factory=list)  # contacts of all POSTs, whatever the outcome
+    not_found: int = 0  # number of reads of a record that falsely answer 404
     past: list[tuple[float, dict[str, dict[str, Any]]]] = field(default_factory=list)
 
     def enroll(self, pair: Pair, *, ours: bool) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class World:
         return self.enrollments[key]
 
     def pass_time(self, seconds: float) -> None:
-        """What is late happens at its own moment, not at the end of the wait: a list with a lag shows it by then."""
+        """Let time pass. Late writes happen at their own time: at the end, a list with a lag may already show them."""
         end = self.now + seconds
         due = sorted((one for one in self.late if one[0] <= end), key=lambda one: one[0])
         self.late = [one for one in self.late if one[0] > end]
@@ -85,7 +85,7 @@ class World:
         self.now = end
 
     def listed(self) -> list[dict[str, Any]]:
-        """What a list shows now."""
+        """Return what a list shows now."""
         if not self.lag:
             return list(self.enrollments.values())
         seen = [there for moment, there in self.past if moment <= self.now - self.lag]

@@ -1,4 +1,4 @@
-"""A warehouse with pending enrollments and a sandbox: pushes run in this process, over HTTP into a real warehouse."""
+"""A real warehouse with pending enrollments, and a sandbox: pushes run in this process and send real HTTP."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = "request_id text, contact_id text, sequence_id text, action text"
 
 @dataclass
 class Result:
-    """The exit code and what --json would print."""
+    """The exit code and the summary that --json would print."""
 
     code: int
     summary: dict[str, Any] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class Result:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The states with a row."""
+        """The counts that are not 0, by state."""
         return {state.value: self.summary[state] for state in COUNTED if self.summary.get(state)}
 
 
@@ -54,7 +54,7 @@ class Pushing:
             return connection.execute(sql, parameters).fetchall()
 
     def table(self, columns: str = COLUMNS, name: str = "pending_enrollments") -> None:
-        """Make the pending table anew."""
+        """Drop and create the pending table."""
         self.execute(f"drop table if exists {self.schema}.{name}")
         self.execute(f"create table {self.schema}.{name} ({columns})")
 
@@ -64,14 +64,14 @@ class Pushing:
             self.execute(f"insert into {self.schema}.{name} ({names}) values ({marks})", [*row.values()])
 
     def free_pairs(self, count: int) -> list[dict[str, str]]:
-        """Pairs that have no enrollment at all, each of another contact where there are enough."""
+        """Return pairs without any enrollment, of different contacts if there are enough."""
         there = {(e["contact_id"], e["sequence_id"]) for e in self.server.truth().values()}
         every = [(c, s) for s in self.sequences for c in self.contacts if (c, s) not in there]
         assert len(every) >= count
         return [{"contact_id": contact, "sequence_id": sequence} for contact, sequence in every[:count]]
 
     def enrollment(self, status: str) -> dict[str, Any]:
-        """An enrollment with this status, whose pair has no other."""
+        """Return an enrollment with this status whose pair has no other enrollment."""
         truth = list(self.server.truth().values())
         pairs = [(e["contact_id"], e["sequence_id"]) for e in truth]
         return next(e for e in truth if e["status"] == status and pairs.count((e["contact_id"], e["sequence_id"])) == 1)
@@ -94,16 +94,16 @@ class Pushing:
         return [one.as_json() for one in requests_job(self.destination, self.dataset, action=action, choice=choice)]
 
     def states(self) -> dict[str, str]:
-        """Request key to state, from the view."""
+        """Return the states by request key, from the view."""
         return dict(self.execute(f"select request_key, state from {self.schema}.push_requests"))
 
     def fault(self, kind: str, **more: Any) -> None:
-        """Let writes fail in this way."""
+        """Add a fault for POSTs."""
         self.server.control("POST", "faults", {"kind": kind, "method": "POST"} | more)
 
     @property
     def writes(self) -> dict[str, int]:
-        """Writes that acted, counted on the server."""
+        """The number of writes that the server carried out, by kind."""
         return self.server.control("GET", "counters")["writes"]
 
     @property

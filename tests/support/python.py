@@ -1,9 +1,8 @@
-"""`start` runs `python …` in a child forked from a process that has already imported all that a command imports.
+"""`start` runs `python …` in a child forked from a process that has already imported everything a command imports.
 
-One such server belongs to each process that runs tests. What it forks is a real process: it has a process id, a
-folder, an environment, pipes, signals and an exit code of its own, and ends as Python ends. Only the imports (a second
-of CPU time) are done once. It is spawned instead where the environment says something that Python or a library reads
-when it starts.
+Each process that runs tests has one such server. Its children are real processes, with their own process id, folder,
+environment, pipes, signals and exit code, and they end as Python ends. Only the imports (a second of CPU time) are
+shared. If the environment has a variable that Python or a library reads at start, a new process is spawned instead.
 """
 
 from __future__ import annotations
@@ -27,22 +26,22 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 AS_A_USER = str(Path(__file__).parent / "as_a_user")
-DIES = str(Path(__file__).parent / "dying")  # in PYTHONPATH: the process kills itself where DIE_AT says
+DIES = str(Path(__file__).parent / "dying")  # with it in PYTHONPATH, the process kills itself at DIE_AT
 INHERITED = {key: os.environ[key] for key in ("PATH", "LANG", "SYSTEMROOT") if key in os.environ}
 STANDARD = INHERITED | {"PYTHONPATH": AS_A_USER}
-# what is read at the start of the interpreter, of the C library or at an import
+# variables that the interpreter, the C library or an import reads at start
 EARLY = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "ARROW_", "DLT_", "FSSPEC_", "OPENSSL_")
 LATE = ("DLT_DATA_DIR", "PYTHONPATH")
 FORKED_WITH = (AS_A_USER, "")  # values of PYTHONPATH: without SQLAlchemy, with it
-# as every command sets it before it imports
+# set by every command before its imports
 FOR_IMPORTS = {"RUNTIME__DLTHUB_TELEMETRY": "false", "ARROW_DEFAULT_MEMORY_POOL": "system"}
-# with the oldest supported ones, a forked child ends in `terminate called without an active exception`
+# with older pyarrow, a forked child dies with `terminate called without an active exception`
 FORKS = sys.platform == "linux" and int(version("pyarrow").split(".")[0]) >= 24
 LARGEST = 1 << 20  # bytes of a request
 
 
 def start(arguments: list[str], *, cwd: Path, env: dict[str, str]) -> Process:
-    """Start `python ARGUMENTS` (`-m MODULE …`, `-c CODE …` or `SCRIPT …`), its output in pipes, its input empty."""
+    """Start `python ARGUMENTS` (`-m MODULE …`, `-c CODE …` or `SCRIPT …`) with its output in pipes and no input."""
     path = os.pathsep.join(part for part in env.get("PYTHONPATH", "").split(os.pathsep) if part != DIES)
     if not FORKS or path not in FORKED_WITH or _early(env) != _early(STANDARD):
         return subprocess.Popen(
@@ -62,7 +61,7 @@ def _early(env: dict[str, str]) -> dict[str, str]:
 
 
 class Forked:
-    """What `subprocess.Popen` offers, of a child that the server forked."""
+    """A child that the server forked, with the interface of `subprocess.Popen`."""
 
     def __init__(self, arguments: list[str], cwd: Path, env: dict[str, str], path: str) -> None:
         self.args = [sys.executable, *arguments]
@@ -150,7 +149,7 @@ class Server:
                 cwd=ROOT,
                 env=STANDARD | FOR_IMPORTS | {"HOME": self._home.name, "PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,  # nothing comes: children have pipes of their own
+                stdout=subprocess.PIPE,  # stays empty: children have their own pipes
                 pass_fds=[theirs.fileno()],
             )
         assert self._socket.recv(LARGEST) == b"ready", "the fork server did not start"
@@ -169,7 +168,7 @@ class Server:
 
 @functools.cache
 def _server(path: str) -> Server:
-    """One for each value of PYTHONPATH."""
+    """Return the server for a value of PYTHONPATH; start it if needed."""
     server = Server(path)
     atexit.register(server.close)
     return server

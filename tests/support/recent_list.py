@@ -1,4 +1,4 @@
-"""A list that lives and a warehouse of it in plain Python, for incremental passes (listing/recent.py)."""
+"""A changing list and a warehouse for it in plain Python, for tests of incremental passes (listing/recent.py)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def text(second):
 
 
 class Server:
-    """A paged list: id → (created, updated, content), in an order, on a clock in seconds."""
+    """A paged list. `rows`: (created, updated, content) by id, times in seconds of its clock; `order`: of the list."""
 
     def __init__(self, rng, order, size, rows, past_end="empty"):
         self.rng, self.order, self.size, self.past_end = rng, order, size, past_end
         self.now = 400 * 24 * HOUR
         self.rows, self.serial, self.requests, self.between = {}, 0, 0, lambda: None
-        self.shown = None  # a list: pages are noted there, each with the rows of its moment
+        self.shown = None  # if a list: gets each page sent, with the rows at that time
         for _ in range(rows):
             created = rng.randrange(self.now)
             changed = created + rng.choice([0, rng.randrange(90 * 24 * HOUR)])
@@ -121,7 +121,7 @@ class Rest:
 
 
 class Warehouse:
-    """What is stored: id → record."""
+    """The stored records, by id."""
 
     def __init__(self):
         self.rows, self.counted = {}, None
@@ -139,7 +139,7 @@ class Warehouse:
         return Rest({key: micro(r["updated_at"]) for key, r in self.rows.items() if key not in without})
 
     def load(self, server):
-        """A full listing that held still, and what it saw of the order (order.py has tests of its own)."""
+        """Load a full, stable listing; return its state with the order it found (order.py has its own tests)."""
         records = server.listed()
         self.rows = {r["id"]: r for r in records}
         order = {"updated_asc": "oldest_first", "updated_desc": "newest_first"}.get(server.order)
@@ -164,7 +164,7 @@ def parsed(moment):
 
 
 def incremental(server, warehouse, state, *, marks_gone=True):
-    """Read, load, and give the next state."""
+    """Read a recent pass and load it; return the next state and the pass."""
     moment = at(server.now)
     warehouse.counted = None if marks_gone else state.counted
     recent = read_recent(

@@ -1,4 +1,4 @@
-"""A relay in front of a server, that goes away for good in the middle: what follows is refused by the kernel."""
+"""A relay in front of a server that goes away for good: after that, the kernel refuses connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 @contextlib.contextmanager
 def cut_off_after(server, *, writes: int):
-    """The base URL of a relay that passes `writes` POSTs on, then drops every connection and listens no more."""
+    """Yield the base URL of a relay that forwards `writes` POSTs, then drops all connections and stops listening."""
     target = urlsplit(server.base_url)
     listening = socket.create_server(("127.0.0.1", 0))
     ended = threading.Event()

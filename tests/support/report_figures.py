@@ -1,4 +1,4 @@
-"""Figures of a report made by hand."""
+"""Hand-made figures of a report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LISTS = ("days", "sequences", "cohorts", "grown", "requests", "waiting", "pushed
 
 
 def figures(**given: Any) -> Figures:
-    """Empty but for what is given."""
+    """Return figures that are empty except for what is given."""
     health: dict[str, Any] = dict.fromkeys(
         ("last_success_at", "hours_since_success", "verified", "listed", "last_exit_code")
     )
@@ -21,7 +21,7 @@ def figures(**given: Any) -> Figures:
 
 
 def sequence(**given: Any) -> dict[str, Any]:
-    """A row of `sequence_performance`: 50 enrollments, and nothing became of them."""
+    """Return a row of `sequence_performance`: 50 enrollments without any outcome, except for what is given."""
     counts = dict.fromkeys(("active", "completed", "removed", "other", "responded", "missing"), 0)
     rates = {"completion_rate": 0.0, "response_rate": 0.0}
     medians = {"median_hours_to_complete": None, "median_hours_to_respond": None}
@@ -30,7 +30,7 @@ def sequence(**given: Any) -> dict[str, Any]:
 
 
 def grown(sequence_id: str, responded: int, enrolled: int) -> dict[str, Any]:
-    """What became of a sequence's enrollments that have had their 30 days."""
+    """Return a row of `Figures.grown`: a sequence's enrollments whose 30 days are over."""
     return {
         "account_id": "a",
         "sequence_id": sequence_id,
@@ -40,7 +40,7 @@ def grown(sequence_id: str, responded: int, enrolled: int) -> dict[str, Any]:
 
 
 def month(number: int, responded: int, enrolled: int, *, had_30_days: bool = True) -> dict[str, Any]:
-    """A month of 2026 of `enrollment_cohorts`."""
+    """Return a row of `enrollment_cohorts` for a month of 2026."""
     counts = {"completed": responded, "responded": responded, "completed_in_30_days": responded}
     counts |= {"enrolled": enrolled, "responded_in_30_days": responded}
     return counts | {"month": date(2026, number, 1), "had_30_days": int(had_30_days)}

@@ -1,6 +1,6 @@
-"""Rules that a user gives a table by hand, of every kind that a warehouse has: each refuses the canary person.
+"""Constraints that a user may add to a table, of every kind in each warehouse. Each rejects the canary person.
 
-In the statements {t} is the table, {c} a column, {s} the dataset. `IS_CANARY` holds for the person alone.
+In the statements {t} is the table, {c} a column, {s} the dataset. `IS_CANARY` is true only for that person.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ ALTER = "alter table {t} "
 
 @dataclass(frozen=True)
 class Rule:
-    """`made` and `undone` are statements, or `column` and `table` what the definition of a table made anew has more.
-
-    `named` is in the message. `absent`: the person has no value in the column.
+    """`made`, `undone`: statements that add and remove the rule. `column`, `table`: what to add to the definition of a
+    new table instead. `named`: what the error message contains. `absent`: the person has no value in the column.
     """
 
     made: tuple[str, ...] = ()
@@ -77,7 +76,7 @@ POSTGRES = {
     "trigger": Rule(
         (
             (
-                "create function {s}.refuse() returns trigger language plpgsql as"  # in the words of the server itself
+                "create function {s}.refuse() returns trigger language plpgsql as"  # worded like the server's own error
                 " $$ begin raise exception 'column \"%\" does not exist', split_part(new.{c}, ' ', 1) using"
                 " errcode = '42P01', detail = new.{c}, table = new.{c}, column = new.{c}, constraint = new.{c}; end $$"
             ),

@@ -1,4 +1,4 @@
-"""A plain HTTP client of the sandbox, for its own tests: no retry, no redirect, nothing of the connector."""
+"""A plain HTTP client of the sandbox, for the sandbox's tests: no retry, no redirect, no connector code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import urllib3
 
-POST, DELETE = "POST sequence_enrollments", "DELETE sequence_enrollments"  # as the counters call the writes
+POST, DELETE = "POST sequence_enrollments", "DELETE sequence_enrollments"  # the counters' names of the writes
 
 
 class Client:
@@ -16,11 +16,11 @@ class Client:
         self.account = info["account_ids"][0]
 
     def ask(self, method, path, *, account=None, token=None, **given):
-        """A call below an account; `path` such as `contacts?page=2`."""
+        """Send a request below an account. `path`: for example `contacts?page=2`."""
         return self.raw(method, f"/accounts/{account or self.account}/{path}", token=token, **given)
 
     def raw(self, method, path, *, token=None, headers=None, **given):
-        """A call below the base URL."""
+        """Send a request below the base URL."""
         sent = {"Authorization": f"Bearer {token or self.token}"} if headers is None else headers
         return self.pool.request(
             method, self.info["base_url"] + path, headers=sent, retries=False, redirect=False, timeout=10, **given
@@ -37,7 +37,7 @@ class Client:
         return self.ask("GET", f"{noun}?page={number}").json()
 
     def every(self, noun="sequence_enrollments"):
-        """All records of a list, page after page."""
+        """Return all records of a list, page by page."""
         pages = self.page(1, noun)["meta"]["pagination"]["pages"]
         return [record for number in range(1, pages + 1) for record in self.page(number, noun)["data"]]
 
@@ -49,7 +49,7 @@ class Client:
         return self.oauth(grant_type="refresh_token", refresh_token=token)
 
     def status(self, token):
-        """What a small read answers to a token."""
+        """Return the status of a small read with this token."""
         return self.raw("GET", "/accounts", token=token).status
 
 

@@ -1,11 +1,11 @@
-"""One request through the transport, as a client sends it, and what a test asks of one that fails."""
+"""Send one request through the transport, as a client does; check a request that must fail."""
 
 import pytest
 
 from boast_source.api.reader import TransportFailure
 from boast_source.api.transport import Transport
 
-LONG = 3600.0  # seconds: whoever waits for its end fails by the test's own bound
+LONG = 3600.0  # seconds; a test that waits this long fails by its own timeout
 
 
 def send(url, method="GET", timeout=5.0, body=None, path="/v1/x"):
@@ -17,7 +17,7 @@ def send(url, method="GET", timeout=5.0, body=None, path="/v1/x"):
 
 
 def exchange(transport, server, target, method="GET"):
-    """Send on a kept connection where there is one; `compare` believes every answer."""
+    """Send on a kept connection if there is one; `compare` accepts every answer."""
     return transport.send(method, server.url + target, headers={}, lane="list", compare=bool)
 
 

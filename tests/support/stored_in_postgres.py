@@ -1,4 +1,4 @@
-"""How a load into Postgres is called, what it left there in the API's spelling, and what the sandbox lists."""
+"""The command of a load into Postgres, the rows it stored (as the API spells them), and the sandbox's records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def stored(postgres):
 
 
 def listed(server):
-    """The enrollments of the API, their documented fields."""
+    """Return the API's enrollments by id, with their documented fields."""
     names = (*FIELDS, "created_at", "updated_at")
     return {key: {name: record[name] for name in names} for key, record in server.truth().items()}
 

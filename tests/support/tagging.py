@@ -1,7 +1,7 @@
-"""A hostile server that tags each answer with its question: noise, cuts, delays, and answers that nobody asked for.
+"""A hostile server that tags each answer with its request. It sends noise, cut and late answers, and unsolicited ones.
 
-A page's answer tells list, number and a serial number; a record's answer its id. Serial numbers rise with the
-requests, so an answer that is older than its question shows, too.
+The answer for a page names its list, page number and a serial number; that for a record, its id. Serial numbers grow
+with each request, so a test can also detect an answer that is older than its request.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Tagging(socketserver.StreamRequestHandler):
         last = b""
         with suppress(OSError, ValueError):
             if dice.random() < world.faulty / 4:
-                self.wfile.write(world.answer("/accounts/early/forms?page=99", b""))  # before any question
+                self.wfile.write(world.answer("/accounts/early/forms?page=99", b""))  # before any request
             while request := self._request():
                 answer = world.answer(*request)
                 fault = dice.choice(FAULTS) if dice.random() < world.faulty else ""
@@ -61,7 +61,7 @@ class _Tagging(socketserver.StreamRequestHandler):
         return target if method == "GET" else method + target, body
 
     def _send(self, fault, answer, last, dice):
-        """Return whether the connection goes on."""
+        """Send an answer with a fault; return whether to keep the connection."""
         noise = dice.randbytes(dice.randrange(1, 3000))
         at = dice.randrange(len(answer))
         pieces = {
@@ -86,14 +86,14 @@ class _Tagging(socketserver.StreamRequestHandler):
 
 
 def world_error(dice):
-    """An error answer that keeps the connection open: of a proxy, or of the API itself."""
+    """Return an error answer, of a proxy or of the API, that keeps the connection open."""
     status = dice.choice((500, 502, 503))
     body = dice.choice((b"", b"<html>busy</html>", b'{"errors": [{"code": "busy"}]}'))
     return b"HTTP/1.1 %d Busy\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
 
 
 class Tagging(socketserver.ThreadingTCPServer):
-    """`faulty`: the share of answers that go wrong. Ids that begin with `gone` are answered 404."""
+    """`faulty`: the share of answers with a fault. Ids that begin with `gone` are answered 404."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -143,7 +143,7 @@ class Tagging(socketserver.ThreadingTCPServer):
         request.close()
 
     def handle_error(self, request, client_address):
-        """Nothing on stderr."""
+        """Print nothing on stderr."""
 
 
 @contextmanager

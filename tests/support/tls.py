@@ -1,4 +1,4 @@
-"""TLS on loopback for tests: a scripted server under a certificate of a made-up authority, and a proxy that tunnels."""
+"""TLS on loopback for tests: a scripted server with a certificate of a test authority, and a tunnelling proxy."""
 
 import select
 import socket
@@ -39,7 +39,7 @@ def running(server):
 
 @contextmanager
 def serving_tls(folder, *answers, name="localhost"):
-    """A server at https://localhost:port; `folder / "ca.pem"` is the authority that vouches for `name`."""
+    """Yield a server at https://localhost:port. `folder / "ca.pem"`: the authority that signed its certificate."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
     server = _TlsServer(answers)
@@ -73,7 +73,7 @@ class _Tunnel(socketserver.StreamRequestHandler):
 
 @contextmanager
 def tunnelling_to(port):
-    """A proxy that connects every CONNECT to a port here, whatever its name; `heads` and `seen` are what it saw."""
+    """Yield a proxy that connects every CONNECT to this local port. `heads`, `seen`: request heads and bytes it saw."""
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Tunnel)
     server.daemon_threads = True
     server.target, server.heads, server.seen = ("127.0.0.1", port), [], b""

@@ -1,4 +1,4 @@
-"""The fixture that make_upgrade_fixture.py makes: what version 0.1.0 left, and the API as it was then."""
+"""The fixture of make_upgrade_fixture.py: what version 0.1.0 left behind, and the API at that time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STATES = {
     "unclear-1": "unknown",
     "unclear-2": "unknown",
 }
-FOLDER = "/folder"  # stands in the fixture for the folder that the old version ran in
+FOLDER = "/folder"  # placeholder for the folder in which the old version ran
 PAGE = 20
 
 Lists = dict[str, list[dict[str, Any]]]
@@ -43,7 +43,7 @@ def unpacked(name: str) -> bytes:
 
 
 def lay_working_folder(kind: str, folder: Path) -> None:
-    """Put dlt's working folder of the old version below `folder`/state."""
+    """Unpack the old version's dlt working folder into `folder`/state."""
     with tarfile.open(fileobj=io.BytesIO(unpacked(f"{kind}.state.tar.gz"))) as tar:
         for member in tar:
             path, file = folder / "state" / member.name, tar.extractfile(member)
@@ -54,7 +54,7 @@ def lay_working_folder(kind: str, folder: Path) -> None:
 
 
 class KeptApi:
-    """The API with the lists of the fixture (path below `/accounts/` to records), and writes that act on them."""
+    """An API with the lists of the fixture (records by path below `/accounts/`). Writes change them."""
 
     def __init__(self, lists: Lists) -> None:
         self.lists, self.posts = lists, 0
@@ -85,7 +85,7 @@ def _error(code: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def serving(api: KeptApi) -> Iterator[dict[str, str]]:
-    """Serve it; yields the environment of a client."""
+    """Serve the API; yield the environment of a client."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -1,4 +1,4 @@
-"""Every view computed a second time, in plain Python from the words of docs/model.md; no SQL was read for it.
+"""A second implementation of every view, in plain Python, written from docs/model.md without looking at the SQL.
 
 A life is the list of an enrollment's versions in order, each a dict with the columns of the history.
 """
@@ -28,7 +28,7 @@ def state(row: Row) -> str:
 
 
 def timeline(life: Life) -> list[tuple[datetime, tuple[str, str], str]]:
-    """When each version began to hold, where, and in which state; the first entry is the enrollment itself, active."""
+    """Return the start, place and state of each version; the first entry is the enrollment itself, as active."""
     first = life[0]
     at = first["created_at"] or first["updated_at"] or first["observed_at"]
     entries = [(at, place_of(first), "active")]
@@ -43,7 +43,7 @@ def timeline(life: Life) -> list[tuple[datetime, tuple[str, str], str]]:
 
 
 def daily(lives: list[Life], names: dict, zone: str, today) -> list[Row]:
-    """One day after the other."""
+    """Return the rows of `enrollment_daily`, computed day by day."""
     dated = [
         [(min(at.astimezone(ZoneInfo(zone)).date(), today), where, what) for at, where, what in timeline(life)]
         for life in lives
@@ -104,7 +104,7 @@ def milestones(life: Life, names: dict, responses: dict) -> Row:
 
 
 def counted(rows: list[Row]) -> Row:
-    """What both cohorts and performance count of enrollments that the API still has."""
+    """Return the counts and rates of enrollments that the API still has, for cohorts and performance."""
     statuses = [row["status"] for row in rows]
     counts = {status: statuses.count(status) for status in ("active", "completed", "removed")}
     responded = sum(row["response_id"] is not None for row in rows)
@@ -167,7 +167,7 @@ def _names_of(rows: list[Row]) -> Row:
 
 
 def history(lives: list[Life]) -> list[Row]:
-    """When each version was first seen, and when the next was; what was seen later was not valid earlier."""
+    """Return the rows of `enrollment_history`. A version is valid from when it was first seen until the next one is."""
     rows = []
     for life in lives:
         until = None
@@ -212,7 +212,7 @@ def good_runs(runs: list[Row], now: datetime) -> list[Row]:
 
 
 def health(lives: list[Life], runs: list[Row], requests: list[Row], now: datetime) -> Row:
-    """`hours_since_success` is left out: it changes while it is read."""
+    """Return the row of `pipeline_health` without `hours_since_success`, which changes all the time."""
     good = good_runs(runs, now)
     waits = []
     for account in {life[-1]["account_id"] for life in lives} - {None}:

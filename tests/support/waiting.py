@@ -1,4 +1,4 @@
-"""Waiting for an event, with a bound that only a hang reaches: a busy machine is no failure."""
+"""Wait for an event, with a timeout that only a hang reaches: a busy machine must not fail a test."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 
 def until(condition: Callable[[], T], *, process: Process | None = None) -> T:
-    """Ask until the answer is true and return it. The test fails when `process` ends before, or patience does.
+    """Call `condition` until its answer is true, and return that. Fail if `process` ends first, or after PATIENCE.
 
-    A process that hangs says in the failure where each of its threads stands.
+    The failure of a hanging process shows the stack of each of its threads.
 
     """
     end = time.monotonic() + PATIENCE
@@ -34,14 +34,14 @@ def until(condition: Callable[[], T], *, process: Process | None = None) -> T:
 
 
 def last_words(process: Process) -> str:
-    """End a process that hangs and return the end of what it wrote, with the stack of each of its threads."""
+    """Kill a hanging process; return the end of its output, with the stack of each of its threads."""
     process.send_signal(signal.SIGABRT)  # `faulthandler` answers
-    with contextlib.suppress(subprocess.TimeoutExpired, ValueError):  # ValueError: somebody else reads the pipes
+    with contextlib.suppress(subprocess.TimeoutExpired, ValueError):  # ValueError: another thread reads the pipes
         return "".join(process.communicate(timeout=10))[-20_000:]
     process.kill()
     return "it wrote nothing"
 
 
 def arrived(server: Sandbox, what: str, count: int = 1, *, process: Process | None = None) -> None:
-    """Wait until so many requests reached the sandbox, such as `GET sequence_enrollments`."""
+    """Wait until `count` requests of a kind, for example `GET sequence_enrollments`, have reached the sandbox."""
     until(lambda: server.control("GET", "counters")["arrived"].get(what, 0) >= count, process=process)

@@ -1,7 +1,7 @@
-"""The warehouses that the conformance suite runs on: the fixture `place_to_load`, and what each cannot do.
+"""The warehouses of the conformance suite: the fixture `place_to_load`, and what each warehouse cannot do.
 
 `make test` runs DuckDB, Postgres, SQLite and Delta tables; `make test-warehouses` the others, in its own environment.
-docs/warehouses.md is made from this file (tools/describe.py).
+docs/warehouses.md is generated from this file (tools/describe.py).
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Kind:
-    """A warehouse as the suite knows it: the destination's name, and by part of the suite why it is refused."""
+    """A warehouse of the suite: the destination's name, and the reason why it refuses a part of the suite, by part."""
 
     title: str
     destination: str
     refused: dict[str, str] = field(default_factory=dict)
-    has_lock: bool = False  # else push needs single_sender
+    has_lock: bool = False  # otherwise push needs single_sender
     elsewhere: bool = False  # in the environment of `make test-warehouses`
 
 
@@ -62,20 +62,20 @@ KINDS = {
     "mariadb": Kind("MariaDB", "sqlalchemy", elsewhere=True),
 }
 HERE = os.environ.get("BOAST_WAREHOUSES") == "elsewhere"
-# not tested: only the load packages are checked as dlt's load step checks them (test_json_kinds.py), nothing more
+# not tested, except that dlt's load step accepts the load packages (test_json_kinds.py)
 UNTRIED = ("BigQuery", "Snowflake", "Databricks", "Redshift", "ClickHouse", "MotherDuck")
 
 
 @dataclass
 class Place:
-    """An empty warehouse, reached by `boast COMMAND *to`."""
+    """An empty warehouse; `boast COMMAND *to` uses it."""
 
     name: str
     kind: Kind
     to: tuple[str, ...]
 
     def rows(self, table: str, columns: str = "*", where: str = "1 = 1") -> list[tuple]:
-        """Ask the warehouse itself."""
+        """Return rows read directly from the warehouse."""
         with warehouse_for(self.kind.destination, "boast_data").open(patience=30) as warehouse:
             if not warehouse.has_sql:
                 return _rows_of_a_lake(warehouse, table, columns, where)
@@ -84,7 +84,7 @@ class Place:
             return [tuple(row) for row in client.execute_sql(f"select {columns} from {name} where {where}")]
 
     def run(self, sql: str) -> None:
-        """Execute a statement over `{}`, the dataset."""
+        """Execute a statement; `{}` in it is the dataset."""
         with warehouse_for(self.kind.destination, "boast_data").open(patience=30) as warehouse:
             warehouse.client.execute_sql(sql.format(warehouse.client.fully_qualified_dataset_name()))
 
@@ -98,7 +98,7 @@ def _rows_of_a_lake(warehouse, table: str, columns: str, where: str) -> list[tup
 
 @pytest.fixture(scope="session")
 def duckdb_extensions(tmp_path_factory):
-    """A folder, as HOME is one, with what DuckLake needs of DuckDB's extensions."""
+    """A folder to use as HOME, with the DuckDB extensions that DuckLake needs."""
     home = tmp_path_factory.mktemp("extensions")
     code = "from duckdb_extensions import import_extension as i; [i(e) for e in {}]"
     names = ["ducklake", "sqlite_scanner", "postgres_scanner"]
@@ -108,7 +108,7 @@ def duckdb_extensions(tmp_path_factory):
 
 @pytest.fixture(params=[name for name, kind in KINDS.items() if kind.elsewhere == HERE])
 def place_to_load(request, workplace, monkeypatch):
-    """One of the warehouses, empty."""
+    """Each of the warehouses, empty."""
     name = request.param
     kind = KINDS[name]
     with contextlib.ExitStack() as stack:
@@ -121,7 +121,7 @@ def place_to_load(request, workplace, monkeypatch):
 
 
 def as_iceberg(folder: Path) -> dict[str, str]:
-    """Settings for Iceberg tables in a folder, with a catalog beside them."""
+    """Return the settings for Iceberg tables in a folder, with a catalog next to them."""
     lake = (folder / "lake").as_uri()
     catalog = {"type": "sql", "uri": f"sqlite:///{folder}/catalog.db", "warehouse": lake}
     return {

@@ -1,4 +1,4 @@
-"""A webhook on loopback that keeps what it is told, and can be told to fail."""
+"""A webhook on loopback that keeps the notifications it gets, and can fail on demand."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SECRET = "T00000/B00000/XXXsecretXXX"
 
 @dataclass
 class Webhook:
-    """`url` holds a secret, as chats' do; `told` are the texts; `status`: how it answers."""
+    """`url`: contains a secret, like the URLs of chats; `told`: the texts received; `status`: the status it answers."""
 
     url: str = ""
     told: list[str] = field(default_factory=list)
     status: int = 200
 
     def news(self) -> list[str]:
-        """What came since the last call."""
+        """Return the texts received since the last call."""
         came, self.told[:] = list(self.told), []
         return came
 

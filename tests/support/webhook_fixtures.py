@@ -1,4 +1,4 @@
-"""A night that tells a webhook."""
+"""Fixtures of a nightly pipeline with a webhook."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def built(place):
-    """The wheel, built into the folder; or BOAST_WHEEL, where the sources are not there to build it from."""
+    """Build the wheel into the folder and return its path; or return BOAST_WHEEL, set if there are no sources."""
     if given := os.environ.get("BOAST_WHEEL"):
         return Path(given)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
@@ -21,7 +21,7 @@ def built(place):
 
 
 def environment(folder, *, with_pip=False):
-    """A new virtual environment that sees what is installed here, less this project: its Python, its site-packages."""
+    """Create a virtual environment with everything here but this project. Return its Python and site-packages."""
     venv.create(folder, with_pip=with_pip)
     site = next((folder / "lib").glob("python*")) / "site-packages"
     (site / "dependencies.pth").write_text(next(path for path in sys.path if path.endswith("site-packages")))

@@ -1,4 +1,4 @@
-"""A folder to run the command line in, as a user does, and what comes of it."""
+"""A folder in which to run the command line as a user does, and the results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.python import AS_A_USER, DIES, STANDARD, Process, start
 from tests.support.waiting import PATIENCE, last_words
 
 DYING = os.pathsep.join([AS_A_USER, DIES])
-NO_REPORT = {"SOURCES__BOAST__REPORT_PATH": ""}  # for nights about other things: drawing takes as long as all the rest
+NO_REPORT = {"SOURCES__BOAST__REPORT_PATH": ""}  # for nights about other things: drawing takes as long as the rest
 
 
 @dataclass
@@ -37,18 +37,18 @@ class Done:
 
 @dataclass
 class Workplace:
-    """A folder with an empty HOME, and the environment of commands that run in it."""
+    """A folder with an empty HOME, and the environment of the commands that run in it."""
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
 
     def use(self, server, **more: str) -> Workplace:
-        """Point the commands at a sandbox, with its fixed token."""
+        """Let the commands use a sandbox, with its fixed token."""
         self.env |= server.info["env"] | more
         return self
 
     def use_oauth(self, server) -> Workplace:
-        """Point the commands at a sandbox, with OAuth and a token store in this folder."""
+        """Let the commands use a sandbox, with OAuth and a token store in this folder."""
         prefix = "SOURCES__BOAST__CREDENTIALS__"
         keys = ("client_id", "client_secret", "refresh_token", "token_url")
         self.env |= {"SOURCES__BOAST__BASE_URL": server.base_url}
@@ -72,7 +72,7 @@ class Workplace:
 
 @contextlib.contextmanager
 def shared(folder: Path, **options: Any):
-    """A workplace and its sandbox for all tests of a module, which read what was loaded once."""
+    """Yield a workplace with a sandbox, for all tests of a module that read the same load."""
     (folder / "home").mkdir()
     with running(SandboxOptions(**options)) as server:
         yield Workplace(folder).use(server)
@@ -88,7 +88,7 @@ def finish(process: Process, timeout: float = PATIENCE) -> Done:
 
 
 def stop(process: Process, number: int, *, within: float) -> Done:
-    """Stop a command by a signal: it ends as one that was stopped, within so many seconds."""
+    """Stop a command with a signal; check that it ends as stopped, `within` so many seconds."""
     began = time.monotonic()
     process.send_signal(number)
     done = finish(process)
@@ -99,7 +99,7 @@ def stop(process: Process, number: int, *, within: float) -> Done:
 
 
 def stored(workplace: Workplace) -> dict[str, dict]:
-    """The enrollments of the warehouse by id, in the API's spelling."""
+    """Return the warehouse's enrollments by id, as the API spells them."""
     rows = workplace.sql(
         "select id, contact_id, sequence_id, response_id, status, account_id,"
         " strftime(created_at, '%Y-%m-%dT%H:%M:%S.%g') || 'Z', strftime(updated_at, '%Y-%m-%dT%H:%M:%S.%g') || 'Z'"
