@@ -65,7 +65,7 @@ def load_job(
         accounts: ids of the accounts to load; none: `sources.boast.account_ids`, else all that the token sees.
         resources: lists to load (`sequence_enrollments`, `contacts`, ...); none: all.
         prove: read each list until two passes in a row agree (`verified` is then `exact`).
-        full: read every list whole.
+        full: read every list in full.
         incremental: read incrementally every list whose order allows it, even if `full_every` or an earlier run says
             otherwise.
         everything: write all rows again, not only those that differ; nothing is dropped.

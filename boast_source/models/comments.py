@@ -31,7 +31,7 @@ def comment(client: SqlClient, without: Collection[str] = ()) -> None:
                 if table not in without and (statement := _statement(client, table, column, said))
             ]
             if statements:
-                with client.begin_transaction():  # all at once: DuckDB loses a view's comments when it is replaced
+                with client.begin_transaction():  # one commit: DuckDB loses a view's comments when it is replaced
                     client.execute_sql(";\n".join(statements))
     except DestinationError as error:
         log.info("tables and views have no comments: %s", error.message)

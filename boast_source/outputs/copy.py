@@ -48,7 +48,7 @@ def publish(
 
     `without`: tables to leave out, with their child tables and the views that read them; contacts and responses keep
     their ids, statuses and times. Only the owner can read a copy with personal data; for any other copy the umask
-    decides. `over`: the run that publishes, as it ends if nothing else fails; the copy shows it so.
+    decides. `over`: the publishing run as it will end if nothing else fails; the copy shows this state.
 
     Raises ConfigurationError for an unusable place, DestinationError when the copy cannot be written. The old copy
     then stays.

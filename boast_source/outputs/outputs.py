@@ -38,7 +38,7 @@ def outputs(
     """Make the report, if `reporting`, and the copy for dashboards, if configured; return the errors.
 
     If `verified` is `failed`, neither is made: the last good ones stay.
-    `over`: this run as it ends if nothing else fails; both show it so.
+    `over`: this run as it will end if nothing else fails; both show this state.
     `on_made`: called with the part's name, its seconds and its place.
     """
     parts: dict[str, Callable[[], object]] = {}

@@ -150,7 +150,7 @@ def _opted_out(context: Context, asked: Sequence[Request], known: Known) -> dict
 
 
 def _doubted(asked: Sequence[Request]) -> dict[str, Origin]:
-    """Return, by key of an enrollment request, the ambiguous removal (its address or name fits several ids) of it."""
+    """Return, by key of an enrollment request, a removal that may concern it: its address or name fits several ids."""
     return {
         request.request_key: Origin(one.request_key, State.HELD, one.requested_at)
         for one in asked

@@ -1,4 +1,4 @@
-"""Operator controls, stored as events in the ledger: pauses, approved plans, and the acceptance of lost events.
+"""Operator controls, stored as events in the ledger: pauses, plans, and the acceptance of lost events.
 
 A control's key begins with a space; a request's never does.
 """
@@ -91,7 +91,8 @@ def approved(ledger: Ledger, hash_: str) -> dict[str, str] | None:
 def check(ledger: Ledger, run_id: str, *, new: bool, accept: bool) -> None:
     """Check that it is safe to push with this ledger, then create or migrate it. `new`, `accept`: see PushOptions.
 
-    Raises ConfigurationError when it does not exist, lost events (the run records count more sends) or is not `new`.
+    Raises ConfigurationError when it is missing, lost events (the run records count more sends), has unreadable ones,
+    or is not `new`.
     """
     there = ledger.exists()
     known = ledger.sends() if there else 0

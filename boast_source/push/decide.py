@@ -36,12 +36,12 @@ class Facts:
     """What is known before anything is sent.
 
     `repeated`: keys of requests equal to another one sent recently. `origins`: the request that made or removed each
-    enrollment, by its id. An enrollment that no request made, created after `recent` (the API's clock) or up to
-    `doubtful` (the last loss of ledger events), holds new ones of its contact. `history`: the unclear answers to
-    requests sent `max_attempts` times. `limited`: in how many runs a request was answered 429 while others were carried
-    out. `paused`: scopes that an operator paused (controls.py). `opted_out`: by key of an enrollment request, the later
-    or ambiguous removal of its contact. `only`: the key of the only request to send. `approved`: short hashes of the
-    contents that may be sent, by short hash of the key.
+    enrollment, by its id. `recent`, `doubtful`: a request is held if its contact has an enrollment that no request made
+    and that was created after `recent` (the API's clock), or up to `doubtful` (when lost ledger events were accepted).
+    `history`: the unclear answers to requests sent `max_attempts` times. `limited`: in how many runs a request was
+    answered 429 while others were carried out. `paused`: scopes that an operator paused (controls.py). `opted_out`: the
+    later or ambiguous removal of the contact, by key of the enrollment request. `only`: the key of the only request to
+    send. `approved`: short hashes of the contents that may be sent, by short hash of the key.
     """
 
     known: Known

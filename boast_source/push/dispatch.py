@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 TICK = 0.03  # seconds between two writes to the ledger while requests are in flight
 BATCH = 1000  # events in memory before they are written
 AHEAD = 4  # requests claimed per worker
-MOST_LIMITED = 3  # this many 429s in a row are a rate limit; fewer concern the single requests
+MOST_LIMITED = 3  # this many 429s in a row are a rate limit; fewer concern only those requests
 
 
 @dataclass

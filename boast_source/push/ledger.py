@@ -164,7 +164,7 @@ class Ledger:
         return self._events(self._sql("active_twice", moment=moment.isoformat(), seconds=str(int(seconds) + 1)))
 
     def removed_and_active(self) -> list[tuple[Event, bool]]:
-        """Return the removals whose contact is active in the sequence, each with whether in the same enrollment."""
+        """Return the removals whose contact is active in the sequence, each with whether it is the same enrollment."""
         return [(_event(row[:-1]), bool(row[-1])) for row in self._rows(self._sql("removed_and_active"))]
 
     def enrolled_and_unlisted(self) -> list[Event]:

@@ -61,7 +61,7 @@ def push(
 ) -> Pushed:
     """Carry out the pending requests in Boast. The caller holds the pipeline's lock.
 
-    `resources`: the lists to load first; they include the enrollments. `patience`: seconds to wait for the warehouse.
+    `resources`: the lists to load first, with enrollments (empty: all). `patience`: seconds to wait for a busy file.
 
     Raises ConfigurationError (no pending table, no ledger or one that lost events, a warehouse that cannot exclude a
     second sender), LockedError, DestinationError. If the listing fails, the ApiError is in the result, which then

@@ -201,7 +201,7 @@ def _named(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, An
 
 
 def _health(client: SqlClient) -> list[dict[str, Any]]:
-    """Return the row of `pipeline_health`, if any. Raises DestinationError; it names a view that is not ours."""
+    """Return the row of `pipeline_health`, if any. Raises DestinationError, which names any foreign view."""
     try:
         with explained():
             return _rows(client, "pipeline_health", HEALTH)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import dlt
 
-HEARTBEAT, SILENCE = 20.0, 300.0  # seconds between heartbeats; seconds of silence until another machine's run is dead
+HEARTBEAT, SILENCE = 20.0, 300.0  # seconds between heartbeats; silence after which another machine's run is dead
 MISSED = 3  # missed heartbeats after which `status` considers a run dead
 
 

@@ -201,7 +201,7 @@ def clean(text: object) -> str:
 def read(warehouse: Warehouse, time_zone: str, over: runs.Run | None = None) -> Figures:
     """Create the views and read them. Days beyond the year 9999 are left out of the charts over time.
 
-    `over`: the run that makes the report, shown as it ends if nothing else fails.
+    `over`: the run that makes the report, as it will end if nothing else fails; the report shows this state.
 
     Raises DestinationError when nothing was loaded yet, or the views cannot be created.
     """
