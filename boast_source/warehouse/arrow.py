@@ -1,4 +1,4 @@
-"""Rows on their way as Arrow: in batches, into DuckDB and out of it."""
+"""Rows as Arrow: in batches, into DuckDB and out of it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     import duckdb
 
 CHUNK = 20_000  # rows per batch handed to dlt
-READ = 2_048  # rows that a warehouse answers at once, however wide
+READ = 2_048  # rows read from a warehouse at once, however wide
 BULK, BULKY = 40_000, 4 * 2**20  # rows, or bytes, of an insert into the index
 
 
 def quote(name: str) -> str:
-    """A SQL identifier."""
+    """Quote a SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A text in a statement for DuckDB."""
+    """Quote a text for a DuckDB statement."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def in_bulk(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in fewer, larger tables of equal columns: an insert has its price, whatever it inserts."""
+    """Yield the same rows in fewer, larger tables with equal columns: each insert has a fixed cost."""
     waiting: list[pa.Table] = []
     for batch in batches:
         if waiting and waiting[0].schema != batch.schema:
@@ -44,12 +44,12 @@ def in_bulk(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def streamed(connection: duckdb.DuckDBPyConnection, sql: str, size: int) -> Iterator[pa.RecordBatch]:
-    """The rows of a query as batches of `size`. A stop interrupts the query, which Arrow reads deaf to signals."""
+    """Yield the rows of a query in batches of `size`. A stop interrupts it, because Arrow ignores signals meanwhile."""
     with signals.waking(connection.interrupt):
         yield from reader_of(connection.sql(sql), size)
 
 
 def reader_of(relation: duckdb.DuckDBPyRelation, size: int) -> pa.RecordBatchReader:
-    """A relation as Arrow batches of `size` rows (the method's name changed in DuckDB 1.5)."""
+    """Return a relation as Arrow batches of `size` rows (the method's name changed in DuckDB 1.5)."""
     method = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch
     return method(size)

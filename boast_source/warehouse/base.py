@@ -1,6 +1,6 @@
-"""The warehouse of one run: one object, opened once and passed on. This is any SQL destination of dlt; what a kind of
-warehouse does in another way, or can do besides, is in its subclass (duckdb.py, postgres.py, delta.py, iceberg.py;
-kinds.py says which).
+"""The warehouse of one run: one object, opened once and passed on. This class fits any SQL destination of dlt. What a
+kind of warehouse does differently, or can do in addition, is in its subclass (duckdb.py, postgres.py, delta.py,
+iceberg.py; kinds.py chooses).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from boast_source.shapes import Kind
     from boast_source.warehouse.connection import SqlClient
 
-FEW, MANY = 1000, 50_000  # ids that a query may name, and for how many there are several queries
+FEW, MANY = 1000, 50_000  # ids in one query, and ids up to which several queries are made
 _KINDS: dict[str, Kind] = {
     "text": "text",
     "json": "json",
@@ -56,11 +56,11 @@ class Warehouse(Connected):
         without: str | None = None,
         in_duckdb: Callable[[str, Sequence[str]], str | None] | None = None,
     ) -> Iterator[pa.Table]:
-        """The table's rows, those of `columns` that it has, in batches; nothing when there is no such table.
+        """Yield the table's rows in batches, with those of `columns` that it has; nothing if there is no such table.
 
         `newest_by=(key, order)`: only the row with the highest `order` of each `key`. `ids`, `above=(column, moment)`:
-        only these rows are needed, more may come; `without`: not those whose id this table has. Text may come for typed
-        values, where that is faster. `in_duckdb(name, columns)` may give another query, for a DuckDB only.
+        only these rows are needed, but more may come; `without`: not the rows whose id this other table has. Typed
+        values may come as text if that is faster. `in_duckdb(name, columns)` may return another query, for DuckDB only.
 
         Raises DestinationError when the connection is lost.
         """
@@ -86,18 +86,18 @@ class Warehouse(Connected):
                 yield from self._rows(client, sql, wanted)
 
     def batches(self, sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """The rows of a query, whose columns have these names, over the open connection."""
+        """Yield the rows of a query, whose columns have these names, over the open connection."""
         yield from self._rows(self.client, sql, columns)
 
     def _rows(self, client: SqlClient, sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """The fastest road that the destination has."""
+        """Yield the rows of a query in the destination's fastest way."""
         driver = getattr(getattr(client.native_connection, "connection", None), "driver_connection", None)
-        interrupt = getattr(driver, "interrupt", lambda: None)  # SQLite's, which hears no signal
+        interrupt = getattr(driver, "interrupt", lambda: None)  # SQLite's, which ignores signals
         with signals.waking(interrupt), client.execute_query(sql) as cursor:
             yield from cursor.iter_arrow(READ)
 
     def count_present(self, table: str, account: str) -> int:
-        """How many rows of an account the table holds that are not marked missing. Raises DestinationError."""
+        """Return how many rows of an account are not marked missing. Raises DestinationError."""
         with explained(table), self.session() as client:
             name = client.make_qualified_table_name(table) if client else ""
             if client is None or not columns_in(client, name):
@@ -107,7 +107,7 @@ class Warehouse(Connected):
             return int(rows[0][0]) if rows else 0
 
     def count_repeated(self, table: str, key: str) -> int:
-        """How many values of a key stand in more than one row. Raises DestinationError."""
+        """Return how many values of a key occur in more than one row. Raises DestinationError."""
         with explained(table), self.session() as client:
             name = client.make_qualified_table_name(table) if client else ""
             if client is None or key not in map(str.lower, columns_in(client, name)):
@@ -117,7 +117,7 @@ class Warehouse(Connected):
             return int(rows[0][0]) if rows else 0
 
     def count_since(self, table: str, column: str, moment: datetime) -> int | None:
-        """How many rows have a time at or after a moment; None where nobody can tell. Raises DestinationError."""
+        """Return how many rows have a time at or after a moment; None if it cannot be told. Raises DestinationError."""
         with explained(table), self.session() as client:
             if client is None or client.capabilities.sqlglot_dialect not in {"duckdb", "postgres"}:
                 return None
@@ -133,7 +133,7 @@ class Warehouse(Connected):
         key: Sequence[str],
         rows: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Replace rows of a table beside dlt's schema by key, all or none.
+        """Replace rows by key, all or none, in a table outside dlt's schema.
 
         `types`: the columns, as text, bigint or timestamptz. Raises what the destination raises.
         """
@@ -155,9 +155,9 @@ class Warehouse(Connected):
                     client.execute_sql(f"insert into {name} ({names}) values ({marks})", *values)
 
     def own_table(self, table: str, types: Mapping[str, str]) -> str:
-        """Make a table beside dlt's schema, or the columns that it lacks; returns its qualified name.
+        """Create a table outside dlt's schema, or the columns that it lacks; return its qualified name.
 
-        Raises DestinationError when there is another one of that name.
+        Raises DestinationError if the name belongs to a user's table.
         """
         client = self.client
         name = client.make_qualified_table_name(table)
@@ -175,11 +175,11 @@ class Warehouse(Connected):
         return name
 
     def kinds(self, table: str) -> dict[str, Kind]:
-        """The kinds of the columns that the table has; nothing when there is no such table."""
+        """Return the kinds of the table's columns; empty if there is no such table."""
         return kinds_of(self._stored_columns(table))
 
     def may_replace(self, table: str) -> bool:
-        """Whether whole rows may be replaced: there is no column of a type that we never write, so of somebody else."""
+        """Whether whole rows may be replaced: no column has a type that we never write, which would be a user's."""
         columns = self._stored_columns(table)
         return all(name.startswith("_dlt") for name in columns.keys() - kinds_of(columns).keys())
 
@@ -191,7 +191,7 @@ class Warehouse(Connected):
             return {name.lower(): column for name, column in columns.items()}
 
     def stored_schema(self, name: str) -> dict[str, Any]:
-        """By name the tables of dlt's schema, as whichever pipeline wrote it last; none where none is stored."""
+        """Return, by name, the tables of dlt's schema as the last pipeline stored it; empty if none is stored."""
         if not hasattr(self.dlts, "get_stored_schema"):
             return {}
         with contextlib.suppress(DestinationUndefinedEntity), self.asking() as client:
@@ -201,7 +201,7 @@ class Warehouse(Connected):
         return {}
 
     def merging(self, preferred: str, *, replaced: int = 0) -> dict[str, Any]:
-        """Return dlt's hints to merge by key: as preferred where the destination can, else `delete-insert`.
+        """Return dlt's hints to merge by key: as preferred if the destination can, else with `delete-insert`.
 
         `replaced`: how many whole rows it may replace.
         """
@@ -210,10 +210,10 @@ class Warehouse(Connected):
         return {"write_disposition": {"disposition": "merge", "strategy": strategy}}
 
     def tidy(self, before: datetime) -> None:
-        """Make room where there is no SQL to do it; `runs` that began before a moment go."""
+        """Free space where no SQL can, and delete `runs` that began before a moment."""
 
     def make_again(self) -> list[str]:
-        """Make the tables and columns that somebody dropped; returns their names. Raises what dlt raises."""
+        """Create again tables and columns that somebody dropped; return their names. Raises what dlt raises."""
         return dropped.make_again(self)
 
     @contextlib.contextmanager
@@ -226,21 +226,21 @@ class Warehouse(Connected):
 
     @contextlib.contextmanager
     def migrating(self) -> Iterator[None]:
-        """One process at a time creates or alters tables, where two that create the same one fail."""
+        """Let one process at a time create or alter tables, where two that create the same one would fail."""
         yield
 
     def lock_accounts(self, accounts: Sequence[str] | None) -> None:
         """Exclude every other run over one of these accounts (None: all), wherever it runs, while this is open.
 
-        Where the warehouse has no such lock, that of the machine (runs.lock) must do.
+        If the warehouse has no such lock, only the machine's lock (runs.lock) applies.
 
         Raises LockedError when another run holds one of them.
         """
 
     def lock_sender(self, *, single_sender: bool) -> None:
-        """Exclude every other push into the dataset, while this is open; or the user says that there is none.
+        """Exclude every other push into the dataset while this is open. `single_sender`: the user says there is none.
 
-        Raises ConfigurationError when nothing excludes a second sender, LockedError when there is one.
+        Raises ConfigurationError if nothing excludes a second sender, LockedError if there is one.
         """
         if not single_sender:
             raise ConfigurationError(
@@ -250,16 +250,16 @@ class Warehouse(Connected):
             )
 
     def ask_rights(self, tables: Sequence[str]) -> None:
-        """Ask whether a load may write, and make and alter `tables` (ours), where the warehouse can tell.
+        """Check whether a load may write, and create and alter `tables` (ours), if the warehouse can tell.
 
-        Raises DestinationError with the statements that an administrator runs.
+        Raises DestinationError with the statements for an administrator to run.
         """
         if self.has_sql and self.client.capabilities.sqlglot_dialect == "mysql":
             rights.ask_mariadb(self.client)
 
 
 def kinds_of(columns: dict[str, Any]) -> dict[str, Kind]:
-    """The kinds of a table's columns in dlt's schema, those of a type that we never write left out."""
+    """Return the kinds of a table's columns in dlt's schema, without those of a type that we never write."""
     types = {name: str(column.get("data_type")) for name, column in columns.items()}
     return {name: _KINDS[kind] for name, kind in types.items() if kind in _KINDS}
 
@@ -272,7 +272,7 @@ def _parts(
     above: tuple[str, datetime] | None,
     without: str,
 ) -> Iterator[str]:
-    """The table, or parts of it that together hold the rows that are needed."""
+    """Yield the table, or parts of it that together hold the needed rows."""
     dialect = client.capabilities.sqlglot_dialect
     if ids is not None and len(ids) <= MANY:
         texts = [text_literal(key, dialect) for key in ids]

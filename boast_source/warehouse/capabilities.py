@@ -1,5 +1,5 @@
-"""dlt resolves a destination's whole configuration each time it is asked what the destination can, dozens of times a
-load: a tenth of a small load's time. Nothing of it changes while a run lives.
+"""A destination's capabilities, resolved once. dlt resolves the whole configuration each time it is asked for them,
+dozens of times per load: a tenth of a small load's time. They do not change during a run.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Remembering:
-    """For a destination class of dlt: remembers the capabilities that depend on no given configuration."""
+    """A mixin for dlt's destination classes: remembers the capabilities that depend on no given configuration."""
 
     _remembered: DestinationCapabilitiesContext | None = None
 
     def capabilities(self, config: Any = None, naming: Any = None) -> DestinationCapabilitiesContext:
-        """Return them as dlt does; each caller may change its own copy."""
+        """Return the capabilities as dlt does; each caller may change its own copy."""
         known: Any = super()
         if config is not None or naming is not None:
             caps: DestinationCapabilitiesContext = known.capabilities(config, naming)
@@ -30,9 +30,9 @@ class Remembering:
 
 
 def keeps_json(destination: Any) -> bool:
-    """Return whether JSON text that arrives as Arrow ends up as JSON; elsewhere it is loaded as text.
+    """Return whether JSON text that arrives as Arrow is stored as JSON; otherwise it is loaded as text.
 
-    BigQuery takes none from Parquet; SQLAlchemy's JSON type would encode the text once more.
+    BigQuery reads no JSON from Parquet; SQLAlchemy's JSON type would encode the text once more.
     """
     caps = destination.capabilities()
     if caps.type_mapper is None:

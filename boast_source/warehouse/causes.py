@@ -1,4 +1,4 @@
-"""From a database's error code to its cause and the next step: one table.
+"""Maps a database's error codes to the cause and the next step.
 
 Sources: PostgreSQL documentation, Appendix A (SQLSTATE); DuckDB's exception classes; PEP 249.
 """
@@ -14,7 +14,7 @@ from boast_source.driver_text import is_raised
 
 @dataclass(frozen=True)
 class Cause:
-    """`what` starts the message; of the driver's own words those follow that hold no row's values."""
+    """`what` starts the message; those of the driver's own words follow that hold no row's values."""
 
     what: str
     hint: str
@@ -86,10 +86,10 @@ SENDERS = Cause(
 )
 OTHER = Cause("The destination does not answer as it should", "Run again with --debug to see where.")
 
-_SQLSTATE = {  # the longest prefix that fits
+_SQLSTATE = {  # the longest matching prefix wins
     "08": UNREACHABLE,
     "0A": OTHER,
-    "21": BUSY,  # two rows for one, since another run is at work
+    "21": BUSY,  # two rows instead of one: another run is active
     "22": TYPE,
     "23": CONSTRAINT,
     "25006": READ_ONLY,
@@ -140,7 +140,7 @@ _CLASSES = {  # of DuckDB, then of any driver (PEP 249)
     "NotSupportedError": OTHER,
     "ProgrammingError": SCHEMA,
 }
-_BY_WORDS = {  # before code and class, which say less: of MariaDB 42000 is nearly all
+_BY_WORDS = {  # before code and class, which say less: MariaDB uses 42000 for nearly everything
     r"push_ledger_once": SENDERS,
     r"does not have a replica identity": REPLICA,
     r"cannot execute merge on relation": RULE,
@@ -177,7 +177,7 @@ def cause_of(error: BaseException) -> Cause:
 
 
 def place_of(error: BaseException, table: str | None = None) -> str:
-    """Return the table, with the column or constraint where the driver names it; `table`: what was being loaded."""
+    """Return the table, with the column if the driver names it; `table`: what was being loaded."""
     found: Any = None if is_raised(error) else getattr(error, "diag", None)
     if name := getattr(found, "table_name", None):
         table = ".".join(filter(None, (found.schema_name, name, found.column_name)))

@@ -1,4 +1,4 @@
-"""A warehouse's connection: opened once per run, waited for while another process has the DuckDB file.
+"""A warehouse's connection: opened once per run, after waiting if another process has the DuckDB file.
 
 Source: `pipeline.sql_client()` of dlt.
 """
@@ -33,12 +33,12 @@ SqlClient = SqlClientBase[Any]
 
 
 class Connected:
-    """What connects to the place that a pipeline loads into."""
+    """The connection to the place that a pipeline loads into."""
 
     has_sql = True
     table_format: str | None = None  # of the tables on a file system
     own_schemas: Collection[str] = frozenset({"information_schema"})
-    reads_on_the_same_connection = False  # elsewhere whoever streams rows would be in the way
+    reads_on_the_same_connection = False  # elsewhere rows being streamed would be in the way
     how_to_configure = (
         "Set destination.{name}.credentials in .dlt/secrets.toml or DESTINATION__{NAME}__CREDENTIALS:"
         " docs/warehouses.md or dlt's documentation of {name} says how."
@@ -50,7 +50,7 @@ class Connected:
 
     @property
     def client(self) -> SqlClient:
-        """The connection, inside of `open`, where there is SQL."""
+        """The connection, inside `open`, for a destination with SQL."""
         assert self._open is not None
         return self._open
 
@@ -69,12 +69,12 @@ class Connected:
 
     @property
     def place(self) -> str:
-        """Where the data goes, in a person's words."""
+        """Where the data goes, in words for people."""
         where = self.file or working_folder.shown(self.pipeline.destination)
         return f"{self.name}{f' ({where})' if where else ''}, dataset {self.dataset}"
 
     def check(self) -> None:
-        """Raise ConfigurationError when nothing can be loaded as it is configured."""
+        """Raise ConfigurationError if nothing can be loaded with this configuration."""
         if self.dataset.lower() in self.own_schemas or self.dataset.lower().startswith("pg_"):
             raise ConfigurationError(
                 f"The dataset cannot be called {self.dataset}: the warehouse has that name for itself",
@@ -82,7 +82,7 @@ class Connected:
             )
 
     def unconfigured(self, error: BaseException) -> ConfigurationError:
-        """The destination's settings are missing or cannot be read; `error` is what dlt said, which may quote them."""
+        """Return the error for missing or unreadable destination settings; `error`: dlt's own, which may quote them."""
         why = f"are missing or cannot be read ({type(error).__name__})"
         if isinstance(error, ValueNotSecretException):
             why = "stand in .dlt/config.toml, where dlt takes no credentials from"
@@ -95,12 +95,12 @@ class Connected:
     def open(
         self, *, patience: float, on_wait: Callable[[str], None] | None = None, creates: bool = True
     ) -> Iterator[Self]:
-        """Keep the connection open for the whole run; opened once more inside, it is the same.
+        """Keep the connection open for the whole run; opening it again inside yields the same one.
 
-        A DuckDB file that another process has open is waited for, `patience` seconds at most, and then nobody gets in
-        between. `creates` False: only read, so that no file is made where there is none.
+        If another process has the DuckDB file open, wait at most `patience` seconds; once open, the file is ours for
+        the whole run. `creates` False: only read, so that no missing file is created.
 
-        Raises DestinationError that names the process, or the file that is not there.
+        Raises DestinationError that names the process, or the missing file.
         """
         if self._open is not None:
             yield self
@@ -125,13 +125,13 @@ class Connected:
             yield self
 
     def _stop_reading(self) -> None:
-        """Close what an error left half read, where it would keep the connection from closing."""
+        """Close results that an error left half read, if they would keep the connection from closing."""
 
     @contextlib.contextmanager
     def session(self) -> Iterator[SqlClient | None]:
-        """A SQL client to read with; None where the destination has none.
+        """Yield a SQL client to read with; None if the destination has none.
 
-        Raises ConfigurationError when the destination's settings are missing or cannot be read, or its packages are.
+        Raises ConfigurationError if the destination's settings are missing or unreadable, or its packages are missing.
         """
         if self._open is not None and self.reads_on_the_same_connection:
             yield self._open
@@ -155,13 +155,13 @@ class Connected:
 
     @functools.cached_property
     def dlts(self) -> Any:
-        """Dlt's own client of the destination, made once: it resolves its whole configuration for each."""
+        """Dlt's own client of the destination, made once: each one resolves the whole configuration."""
         return self.pipeline.destination_client()
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[Any]:
-        """Dlt's own client, over the connection that is open where that may be read on; DuckLake attaches its catalog
-        for each new one.
+        """Yield dlt's own client, over the open connection if that may be read on: for each new one DuckLake would
+        attach its catalog.
         """
         if self._open is not None and self.reads_on_the_same_connection:
             client = copy.copy(self.dlts)
@@ -175,26 +175,26 @@ class Connected:
         return self.pipeline.sql_client()
 
     def is_there(self) -> bool:
-        """Whether the dataset exists; looking makes no DuckDB file. Raises DestinationError."""
+        """Whether the dataset exists; checking creates no DuckDB file. Raises DestinationError."""
         if self.file and not self.file.exists():
             return False
         with explained(), self.session() as client:
             return client is None or client.has_dataset()
 
     def awake(self) -> None:
-        """Make sure that the connection lives: a server or a NAT may have dropped it while it was idle.
+        """Make sure that the connection is alive: a server or a NAT may have dropped it while it was idle.
 
-        A new one takes the locks of the old again. Raises DestinationError when it cannot.
+        A new connection takes the old one's locks again. Raises DestinationError if it cannot.
         """
         with explained():
             try:
                 self.client.execute_sql("select 1")
-            except DestinationError:  # it has connected anew, and another run has its locks
+            except DestinationError:  # it has reconnected, and another run has its locks
                 raise
             except Exception as error:
                 if not is_lost(error):
                     raise
-                self.client.execute_sql("select 1")  # dlt has connected anew
+                self.client.execute_sql("select 1")  # dlt has reconnected
 
 
 def _say_why(tried: RetryCallState, patience: float, on_wait: Callable[[str], None] | None) -> None:
@@ -204,7 +204,7 @@ def _say_why(tried: RetryCallState, patience: float, on_wait: Callable[[str], No
 
 
 def columns_in(client: SqlClient, name: str) -> list[str]:
-    """The columns of a table or view, whose name is qualified; none when there is no such thing."""
+    """Return the columns of a table or view, by its qualified name; empty if there is no such thing."""
     try:
         with client.execute_query(f"select * from {name} where 1 = 0") as cursor:
             return [str(name) for name in cursor.columns_schema]

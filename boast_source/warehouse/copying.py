@@ -1,4 +1,4 @@
-"""Rows into and out of Postgres by COPY, as CSV; what comes is parsed by Arrow while the next block arrives.
+"""Rows into and out of Postgres by COPY, as CSV; Arrow parses a block while the next one arrives.
 
 Source: PostgreSQL documentation, COPY, Message Flow (COPY sends one message per row).
 """
@@ -25,9 +25,9 @@ ROWS = 20_000  # per batch written
 
 
 def copied(client: SqlClientBase[Any], sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The rows of a query as text, in batches: timestamps in UTC, doubles with all digits.
+    """Yield the rows of a query as text, in batches: timestamps in UTC, doubles with all digits.
 
-    A thread of its own receives while the caller works on the batch before.
+    A separate thread receives rows while the caller works on the previous batch.
     """
     blocks: queue.Queue[bytes | BaseException | None] = queue.Queue(2)
     closed = threading.Event()
@@ -62,13 +62,13 @@ def copied(client: SqlClientBase[Any], sql: str, columns: Sequence[str]) -> Iter
     finally:
         closed.set()
         if receiver.is_alive():
-            with contextlib.suppress(Exception):  # a connection that is gone needs no cancelling
+            with contextlib.suppress(Exception):  # a lost connection needs no cancelling
                 client.native_connection.cancel()
         receiver.join()
 
 
 class _Rows:
-    """What psycopg2 writes a row at a time, collected into blocks that end where a row ends."""
+    """Collects the rows that psycopg2 writes one at a time into blocks of whole rows."""
 
     def __init__(self, hand_on: Any, closed: threading.Event) -> None:
         self._hand_on, self._closed = hand_on, closed
@@ -105,7 +105,7 @@ def _parsed(block: bytes, columns: Sequence[str]) -> pa.Table:
 
 
 class CsvOf(io.RawIOBase):
-    """A Parquet file as CSV, one batch in memory: null is nothing, every text is quoted, also the empty one."""
+    """A Parquet file as CSV, one batch in memory: nulls are empty, and every text is quoted, even an empty one."""
 
     def __init__(self, file: pq.ParquetFile) -> None:
         self._batches = file.iter_batches(ROWS)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 KEPT_HOURS = 7 * 24  # for readers of older versions, as Delta's own default
-MOST_FILES = 50  # of a table, before they are joined
+MOST_FILES = 50  # per table, before they are joined
 
 
 class Delta(Lake):
@@ -29,7 +29,7 @@ class Delta(Lake):
     how_to_install = 'pip install ".[delta]" in the repository'
 
     def count_present(self, table: str, account: str) -> int:
-        """How many rows of an account the table holds that are not marked missing."""
+        """Return how many rows of an account are not marked missing."""
         found = self._table(table)
         if found is None:
             return 0
@@ -55,8 +55,8 @@ class Delta(Lake):
         )
 
     def tidy(self, before: datetime, *, kept_hours: int = KEPT_HOURS, most_files: int = MOST_FILES) -> None:
-        """Forget the runs that began before a moment (those apart that told people something), join small files, and
-        remove files that no version of the last `kept_hours` needs.
+        """Delete the runs that began before a moment (except those that notified people), join small files, and remove
+        files that no version of the last `kept_hours` needs.
         """
         for name in (*SHAPES, HISTORY, "runs", "listings"):
             table = self._table(name)

@@ -1,4 +1,4 @@
-"""SQL is written in DuckDB's dialect; here it becomes the destination's."""
+"""Translates SQL from DuckDB's dialect, in which it is written, into the destination's."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def _epoch_of_interval(until: exp.Expression, since: exp.Expression) -> exp.Expr
     return exp.cast(exp.Extract(this=exp.var("EPOCH"), expression=exp.Sub(this=until, expression=since)), "bigint")
 
 
-_NO_ASCII = re.compile(r"(?![0-9])\d")  # digits that are not ASCII's
+_NO_ASCII = re.compile(r"(?![0-9])\d")  # digits outside ASCII
 
-# Seconds between two moments, where sqlglot's translation counts days (MySQL), takes dates only (BigQuery), or counts
-# on the clock of the session's time zone, an hour wrong across a change to summer time (Postgres).
+# Seconds between two moments, where sqlglot's translation counts days (MySQL), takes dates only (BigQuery), or uses the
+# clock of the session's time zone, which is an hour wrong across a change to summer time (Postgres).
 _ELAPSED = {"mysql": _timestamp_diff, "bigquery": _timestamp_diff, "postgres": _epoch_of_interval}
 
 
-@functools.lru_cache(maxsize=64)  # a night asks for the views twice, and they take a quarter of a second
+@functools.lru_cache(maxsize=64)  # a nightly run needs the views twice, at a quarter of a second
 def translated(sql: str, dialect: str | None) -> str:
-    """One statement in the dialect (a name of sqlglot's); what is ordered by is never null, so each orders nulls as
-    it likes.
+    """Translate one statement into the dialect (sqlglot's name). Sort keys are never null, so each dialect keeps its
+    own order of nulls.
     """
     if dialect == "duckdb":
         return sql
@@ -53,23 +53,23 @@ def translated(sql: str, dialect: str | None) -> str:
 
 
 def text_literal(value: str, dialect: str | None) -> str:
-    """A text as it stands in a statement."""
+    """Quote a text for a statement."""
     return str(exp.Literal.string(value).sql(dialect))
 
 
 def _made_mysql(query: exp.Expr) -> None:
-    """Replace what sqlglot leaves as MySQL does not understand it. Its moments have no zone, so they are UTC's."""
+    """Replace what sqlglot leaves in a form unknown to MySQL. MySQL's moments have no zone, so they are in UTC."""
     for moved in list(query.find_all(exp.Sub)):
         if isinstance(moved.this, exp.Cast) and moved.this.is_type("date"):  # a date less days; MySQL would see numbers
             moved.replace(exp.DateSub(this=moved.this, expression=moved.expression, unit=exp.var("DAY")))
     for column in query.find_all(exp.ColumnDef):
-        # its own timestamp has no fractions, and the session's time zone; its text ends at 64 kB
+        # MySQL's timestamp has no fractions and uses the session's time zone; its text ends at 64 kB
         for kind, instead in (("timestamptz", "datetime(6)"), ("text", "longtext")):
             if column.kind and column.kind.is_type(kind):
                 column.set("kind", exp.DataType.build(instead, dialect="mysql"))
     for clock in list(query.find_all(exp.CurrentTimestamp)):
         clock.replace(exp.Anonymous(this="utc_timestamp", expressions=[exp.Literal.number(6)]))
-    for share in query.find_all(exp.Div):  # of whole numbers it keeps five digits
+    for share in query.find_all(exp.Div):  # MySQL keeps five digits if both are whole
         share.set("this", exp.cast(share.this, "double"))
     for zoned in list(query.find_all(exp.AtTimeZone)):
         zone = zoned.args["zone"]
@@ -78,16 +78,16 @@ def _made_mysql(query: exp.Expr) -> None:
 
 
 def moment(iso: str | None, dialect: str | None) -> str | None:
-    """A moment in ISO 8601 as it is given to a statement: MySQL takes no offset, its moments are UTC's."""
+    """Return an ISO 8601 moment as a statement's parameter: MySQL takes no offset, its moments are in UTC."""
     if not iso or dialect != "mysql":
         return iso
     return str(datetime.fromisoformat(iso).astimezone(timezone.utc).replace(tzinfo=None))
 
 
 def moment_of(value: datetime | str | None) -> datetime | None:
-    """A moment as a driver or the API answers with it, with its zone: SQLite has texts of them, MySQL's have no zone.
+    """Return a moment from a driver or the API, with its zone: SQLite returns text, and MySQL's have no zone.
 
-    Raises ValueError for a text that is none.
+    Raises ValueError for a text that is not a moment.
     """
     found = _read(value) if isinstance(value, str) else value
     return found.replace(tzinfo=timezone.utc) if found and found.tzinfo is None else found
@@ -104,14 +104,14 @@ def _read(text: str) -> datetime:
 
 
 def text_type(dialect: str | None) -> str:
-    """The type of texts of any length, as a cast names it."""
+    """Return the type for texts of any length, as a cast names it."""
     return "char" if dialect == "mysql" else str(exp.DataType.build("text").sql(dialect=dialect))
 
 
 def snake_case(longest: int | None) -> Callable[[str], str]:
-    """Return dlt's way to make a column's name of a field's, at most `longest` characters long (None: any length).
+    """Return dlt's function from a field's name to a column's, at most `longest` characters long (None: any length).
 
-    All are of ASCII, so characters are bytes; dlt leaves other scripts' digits, of which Postgres would cut some off.
+    Names are ASCII, so characters are bytes; dlt leaves other scripts' digits, and Postgres would cut some off.
     """
     naming = NamingConvention(longest) if longest else NamingConvention()
     return lambda field: naming.normalize_identifier(_NO_ASCII.sub(_hexadecimal, field))

@@ -1,5 +1,5 @@
-"""What somebody dropped in the destination by hand: tables and columns that dlt believes to be there are made again.
-And what another run made of an undocumented field at the same time as this pipeline, of another type.
+"""Tables and columns that dlt believes to exist, but that somebody dropped by hand: they are created again. And columns
+of undocumented fields that a parallel run created with another type: this run takes that type.
 
 dlt migrates only when the schema's hash is not stored yet; a table dropped since then would fail every load for good.
 """
@@ -19,9 +19,9 @@ FIELD = "x-boast-field"  # a column's hint: the undocumented field that fills it
 
 
 def make_again(warehouse: Connected) -> list[str]:
-    """Make the tables and columns that the schema has and the destination lacks; returns their names.
+    """Create the tables and columns that the schema has and the destination lacks; return their names.
 
-    They come empty: the load that follows fills them with what is visible. Raises what dlt raises, and
+    They are empty until the following load fills them with what is visible. Raises what dlt raises, and
     DestinationError for a column that no load can fill.
     """
     pipeline = warehouse.pipeline
@@ -58,9 +58,9 @@ def make_again(warehouse: Connected) -> list[str]:
 
 
 def _take_types(client: Any, schema: dlt.Schema, table: str, columns: dict[str, Any]) -> None:
-    """Give undocumented fields the types of their columns, where another run made these first; it failed every load.
+    """Give undocumented fields the types of their columns if another run made these first; else every load fails.
 
-    Only Postgres has runs side by side and tells JSON from text.
+    Only Postgres has parallel runs and tells JSON from text.
     """
     if client.capabilities.sqlglot_dialect != "postgres":
         return
@@ -73,6 +73,6 @@ def _take_types(client: Any, schema: dlt.Schema, table: str, columns: dict[str, 
     for name in others:
         own[name]["data_type"] = columns[name]["data_type"]
     if others:
-        with client.sql_client.with_staging_dataset():  # made anew with the schema's new version
+        with client.sql_client.with_staging_dataset():  # created again with the schema's new version
             staged = client.sql_client.make_qualified_table_name(table)
             client.sql_client.execute_sql(f"drop table if exists {staged}")

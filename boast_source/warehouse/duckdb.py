@@ -1,7 +1,7 @@
-"""DuckDB as the connector loads it: dlt's destination that merges straight from the Parquet files of the load package.
+"""DuckDB as the connector loads it: dlt's destination, merging straight from the Parquet files of the load package.
 
-dlt writes every row twice, into a staging table and from there into its own; compressing them takes most of the time.
-A file is merged in one transaction and by key, so what a crash repeats changes nothing.
+dlt itself writes every row twice, into a staging table and from there into its own; most of the time goes into
+compressing them. Here a file is merged by key in one transaction, so repeating it after a crash changes nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ MANY = 50_000  # rows replaced in one run
 _MEMORY = "select current_setting('memory_limit')"
 _STRATEGIES = ("upsert", "insert-only", "delete-insert")
 
-# two files of one table, one after the other: transactions that touch the same rows at once fail
+# files of one table are merged one after the other: concurrent transactions on the same rows fail
 _turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
@@ -56,13 +56,13 @@ class duckdb(Remembering, dlt_duckdb):
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         caps = super()._raw_capabilities()
-        if "compression" in ParquetFormatConfiguration.get_resolvable_fields():  # older ones of dlt have no choice
+        if "compression" in ParquetFormatConfiguration.get_resolvable_fields():  # older versions of dlt have no choice
             caps.parquet_format = ParquetFormatConfiguration(compression="none")  # read once, on the same machine
         return caps
 
     @property
     def destination_type(self) -> str:
-        """As dlt knows it, so that its own tools find the pipeline."""
+        """The type of dlt's own destination, so that dlt's tools find the pipeline."""
         return "dlt.destinations.duckdb"
 
     @property
@@ -91,7 +91,7 @@ class _Client(DuckDbClient):
 
 
 def _is_merged_straight(table: PreparedTableSchema) -> bool:
-    """Whether it is a table of ours: they arrive as Parquet, each row once."""
+    """Whether it is one of our tables: they arrive as Parquet, each row once."""
     ours = table["name"] in {*SHAPES, HISTORY}
     return ours and table.get("write_disposition") == "merge" and table.get("x-merge-strategy") in _STRATEGIES
 
@@ -122,7 +122,7 @@ def _statements(strategy: str, table: str, rows: str, key: str, names: str) -> l
 
 
 class DuckDB(Warehouse):
-    """What DuckDB's client reaches in this process: a file, DuckLake, MotherDuck."""
+    """A database that DuckDB's client opens in this process: a file, DuckLake or MotherDuck."""
 
     reads_on_the_same_connection = True
     own_schemas = frozenset({"information_schema", "temp", "system"})
@@ -138,7 +138,7 @@ class DuckDB(Warehouse):
         return rows
 
     def _stop_reading(self) -> None:
-        # an open result keeps the database open, and DuckDB waits for ever for it to close before it opens it again
+        # an open result keeps the database open, and DuckDB would wait forever before it opens it again
         for rows in list(self._reading):
             with contextlib.suppress(ValueError):  # it runs in another thread
                 rows.close()
@@ -153,7 +153,7 @@ class DuckDB(Warehouse):
 
     @contextlib.contextmanager
     def bounded(self, megabytes: int = memory.LEAST) -> Iterator[None]:
-        """Bound its memory, unless its user has; what does not fit spills into `<file>.tmp`."""
+        """Bound DuckDB's memory, unless the user has; what does not fit spills into `<file>.tmp`."""
         with driver.connect() as fresh:
             (usual,) = fresh.execute(_MEMORY).fetchall()[0]
         if self.client.native_connection.execute(_MEMORY).fetchone() != (usual,):
@@ -165,8 +165,8 @@ class DuckDB(Warehouse):
             yield
         finally:
             self._is_bounded = False
-            with contextlib.suppress(driver.Error):  # a connection that failed has nothing to give back
-                self._allow(usual)  # not `reset`: DuckDB 1.4 then tells the usual bound and goes on with the other
+            with contextlib.suppress(driver.Error):  # a failed connection has no bound to restore
+                self._allow(usual)  # not `reset`: DuckDB 1.4 then reports the usual bound but keeps the other
 
     def limit_memory(self, megabytes: int) -> None:
         """Set another bound, inside `bounded`."""
@@ -178,7 +178,7 @@ class DuckDB(Warehouse):
 
 
 def _fault(file: Path) -> str | None:
-    """Return why there can be no database at this path, as far as DuckDB would not tell."""
+    """Return why there can be no database at this path, if DuckDB would not say so itself."""
     try:
         return "is not a file" if file.exists() and not (file.is_file() or file.is_dir()) else None
     except OSError as error:
@@ -186,7 +186,7 @@ def _fault(file: Path) -> str | None:
 
 
 class DuckDBFile(DuckDB):
-    """A DuckDB file: it has one writer, who excludes all others."""
+    """A DuckDB file: it has one writer, which excludes all others."""
 
     @functools.cached_property
     def _database(self) -> str:
@@ -201,9 +201,9 @@ class DuckDBFile(DuckDB):
         return None if self._database.startswith((":", "md:")) else Path(self._database).absolute()
 
     def check(self) -> None:
-        """Besides, refuse an address of MotherDuck, which would become a file's name, with its token; a path of
-        something else, like a pipe that DuckDB would wait for; and a dataset that is called like its file, in
-        whatever case: DuckDB names a catalog after the file, and reads `name.table` as schema or catalog.
+        """Also refuse a MotherDuck address, which would become a file's name, with its token; a path that is not a
+        file, like a pipe that DuckDB would wait for; and a dataset with the file's name, in any case: DuckDB names a
+        catalog after the file, and reads `name.table` as schema or catalog.
         """
         super().check()
         if Path(self._database).name.startswith("md:"):
@@ -221,13 +221,13 @@ class DuckDBFile(DuckDB):
             )
 
     def merging(self, preferred: str, *, replaced: int = 0) -> dict[str, Any]:
-        """As elsewhere; but what an update replaces stays in memory until the end, which no bound can spill."""
+        """As elsewhere, but delete and insert many rows: those that an update replaces stay in memory until the end."""
         if replaced > MANY:  # each id comes once
             return {"write_disposition": {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}}
         return super().merging(preferred)
 
     def lock_sender(self, *, single_sender: bool) -> None:
-        """Nothing to do for a file; MotherDuck has many writers."""
+        """Do nothing for a file; MotherDuck has many writers."""
         if self._database.startswith("md:"):
             super().lock_sender(single_sender=single_sender)
 

@@ -1,4 +1,4 @@
-"""What a warehouse's errors mean, in one line and without what they hold of anybody's data."""
+"""What a warehouse's errors mean, in one line and without anybody's data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def explained(table: str | None = None) -> Iterator[None]:
-    """Whatever the destination raises inside becomes a DestinationError. `table`: what is read or written."""
+    """Turn whatever the destination raises inside into a DestinationError. `table`: what is read or written."""
     try:
         yield
     except Exception as error:
@@ -30,25 +30,25 @@ def explained(table: str | None = None) -> Iterator[None]:
 
 
 def is_of_destination(error: BaseException) -> bool:
-    """Whether dlt or a driver raised it; what PEP 249 calls DatabaseError has no common class."""
+    """Whether dlt or a driver raised it; PEP 249's DatabaseError has no common class."""
     if isinstance(error, (DestinationConnectionError, DatabaseException, duckdb.Error)):
         return True
     return any(base.__name__ == "DatabaseError" for base in type(error).__mro__)
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the connection is gone or never was, and not the statement wrong."""
+    """Whether the connection is lost or was never made, rather than the statement wrong."""
     cause = _driver(error)
     if isinstance(cause, DestinationConnectionError) or is_lock(cause):
         return True
     for link in signals.chain(error):
-        if hasattr(link, "connection_invalidated"):  # SQLAlchemy's: SQLite and MariaDB call all that fails operational
+        if hasattr(link, "connection_invalidated"):  # SQLAlchemy's: SQLite and MariaDB call every failure operational
             return bool(link.connection_invalidated) or cause_of(cause) in {UNREACHABLE, BUSY, FULL, FILE}
     return any(base.__name__ in {"OperationalError", "InterfaceError"} for base in type(cause).__mro__)
 
 
 def is_forbidden(error: BaseException) -> bool:
-    """Whether the role lacks a right, and nothing else is wrong."""
+    """Whether the only cause is that the role lacks a right."""
     return cause_of(_driver(error)) == RIGHTS
 
 
@@ -60,14 +60,14 @@ def _driver(error: BaseException) -> BaseException:
 
 
 def words_of(error: BaseException) -> str:
-    """Return what the driver said, or the error's class where its words may hold somebody's data."""
+    """Return the driver's message, or the error's class if the message may hold somebody's data."""
     return one_line(_driver(error))
 
 
 def explain(error: BaseException, table: str | None = None) -> DestinationError:
-    """A destination's error in one line, with the next step; `error` may be dlt's, with the driver's behind it.
+    """Return a destination's error in one line, with the next step; `error` may be dlt's, with the driver's behind it.
 
-    `table`: what was read or written, where the error does not say so.
+    `table`: what was read or written, if the error does not say so.
     """
     links = signals.chain(error)
     driver = _driver(error)

@@ -1,9 +1,9 @@
 """Iceberg tables on a file system, through `pyiceberg`. Source: the extra `iceberg`, dlt's `iceberg_catalog.*`.
 
-The catalog must be one that lasts. Without one dlt makes a catalog in memory for each load, and of two writers that
-commit at once one would be lost.
+The catalog must be persistent. Without one dlt makes a catalog in memory for each load, and if two writers committed at
+once, one would be lost.
 
-pyiceberg 0.12 merges only what has the columns of the newest snapshot, in their order: dlt's files are completed here.
+pyiceberg 0.12 merges only data with the newest snapshot's columns, in their order: dlt's files are completed here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Iceberg(Lake):
         _completing(pipeline.destination)
 
     def check(self) -> None:
-        """As elsewhere, and refuse a catalog that does not last."""
+        """As elsewhere, and refuse a catalog in memory."""
         super().check()
         if ":memory:" in self._catalog.properties.get("uri", ""):
             raise ConfigurationError(
@@ -63,7 +63,7 @@ class Iceberg(Lake):
             ) from None
 
     def count_present(self, table: str, account: str) -> int:
-        """How many rows of an account the table holds that are not marked missing."""
+        """Return how many rows of an account are not marked missing."""
         from pyiceberg.expressions import And, EqualTo, IsNull
 
         found = self._table(table)
@@ -92,8 +92,8 @@ class Iceberg(Lake):
         found.append(more)
 
     def tidy(self, before: datetime, *, kept: timedelta = KEPT) -> None:
-        """Forget the runs that began before a moment (those apart that told people something), the snapshots that are
-        older than `kept`, and the data files that no other needs.
+        """Delete the runs that began before a moment (except those that notified people), the snapshots older than
+        `kept`, and the data files that no other snapshot needs.
         """
         from pyiceberg.expressions import And, IsNull, LessThan
 
@@ -109,7 +109,7 @@ class Iceberg(Lake):
             self._remove_unneeded(table.refresh(), oldest)
 
     def _remove_unneeded(self, table: Table, oldest: datetime) -> None:
-        """Remove files, as pyiceberg does not; what is younger may belong to a commit that is on its way."""
+        """Remove unneeded files, which pyiceberg does not; newer ones may belong to a commit in progress."""
         needed = {path.rpartition("/")[2] for path in table.inspect.all_files()["file_path"].to_pylist()}
         files = self.configured.fs_client
         for path in files.find(f"{table.location()}/data"):
@@ -133,7 +133,7 @@ class Iceberg(Lake):
 
 
 def _completing(destination: Any) -> None:
-    """Let a destination's clients complete what they merge into a table; once is enough."""
+    """Let a destination's clients complete the rows that they merge into a table; a second call does nothing."""
     make = destination.client
     if hasattr(make, "completes"):
         return
@@ -155,7 +155,7 @@ def _completing(destination: Any) -> None:
 
 
 def _merge(table: Table, upsert: Any, df: pa.Table, join_cols: list[str], **how: Any) -> Any:
-    """Merge rows that may lack columns of the table, which stay as they are."""
+    """Merge rows that may lack columns of the table; those columns keep their values."""
     from pyiceberg.expressions import In
 
     schema = table.schema().as_arrow()

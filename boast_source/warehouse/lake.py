@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from boast_source.warehouse.connection import SqlClient
 
-_FOLDERS = {"delta": "_delta_log", "iceberg": "metadata"}  # by format, what a table of it has
+_FOLDERS = {"delta": "_delta_log", "iceberg": "metadata"}  # by format, the folder that each of its tables has
 
 
 class Lake(Warehouse, ABC):
@@ -47,7 +47,7 @@ class Lake(Warehouse, ABC):
     )
 
     def check(self) -> None:
-        """Refuse to load where the tables cannot be of this format, or are of the other one."""
+        """Refuse to load if the tables cannot be of this format, or are of the other one."""
         try:
             importlib.import_module(self.library)
         except ImportError:
@@ -67,19 +67,19 @@ class Lake(Warehouse, ABC):
 
     @property
     def configured(self) -> Any:
-        """Dlt's client of the file system. Raises ConfigurationError where its settings are missing."""
+        """Dlt's client of the file system. Raises ConfigurationError if its settings are missing."""
         try:
             return self.dlts
         except (ConfigurationException, PipelineConfigMissing) as error:
             raise self.unconfigured(error) from None
 
     def location(self, table: str) -> str:
-        """The address of a table's folder."""
+        """Return the address of a table's folder."""
         return str(self.configured.get_open_table_location(self.table_format, table)).rstrip("/")
 
     @contextlib.contextmanager
     def session(self) -> Iterator[SqlClient | None]:
-        """None: tables are read through the format's library."""
+        """Yield None: tables are read through the format's library."""
         yield None
 
     def read(
@@ -103,37 +103,37 @@ class Lake(Warehouse, ABC):
                 yield pa.Table.from_batches([batch])
 
     def may_replace(self, table: str) -> bool:
-        """Whole rows are never replaced: dlt merges into these tables by key alone."""
+        """Return False: dlt merges into these tables by key alone."""
         return False
 
     def merging(self, preferred: str, *, replaced: int = 0) -> dict[str, Any]:
-        """Return dlt's hints to merge by key, which knows both strategies here."""
+        """Return dlt's hints to merge by key; both strategies work here."""
         return {"table_format": self.table_format, "write_disposition": {"disposition": "merge", "strategy": preferred}}
 
     def make_again(self) -> list[str]:
-        """Nothing: a table that is not there is made by the next load."""
+        """Do nothing: the next load creates missing tables."""
         return []
 
     def _stored_columns(self, table: str) -> dict[str, Any]:
-        """The table's columns with their types in dlt's words (JSON is text here); nothing when there is no table."""
+        """Return the table's columns with their dlt types (JSON is text here); empty if there is no table."""
         found = self._table(table)
         return {field.name: {"data_type": _data_type(field.type)} for field in self._schema(found)} if found else {}
 
     @abstractmethod
     def _table(self, table: str) -> Any:
-        """The table as its library knows it; None where there is none."""
+        """Return the library's object for the table; None if there is no table."""
 
     @abstractmethod
     def _schema(self, found: Any) -> pa.Schema:
-        """Its columns."""
+        """Return the columns of a table."""
 
     @abstractmethod
     def _reader(self, found: Any, columns: Sequence[str]) -> pa.RecordBatchReader:
-        """Its rows."""
+        """Return the rows of a table."""
 
 
 def _data_type(kind: pa.DataType) -> str | None:
-    """In dlt's words; None for what we never write."""
+    """Return dlt's name for a type; None for one that we never write."""
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return "text"
     if pa.types.is_timestamp(kind):
@@ -142,6 +142,6 @@ def _data_type(kind: pa.DataType) -> str | None:
 
 
 def appended(types: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows for a table that only grows; times are ISO 8601 text."""
+    """Return rows for a table that only grows; times are ISO 8601 text."""
     kinds = [(column, pa.int64() if kind == "bigint" else pa.string()) for column, kind in types.items()]
     return pa.Table.from_pylist([dict(row) for row in rows], schema=pa.schema(kinds))

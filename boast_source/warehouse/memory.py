@@ -1,8 +1,8 @@
-"""The one rule for memory: what DuckDB may take, as the scratch index of a listing and as the destination.
+"""The one rule for memory: how much DuckDB may use, as the scratch index of a listing and as the destination.
 
-DuckDB keeps whatever it touches up to its bound, by itself 80 % of the machine, and what is beyond it on the disk. The
-bound here is what its sorts and joins need, known before they begin: it follows from what was delivered and is never
-raised because something failed.
+DuckDB keeps what it touches in memory up to its bound, by default 80 % of the machine, and spills the rest to disk. The
+bound here is what its sorts and joins need. It follows from what was delivered, before they begin, and is never raised
+because something failed.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from pathlib import Path
 LEAST = 128  # MB: enough to compare MANY rows
 MANY = 1_000_000
 PER_ROW = 24  # bytes for each beyond them: 10,000,000 need more than 128 MB in all and less than 192
-BATCH = 4 * 2**20  # bytes of JSON that are kept before they become a batch; one page may bring more
+BATCH = 4 * 2**20  # bytes of JSON that are collected before they become a batch; one page may bring more
 PER_COLUMN = 4  # MB for each of many: two threads hold some thousand values of each, in several steps at once
-PARSED, PARSED_ROWS = 48, 400  # copies of the undocumented fields of so many records, which DuckDB parses at once
+PARSED, PARSED_ROWS = 48, 400  # copies of the undocumented fields, of so many records: DuckDB parses them at once
 COPIES = 96  # of the largest record, while two threads type, hash and write
-GROUP, GROUP_COPIES = 5000, 6  # rows that dlt writes into a Parquet file at once, and what merging takes of them
+GROUP, GROUP_COPIES = 5000, 6  # rows that dlt writes into a Parquet file at once, and how many copies merging needs
 _MB = 2**20
 
 
 def needed(rows: int = 0, size: int = 0, widest: int = 0, columns: int = 0) -> int:
-    """MB for a list of so many rows, bytes in all, bytes in the largest row and columns of undocumented fields; at most
-    80 % of the machine.
+    """Return the MB needed for a list: its `rows`, bytes in all (`size`), bytes of its largest row (`widest`) and
+    `columns` of undocumented fields. At most 80 % of the machine.
     """
     group = size * min(rows, GROUP) // max(rows, 1)
     wide = widest * COPIES + max(group - BATCH, 0) * GROUP_COPIES
@@ -34,7 +34,7 @@ def needed(rows: int = 0, size: int = 0, widest: int = 0, columns: int = 0) -> i
 
 
 def _machine() -> int:
-    """MB of memory that this process may use at all."""
+    """Return how many MB of memory this process may use at all."""
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else []
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         text = Path(path).read_text().strip() if Path(path).exists() else ""

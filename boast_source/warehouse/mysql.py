@@ -1,4 +1,4 @@
-"""MySQL and MariaDB, through SQLAlchemy: texts of any length, where their type `text` ends at 64 kB."""
+"""MySQL and MariaDB, through SQLAlchemy: texts of any length, although their type `text` ends at 64 kB."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ class _Dialect(MysqlDialectCapabilities):
 
 
 def keep_long_texts() -> None:
-    """Let dlt make columns for texts of any length; its own schema with many fields is one."""
+    """Let dlt create columns for texts of any length, such as its own schema with many fields."""
     for name in ("mysql", "mariadb"):
         register_dialect_capabilities(name, _Dialect)

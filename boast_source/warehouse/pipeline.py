@@ -1,4 +1,4 @@
-"""What is decided per destination: how rows travel, how they merge, what a run over given accounts has of its own."""
+"""Decisions per destination: how rows travel, how they merge, and what a run over given accounts keeps to itself."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ PIPELINE = "boast"
 
 
 def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequence[str] = ()) -> Warehouse:
-    """The warehouse of the pipeline `boast`; for given accounts of one that can run beside others.
+    """Return the warehouse of the pipeline `boast`; for given accounts, of one that can run in parallel with others.
 
-    None: what `sources.boast.destination` and `.dataset` say.
+    None: use `sources.boast.destination` and `.dataset`.
 
     Raises ConfigurationError for a destination that does not exist, is not installed, or cannot merge.
     """
@@ -43,14 +43,14 @@ def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequen
         dataset = _normalized(destination, dataset)
         with _making_folders(found, dataset) as folder:
             working_folder.set_aside_unreadable(folder / pipeline_name(accounts))
-            hush("_state_to_props")  # that another destination was chosen before: it is what a person wants
-            hush("_normalize_identifier")  # that a long dataset, or its staging, is shortened: it says so per statement
+            hush("_state_to_props")  # warns that another destination was chosen before, which is intended
+            hush("_normalize_identifier")  # warns per statement that a long dataset name is shortened
             pipeline = dlt.pipeline(
                 pipeline_name(accounts),
                 destination=found,
                 dataset_name=dataset,
                 pipelines_dir=str(folder),
-                dev_mode=False,  # whatever is configured: each run would have another dataset, and another ledger
+                dev_mode=False,  # whatever is configured: it gives each run another dataset and another ledger
             )
     except ConfigurationError:
         raise
@@ -67,7 +67,7 @@ def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequen
         ) from error
     warehouse = warehouse_of(pipeline)
     warehouse.check()
-    # else dlt takes signals while it normalizes and loads, and forgets them at the end: a push would still begin
+    # otherwise dlt catches signals while it normalizes and loads, and then forgets them: a push would still begin
     pipeline.runtime_config.intercept_signals = False
     return warehouse
 
@@ -84,7 +84,7 @@ def check_name(destination: str) -> None:
 
 @contextlib.contextmanager
 def _making_folders(destination: Any, dataset: str) -> Iterator[Path]:
-    """One process at a time makes or opens a pipeline's working folder: dlt's way bears no others. Yields where."""
+    """Let one process at a time create or open a pipeline's working folder, as dlt needs it; yield its parent."""
     folder = state_folder()
     folder.mkdir(parents=True, exist_ok=True)
     address = None
@@ -95,7 +95,7 @@ def _making_folders(destination: Any, dataset: str) -> Iterator[Path]:
 
 
 def _normalized(destination: str, dataset: str) -> str:
-    """Return the name under which dlt makes the dataset: it warns a hundred times when that is another."""
+    """Return the name under which dlt creates the dataset; given another one, it would warn a hundred times."""
     if any(dlt.config.get(key, bool) is False for key in _keys(destination, "enable_dataset_name_normalization")):
         if "%" in dataset:
             raise ConfigurationError(
@@ -103,7 +103,7 @@ def _normalized(destination: str, dataset: str) -> str:
                 hint="Choose another, for example --dataset boast_data, or let dlt normalize its name.",
             )
         return dataset
-    name = dlt.Schema(PIPELINE).naming.normalize_table_identifier(dataset)  # by the convention that is configured
+    name = dlt.Schema(PIPELINE).naming.normalize_table_identifier(dataset)  # by the configured convention
     if not any(letter.isalnum() and letter in name.lower() for letter in dataset.lower()):
         raise ConfigurationError(
             f"The dataset cannot be called {dataset}: nothing of that is left in its name in the warehouse, {name}",
@@ -117,14 +117,14 @@ def _keys(destination: str, setting: str) -> list[str]:
 
 
 def pipeline_name(accounts: Sequence[str] | None) -> str:
-    """`boast`, or for a run over given accounts a name that only runs over the same accounts share."""
+    """Return `boast`, or for given accounts a name that only runs over the same accounts share."""
     return f"{PIPELINE}_{_short_hash(accounts)}" if accounts else PIPELINE
 
 
 def destination_for(name: str, accounts: Sequence[str] | None = None) -> Any:
-    """Dlt's destination of that name; for a run over given accounts with a staging dataset of its own.
+    """Return dlt's destination of that name; for given accounts, with its own staging dataset.
 
-    dlt stages every run into the same dataset, and runs side by side would then lose and double each other's rows.
+    dlt stages every run in the same dataset, so parallel runs would lose and double each other's rows.
     """
     own: dict[str, Any] = {}
     if accounts:
@@ -139,7 +139,7 @@ def destination_for(name: str, accounts: Sequence[str] | None = None) -> Any:
         return postgres(**found.config_params, **found.caps_params, **own)
     if kind == "dlt.destinations.duckdb":
         made = duckdb(**found.config_params, **found.caps_params, **own)
-        # the file that dlt names by itself: one for all runs, and here; dlt remembers where the first run was for ever
+        # dlt's default file: one for all runs, in this folder; dlt would always use the first run's folder
         made.config_params |= {
             "pipeline_name": PIPELINE,
             "local_dir": str(Path(dlt.current.run_context().local_dir).resolve()),
@@ -154,9 +154,9 @@ def destination_for(name: str, accounts: Sequence[str] | None = None) -> Any:
 
 
 def state_folder() -> Path:
-    """Return where dlt keeps its pipelines, and runs their locks and what they could not record.
+    """Return the folder where dlt keeps its pipelines, and runs keep their locks and what they could not record.
 
-    Raises OSError when a configuration file cannot be read: dlt looks there, too, for where the folder is.
+    Raises OSError if a configuration file cannot be read, because it may name the folder.
     """
     try:
         return Path(get_dlt_pipelines_dir())

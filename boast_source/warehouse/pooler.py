@@ -1,4 +1,4 @@
-"""Poolers between the connector and Postgres, pgbouncer say.
+"""Poolers between the connector and Postgres, such as pgbouncer.
 
 Source: pgbouncer's documentation, "SQL feature map for pooling modes".
 """
@@ -14,7 +14,7 @@ from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 
 @functools.lru_cache
 def is_pooled(dsn: str) -> bool:
-    """Whether a pooler in transaction mode stands between: a session has no backend of its own there, and no lock."""
+    """Whether there is a pooler in transaction mode: its sessions have no backend of their own, and keep no lock."""
     connect: Any = Psycopg2SqlClient.dbapi.connect  # type: ignore[attr-defined]
     with contextlib.closing(connect(dsn)) as one, contextlib.closing(connect(dsn)) as other:
         backends = []

@@ -1,8 +1,8 @@
-"""Postgres as the connector loads and reads it: dlt's destination with COPY both ways, safe for runs side by side.
+"""Postgres as the connector loads and reads it: dlt's destination, with COPY to read and write, safe for parallel runs.
 
-Rows arrive by COPY straight from the Parquet files of the load package (dlt's own ways: INSERT statements are slow,
-its CSV job turns empty text into null). What runs into one dataset at the same time would break is serialized:
-migrations by an advisory lock, merges into one table by a table lock, since two MERGEs do not see each other's rows.
+Rows are written by COPY straight from the Parquet files of the load package (dlt's INSERT statements are slow, and its
+CSV job turns empty text into null). What parallel runs into one dataset would break is serialized: migrations by an
+advisory lock, merges into one table by a table lock, because two MERGEs do not see each other's rows.
 
 Source: PostgreSQL documentation, COPY, Explicit Locking.
 """
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from dlt.destinations.sql_client import SqlClientBase
     from typing_extensions import Self
 
-ADVISORY = "boast-source"  # the name space of the advisory locks
-# an idle connection that the server ends is a lock that is lost; no row on Postgres 13, which has no such setting
+ADVISORY = "boast-source"  # the namespace of the advisory locks
+# if the server ends an idle connection, its locks are lost; no row on Postgres 13, which has no such setting
 _IDLES = "select set_config(name, '0', false) from pg_settings where name = 'idle_session_timeout'"
 
 
@@ -58,7 +58,7 @@ class postgres(Remembering, dlt_postgres):
 
     @property
     def destination_type(self) -> str:
-        """As dlt knows it, so that its own tools find the pipeline."""
+        """The type of dlt's own destination, so that dlt's tools find the pipeline."""
         return "dlt.destinations.postgres"
 
     @property
@@ -67,9 +67,9 @@ class postgres(Remembering, dlt_postgres):
 
 
 class _SqlClient(Psycopg2SqlClient):
-    """A connection that keeps its advisory locks whatever happens to it.
+    """A connection that keeps its advisory locks across errors and reconnections.
 
-    dlt resets a connection after each error with DISCARD ALL, which frees them, and opens another where it broke.
+    After each error dlt resets a connection with DISCARD ALL, which frees them, and opens another if it broke.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -88,7 +88,7 @@ class _SqlClient(Psycopg2SqlClient):
             with self._conn.cursor() as cursor:
                 cursor.execute(statement)
                 if cursor.fetchone() == (False,):
-                    self.close_connection()  # nobody goes on with it
+                    self.close_connection()  # it must not be used any more
                     self.is_replaced = True
                     raise _replaced()
         return self._conn
@@ -108,8 +108,8 @@ class _SqlClient(Psycopg2SqlClient):
 
     @contextlib.contextmanager
     def execute_query(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """As dlt's; a stop cancels the statement, which libpq waits for deaf to signals."""
-        if self._conn is None:  # it broke, and the server did not take another then
+        """Like dlt's, but a stop cancels the statement: libpq ignores signals while it waits."""
+        if self._conn is None:  # it broke, and the server refused another one then
             self.open_connection()
         with contextlib.ExitStack() as stack:
             with signals.waking(self._conn.cancel):
@@ -117,9 +117,9 @@ class _SqlClient(Psycopg2SqlClient):
             yield cursor
 
     def advisory(self, function: str, key: int) -> bool:
-        """Take a lock for as long as the client is open. False: it was tried, and another session holds it.
+        """Take a lock for as long as the client is open. Return False if it was only tried and another session has it.
 
-        None is taken through a pooler that would leave it on a connection that others get.
+        Through a pooler no lock is taken: it would stay on a connection that others get.
         """
         if self.is_pooled():
             return True
@@ -135,7 +135,7 @@ class _SqlClient(Psycopg2SqlClient):
 
 
 def _keeping_locks(made: SqlClientBase[Any]) -> _SqlClient:
-    """Return the client as ours: a pipeline may have dlt's own destination."""
+    """Return the client as one of ours: a user's pipeline may have dlt's own destination."""
     if isinstance(made, _SqlClient):
         return made
     ours = _SqlClient(made.dataset_name, made.staging_dataset_name, made.credentials, made.capabilities)
@@ -172,7 +172,7 @@ class _LockedMerge(SqlMergeFollowupJob):
     def generate_sql(cls, table_chain: Sequence[PreparedTableSchema], sql_client: SqlClientBase[Any]) -> list[str]:
         names = [sql_client.get_qualified_table_names(str(table["name"])) for table in table_chain]
         merge = super().generate_sql(table_chain, sql_client)
-        emptied = [f"TRUNCATE TABLE {staging}" for _, staging in names]  # people's data does not lie about
+        emptied = [f"TRUNCATE TABLE {staging}" for _, staging in names]  # leaves no personal data behind
         return [f"LOCK TABLE {names[0][0]} IN SHARE ROW EXCLUSIVE MODE", *merge, *emptied]
 
 
@@ -190,7 +190,7 @@ class _CopyJob(RunnableLoadJob, HasFollowupJobs):
 
 @contextlib.contextmanager
 def migrating(client: Any) -> Iterator[None]:
-    """One process at a time creates or alters the tables of a dataset."""
+    """Let one process at a time create or alter the tables of a dataset."""
     if client.is_pooled():
         yield
         return
@@ -226,7 +226,7 @@ def _key(*what: str) -> int:
 
 
 class Postgres(Warehouse):
-    """Postgres itself, not what only speaks its protocol (Redshift)."""
+    """Postgres itself, not databases that only speak its protocol (Redshift)."""
 
     how_to_configure = (
         "Set destination.{name}.credentials in .dlt/secrets.toml or DESTINATION__{NAME}__CREDENTIALS,"
@@ -242,19 +242,19 @@ class Postgres(Warehouse):
 
     @contextlib.contextmanager
     def migrating(self) -> Iterator[None]:
-        """One process at a time creates or alters tables."""
+        """Let one process at a time create or alter tables."""
         with migrating(self.client):
             yield
 
     def lock_accounts(self, accounts: Sequence[str] | None) -> None:
-        """Two runs that share an account exclude each other, wherever they run: the older listing of the two would
-        otherwise overwrite the newer.
+        """Let runs that share an account exclude each other, wherever they run: otherwise the older listing of the two
+        would overwrite the newer.
         """
         if taken := self._taken_account(accounts):
             raise _locked(f"Another run loads {taken} into the dataset {self.dataset}")
 
     def _taken_account(self, accounts: Sequence[str] | None) -> str | None:
-        """Lock them; return what another run holds, if any."""
+        """Lock the accounts; return what another run holds, if anything."""
         if accounts is None:
             return None if self._locks("pg_try_advisory_lock", "load") else "an account of it"
         if not self._locks("pg_try_advisory_lock_shared", "load"):
@@ -279,10 +279,10 @@ class Postgres(Warehouse):
     def _locks(self, function: str, what: str, *more: str) -> bool:
         client: Any = self.client
         with explained():
-            client.execute_sql("set tcp_keepalives_idle = 60")  # a machine that vanished frees its locks soon
+            client.execute_sql("set tcp_keepalives_idle = 60")  # so that a vanished machine frees its locks soon
             return bool(client.advisory(function, _key(what, client.dataset_name, *more)))
 
     def ask_rights(self, tables: Sequence[str]) -> None:
-        """Raise DestinationError with the statements that an administrator runs."""
+        """Raise DestinationError with the statements for an administrator to run, if a right is missing."""
         with explained():
             rights.ask(self.client, tables)

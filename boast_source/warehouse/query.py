@@ -1,4 +1,4 @@
-"""A user's own statement, in the warehouse's dialect and over the names of the dataset."""
+"""Runs a user's own statement, in the warehouse's dialect and with the names of the dataset."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 ROWS = 5_000  # per batch
 _READING = {"select", "with", "from", "values", "table", "show", "describe", "desc", "summarize", "pivot", "unpivot"}
-_ODD = re.compile(r"[$`\\#]|--|/\*")  # quotes and comments of which every database has its own
+_ODD = re.compile(r"[$`\\#]|--|/\*")  # quotes and comments that differ between databases
 _RUN = re.compile(r"/\*M?!")  # a comment that MySQL and MariaDB execute
 _OUT = {"outfile", "dumpfile"}
-# what makes a session read only, by sqlglot's dialect, and what ends that
+# by sqlglot's dialect, what makes a session read-only, and what ends that
 _READ_ONLY = {
     "duckdb": ("begin transaction read only", "rollback"),
     "postgres": ("begin read only", "rollback"),
     "mysql": ("set session transaction read only", "set session transaction read write"),  # dlt commits each statement
     "sqlite": ("pragma query_only = on", "pragma query_only = off"),
 }
-_USE = {"postgres": "set search_path to {}, public", "mysql": "use {}"}  # their sessions know no dataset
+_USE = {"postgres": "set search_path to {}, public", "mysql": "use {}"}  # their sessions have no dataset by default
 
 
 @contextlib.contextmanager
 def asked(client: SqlClient, sql: str, *, write: bool) -> Iterator[tuple[list[str], Iterator[list[tuple[Any, ...]]]]]:
-    """Execute one statement; yields the names of its columns (none: it has no result) and its rows, in batches.
+    """Execute one statement; yield the names of its columns (empty: it has no result) and its rows, in batches.
 
     Raises ConfigurationError for a statement that the warehouse refuses, and without `write` for one that changes it.
     """
@@ -54,14 +54,14 @@ def asked(client: SqlClient, sql: str, *, write: bool) -> Iterator[tuple[list[st
 
 
 def _names(cursor: Any) -> list[str]:
-    """The names of a result's columns, in the driver's words or in SQLAlchemy's; none: it has no result."""
+    """Return the names of a result's columns, from the driver or SQLAlchemy; empty if there is no result."""
     if hasattr(cursor, "returns_rows"):
         return list(map(str, cursor.keys())) if cursor.returns_rows else []
     return [str(column[0]) for column in cursor.description or ()]
 
 
 def _literal(client: SqlClient, statement: str) -> str:
-    """Where `:name` is a parameter, as in SQLAlchemy, an escaped colon is text."""
+    """Escape colons if `:name` is a parameter, as in SQLAlchemy."""
     return statement.replace(":", r"\:") if client.dbapi.paramstyle == "named" else statement
 
 
@@ -91,10 +91,10 @@ def _permission(client: SqlClient, statement: str, *, write: bool) -> Iterator[N
 
 
 def _reads(statement: str, dialect: str | None) -> bool:
-    """Whether it begins as a query does, for the warehouse too, which may see other ends of comments and quotes. A
-    read-only transaction lets COPY, EXPORT and ATTACH write files, and INTO OUTFILE.
+    """Whether a statement begins like a query, also for a warehouse that ends comments and quotes elsewhere. A
+    read-only transaction is not enough: it lets COPY, EXPORT, ATTACH and INTO OUTFILE write files.
     """
-    words = " ".join(token.text for token in _tokens(statement, dialect)).lower().split()  # of EXPLAIN it is all one
+    words = " ".join(token.text for token in _tokens(statement, dialect)).lower().split()  # EXPLAIN … is one token
     while words and words[0] in {"explain", "analyze", "verbose", "("}:
         del words[0]
     if _RUN.search(statement) or (";" in statement and _ODD.search(statement)) or _OUT & {*words}:
@@ -103,13 +103,13 @@ def _reads(statement: str, dialect: str | None) -> bool:
 
 
 def _place(statement: str, dialect: str | None) -> str:
-    """Where a statement breaks the grammar, in the words of who typed it: the warehouse's may quote a row."""
+    """Return where a statement breaks the grammar, quoting only the statement: the warehouse may quote a row."""
     try:
         sqlglot.parse_one(statement, read=dialect)
     except sqlglot.errors.ParseError as error:
         found = error.errors[0]
         return f"{found['highlight']!r}, line {found['line']}, column {found['col']}"
-    except sqlglot.errors.TokenError:  # a quote that does not end, which every warehouse says
+    except sqlglot.errors.TokenError:  # a quote that does not end, which every warehouse reports
         pass
     return ""
 
@@ -122,7 +122,7 @@ def _tokens(sql: str, dialect: str | None) -> list[sqlglot.Token]:
 
 
 def _single(sql: str, dialect: str | None) -> str:
-    """The statement without what ends it. Two at once could leave the read-only transaction."""
+    """Return the statement without its semicolon. Two at once could leave the read-only transaction."""
     tokens = _tokens(sql, dialect)
     ends = [token.start for token in tokens if token.token_type is sqlglot.TokenType.SEMICOLON]
     if ends and any(token.start > ends[0] for token in tokens if token.start not in ends):

@@ -1,4 +1,4 @@
-"""What a load needs to be allowed in Postgres and MariaDB, asked before it begins: `boast check`.
+"""Checks the rights that a load needs in Postgres and MariaDB, before it begins: `boast check`.
 
 Source: PostgreSQL documentation, Access Privilege Inquiry Functions.
 """
@@ -26,16 +26,16 @@ _SCHEMA = (
     "select has_schema_privilege(oid, 'usage') and has_schema_privilege(oid, 'create') from pg_namespace"
     " where nspname = %s"
 )
-_OTHERS = (  # tables and views of ours that another role owns: only an owner alters a table or replaces a view
+_OTHERS = (  # tables and views of ours that another role owns: only an owner can alter or replace them
     "select c.relname, c.relkind from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s"
     " and c.relkind in ('r', 'v') and not pg_has_role(c.relowner, 'usage') and c.relname = any(%s) order by 1"
 )
 
 
 def ask(client: SqlClient, tables: Sequence[str]) -> None:
-    """Ask whether the role may write, and make and alter `tables` (ours).
+    """Check whether the role may write, and create and alter `tables` (ours).
 
-    Raises DestinationError with the statements that an administrator runs.
+    Raises DestinationError with the statements for an administrator to run.
     """
     ((role, database, is_replica, is_read_only, may_create),) = client.execute_sql(_ROLE) or ()
     quoted = client.escape_column_name(role, casefold=False)
@@ -66,9 +66,9 @@ def ask(client: SqlClient, tables: Sequence[str]) -> None:
 
 
 def ask_mariadb(client: SqlClient) -> None:
-    """Ask whether the user may change the dataset's databases: dropping a table that is not there needs the right.
+    """Check whether the user may change the dataset's databases: even dropping a missing table needs the right.
 
-    Raises DestinationError with the statements that an administrator runs.
+    Raises DestinationError with the statements for an administrator to run.
     """
     refused, said = [], ""
     for name in (client.dataset_name, client.staging_dataset_name):

@@ -1,6 +1,6 @@
-"""Running a dlt pipeline: with our errors, without dlt's tracebacks, again where another run was in the way.
+"""Runs a dlt pipeline: with our errors, without dlt's tracebacks, and again if another run was in the way.
 
-All that knows which exceptions dlt raises, and how it logs them, is here.
+What a running pipeline raises, and how dlt logs it, is known only here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DAMAGE = (ValueError, KeyError, TypeError, OSError)  # what reading a damaged f
 def run(warehouse: Warehouse, source: Any) -> None:
     """Extract, normalize and load a source.
 
-    Raises the BoastError behind dlt's error, or one that says what the destination or the system said.
+    Raises the BoastError behind dlt's error, or one with the message of the destination or the system.
     """
     try:
         try:
@@ -56,7 +56,7 @@ def run(warehouse: Warehouse, source: Any) -> None:
 
 
 def is_pending(pipeline: dlt.Pipeline) -> bool:
-    """Whether packages wait to be loaded, such that cannot be read among them."""
+    """Whether packages wait to be loaded, including unreadable ones."""
     try:
         return pipeline.has_pending_data
     except _DAMAGE:
@@ -64,7 +64,7 @@ def is_pending(pipeline: dlt.Pipeline) -> bool:
 
 
 def finish(pipeline: dlt.Pipeline) -> None:
-    """Load the packages that an interrupted run left. Whether some are left, `is_pending` says."""
+    """Load the packages that an interrupted run left. `is_pending` then tells whether some remain."""
     try:
         pipeline.normalize()
         pipeline.load()
@@ -73,7 +73,7 @@ def finish(pipeline: dlt.Pipeline) -> None:
 
 
 def make_again(warehouse: Warehouse) -> list[str]:
-    """Make the tables and columns that somebody dropped; returns their names. Raises DestinationError."""
+    """Create again tables and columns that somebody dropped; return their names. Raises DestinationError."""
     try:
         return warehouse.make_again()
     except (PipelineStepFailed, DestinationException) as error:
@@ -82,8 +82,8 @@ def make_again(warehouse: Warehouse) -> list[str]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Dlt logs every failing job with its traceback; the run ends with one line that says it. With --debug all is
-    logged, without what drivers quote of rows.
+    """Hide the tracebacks that dlt logs for failing jobs: the run ends with one line about them. With --debug
+    everything is logged, but without the rows that drivers quote.
     """
 
     def passes(record: logging.LogRecord) -> bool:
@@ -102,12 +102,12 @@ def quiet() -> Iterator[None]:
 
 
 def _is_race(error: BaseException) -> bool:
-    """Whether the tables could not be migrated, as happens when two runs do it at once (dlt 1.31 says so)."""
+    """Whether the tables could not be migrated, as happens when two runs migrate at once (dlt 1.31 reports that)."""
     return any(isinstance(link, getattr(exceptions, "SchemaUpdateError", ())) for link in signals.chain(error))
 
 
 def _cause(error: PipelineStepFailed) -> BoastError:
-    """Our own error behind dlt's, or what the destination said."""
+    """Return our own error behind dlt's, or one with the destination's message."""
     links = [link for link in signals.chain(error) if not isinstance(link, StopIteration)]  # how dlt's loops end
     last = links[-1]
     for link in links:

@@ -1,4 +1,4 @@
-"""A table or view of the user's under the name of one of ours: it stays, and is told."""
+"""A user's table or view under the name of one of ours: it is kept and reported."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def strange(name: str, there: Collection[str], ours: Collection[str]) -> DestinationError | None:
-    """Return a sentence about what stands under the qualified name, where it has less than half of our columns.
+    """Return an error if the table or view of that qualified name has less than half of our columns.
 
-    `there`: its columns in lower case; without any there is no such thing.
+    `there`: its columns in lower case; empty: there is no such table.
     """
     if not there or len(set(ours).intersection(there)) * 2 >= len(ours):
         return None
@@ -27,9 +27,9 @@ def strange(name: str, there: Collection[str], ours: Collection[str]) -> Destina
 
 
 def columns_of_ours(client: SqlClient, name: str, ours: Collection[str]) -> set[str]:
-    """Return the columns of a table of ours, in lower case; none where there is no such table.
+    """Return the columns of a table of ours, in lower case; empty if there is no such table.
 
-    Raises DestinationError when another one stands under its name.
+    Raises DestinationError if a user's table has its name.
     """
     there = {column.lower() for column in columns_in(client, name)}
     if error := strange(name, there, ours):

@@ -1,5 +1,5 @@
 """Pipelines' working folders: each dataset of each warehouse has its own. One that dlt cannot read is set aside, and
-the warehouse tells what it told.
+its state is restored from the warehouse.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger("boast_source")
 
 
 def address_of(destination: Any) -> str:
-    """Return what tells a warehouse from all others, the same by whatever path a file is named, and whoever logs in.
+    """Return what identifies a warehouse, whatever path names its file and whoever logs in.
 
     Raises what dlt raises when the destination's settings are missing.
     """
@@ -36,7 +36,7 @@ def address_of(destination: Any) -> str:
 
 
 def parts_of(destination: Any) -> list[str]:
-    """Return what the settings say about where a warehouse is: host, port, database, bucket, ... without who logs in.
+    """Return a warehouse's location from the settings: host, port, database, bucket, ... without who logs in.
 
     Raises what dlt raises when the destination's settings are missing.
     """
@@ -48,7 +48,7 @@ def parts_of(destination: Any) -> list[str]:
 
 
 def shown(destination: Any) -> str:
-    """Return where a warehouse is, for people, without who logs in; empty if the settings do not say."""
+    """Return a warehouse's location for people, without who logs in; empty if the settings do not say."""
     with contextlib.suppress(ConfigurationException):
         return " ".join(re.sub(r"//[^/]*@", "//", part.partition("?")[0]) for part in parts_of(destination))
     return ""
@@ -62,8 +62,8 @@ def _resolved(part: str) -> str:
 
 
 def folder_for(folder: Path, pipeline: str, address: str, dataset: str) -> Path:
-    """Return where the pipelines into a dataset keep their state: below the folder that all share, but for the first
-    dataset, which has that itself. Raises OSError.
+    """Return where the pipelines into a dataset keep their state: the first dataset in the shared folder itself, others
+    below it. Raises OSError.
     """
     mine = f"{address}\n{dataset}"
     own = folder / f"of_{_short_hash(mine)}"
@@ -94,7 +94,7 @@ def dataset_of(folder: Path, pipeline: str) -> str | None:
 
 
 def _is_of_another(state: Path, address: str, dataset: str) -> bool:
-    """Whether an older version left the state: it knew the kind of warehouse, the dataset and where it began."""
+    """Whether an older version's state is of another warehouse or dataset, judged by kind, dataset and folder."""
     try:
         known = orjson.loads(state.read_bytes())
         kind, began = known["destination_type"], Path(known["_local"]["initial_cwd"])
@@ -106,7 +106,7 @@ def _is_of_another(state: Path, address: str, dataset: str) -> bool:
 
 
 def is_of(package: Path, dataset: str, kind: str) -> bool:
-    """Whether a load package was compared with this dataset on this kind of destination, as far as dlt noted it."""
+    """Whether a load package belongs to this dataset on this kind of destination, as far as dlt noted it."""
     try:
         known = orjson.loads((package / ".restore" / "state.json").read_bytes())
         return _is_called(known, dataset) and known.get("destination_type") in {None, kind}
@@ -115,18 +115,18 @@ def is_of(package: Path, dataset: str, kind: str) -> bool:
 
 
 def _is_called(state: dict[str, Any], dataset: str) -> bool:
-    """Whether dlt's state is of this dataset, as far as it says; version 0.1.0 left the name as it was given."""
+    """Whether dlt's state is of this dataset, as far as it says; version 0.1.0 did not normalize the name."""
     name = state.get("dataset_name")
     return name in {None, dataset} or Schema("any").naming.normalize_table_identifier(str(name)) == dataset
 
 
 def aside(folder: Path) -> Path:
-    """Return where what is set aside of a working folder is kept."""
+    """Return the folder for what is set aside from a working folder."""
     return folder.parent / f"{folder.name}_set_aside"
 
 
 def set_aside(folder: Path, parts: Iterable[str] = ("",)) -> Path:
-    """Move a working folder, or parts of it, out of dlt's way; return where they are. Raises OSError."""
+    """Move a working folder, or parts of it, out of dlt's way; return the new place. Raises OSError."""
     place = aside(folder) / f"{datetime.now(timezone.utc):{STAMP}}"
     for part in parts:
         if (folder / part).is_dir():
@@ -136,7 +136,7 @@ def set_aside(folder: Path, parts: Iterable[str] = ("",)) -> Path:
 
 
 def set_aside_unreadable(folder: Path) -> None:
-    """Set the folder aside when its state, a schema or the version of a storage is damaged, or of a newer dlt; say so.
+    """Set the folder aside, with a warning, if its state, a schema or a storage's version is damaged or of a newer dlt.
     Raises OSError.
     """
     files = dict.fromkeys(folder.glob("schemas/*.json"), ("engine_version", SCHEMA_ENGINE_VERSION))
@@ -159,7 +159,7 @@ def _is_readable(file: Path, key: str, newest: int) -> bool:
 
 
 def _is_newer(storage: Path, newest: str) -> bool:
-    """Whether a storage is of a newer dlt, or nobody can tell."""
+    """Whether a storage is of a newer dlt, or its version is unreadable."""
     file = storage / ".version"
     try:
         return file.exists() and _parsed(file.read_text()) > _parsed(newest)
@@ -168,5 +168,5 @@ def _is_newer(storage: Path, newest: str) -> bool:
 
 
 def _parsed(version: str) -> list[int]:
-    """Raise ValueError for what is none."""
+    """Parse a version. Raises ValueError."""
     return [int(part) for part in version.split(".")]
