@@ -211,7 +211,7 @@ def _dotted(nested: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def webhook_url() -> str | None:
-    """Return `sources.boast.webhook_url`, a secret: it belongs in no config file, and no error shows it.
+    """Return `sources.boast.webhook_url`, a secret: it belongs in secrets.toml or the environment; no error shows it.
 
     Raises ConfigurationError.
     """

@@ -23,8 +23,8 @@ _WAIT = 10.0  # seconds to wait while another run cleans up
 def scratch_folder() -> tuple[Path, Callable[[], None]]:
     """Create a folder for one run; return it and a function that removes it.
 
-    It is inside a per-user folder, mode 0700, in the temporary folder (TMPDIR). Each run locks its folder, which other
-    containers see, too. A folder whose lock is free was left by a killed run and is removed.
+    It is inside a per-user folder, mode 0700, in the temporary folder (TMPDIR). Each run holds a lock on its folder,
+    visible to runs in other containers. A folder whose lock is free was left by a killed run and is removed.
     """
     base = _own_folder()
     held: FileLock | None = None

@@ -43,7 +43,7 @@ def login(
     """Fetch the first tokens and store them; return where they are stored.
 
     `port`: the local port for the redirect, 0 for a free one; `http://127.0.0.1:PORT/callback` must be registered
-    with the OAuth client. `timeout`: seconds for the user. `open_browser` is called with the address to open.
+    with the OAuth client. `timeout`: seconds to wait for the user. `open_browser` is called with the address.
     Raises AuthenticationError (denied, no answer in time) and ConfigurationError.
     """
     credentials = credentials or resolve_oauth_credentials()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("boast_source.api")
 
-ATTEMPTS = 4  # at one refresh whose answer is lost: servers that spend the token on first use answer again
+ATTEMPTS = 4  # for one refresh whose answer is lost: servers that spend the token on first use answer again
 _TURNS = 4  # refresh tokens tried in one renewal: the stored one, what others stored meanwhile, the seed
 _QUIET = 10.0  # seconds between a failed early renewal and the next try
 

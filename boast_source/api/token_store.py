@@ -143,7 +143,7 @@ class TokenStore:
 
     @staticmethod
     def _aside(path: Path) -> Path:
-        """Return always the same name: the next write overwrites what a kill left there."""
+        """Return the temporary name, always the same: the next write overwrites what a kill left there."""
         return path.with_name(f".{path.name}.new")
 
     def _write_aside(self, path: Path, body: bytes) -> None:

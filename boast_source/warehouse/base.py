@@ -210,10 +210,10 @@ class Warehouse(Connected):
         return {"write_disposition": {"disposition": "merge", "strategy": strategy}}
 
     def tidy(self, before: datetime) -> None:
-        """Free space where no SQL can, and delete `runs` that began before a moment."""
+        """Free space in a warehouse without SQL, and delete `runs` that began before a moment."""
 
     def make_again(self) -> list[str]:
-        """Create again tables and columns that somebody dropped; return their names. Raises what dlt raises."""
+        """Recreate tables and columns that somebody dropped; return their names. Raises what dlt raises."""
         return dropped.make_again(self)
 
     @contextlib.contextmanager

@@ -14,7 +14,7 @@ from boast_source.driver_text import is_raised
 
 @dataclass(frozen=True)
 class Cause:
-    """`what` starts the message; those of the driver's own words follow that hold no row's values."""
+    """`what` starts the message, followed by the part of the driver's text that holds no row's values."""
 
     what: str
     hint: str

@@ -85,7 +85,7 @@ def moment(iso: str | None, dialect: str | None) -> str | None:
 
 
 def moment_of(value: datetime | str | None) -> datetime | None:
-    """Return a moment from a driver or the API, with its zone: SQLite returns text, and MySQL's have no zone.
+    """Return a moment from a driver or the API, with its zone: SQLite returns text, MySQL moments without a zone.
 
     Raises ValueError for a text that is not a moment.
     """

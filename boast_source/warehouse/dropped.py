@@ -1,5 +1,5 @@
-"""Tables and columns that dlt believes to exist, but that somebody dropped by hand: they are created again. And columns
-of undocumented fields that a parallel run created with another type: this run takes that type.
+"""Recreates tables and columns that dlt believes to exist but that somebody dropped by hand. Also adopts the type of an
+undocumented field's column if a parallel run created it with another one.
 
 dlt migrates only when the schema's hash is not stored yet; a table dropped since then would fail every load for good.
 """
@@ -73,6 +73,6 @@ def _take_types(client: Any, schema: dlt.Schema, table: str, columns: dict[str, 
     for name in others:
         own[name]["data_type"] = columns[name]["data_type"]
     if others:
-        with client.sql_client.with_staging_dataset():  # created again with the schema's new version
+        with client.sql_client.with_staging_dataset():  # recreated with the schema's new version
             staged = client.sql_client.make_qualified_table_name(table)
             client.sql_client.execute_sql(f"drop table if exists {staged}")

@@ -221,7 +221,7 @@ class DuckDBFile(DuckDB):
             )
 
     def merging(self, preferred: str, *, replaced: int = 0) -> dict[str, Any]:
-        """As elsewhere, but delete and insert many rows: those that an update replaces stay in memory until the end."""
+        """Like `Warehouse.merging`, but delete and insert many rows: an update keeps all that it replaces in memory."""
         if replaced > MANY:  # each id comes once
             return {"write_disposition": {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}}
         return super().merging(preferred)

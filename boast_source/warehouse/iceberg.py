@@ -40,7 +40,7 @@ class Iceberg(Lake):
         _completing(pipeline.destination)
 
     def check(self) -> None:
-        """As elsewhere, and refuse a catalog in memory."""
+        """Like `Lake.check`, and refuse a catalog in memory."""
         super().check()
         if ":memory:" in self._catalog.properties.get("uri", ""):
             raise ConfigurationError(

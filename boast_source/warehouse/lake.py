@@ -85,7 +85,7 @@ class Lake(Warehouse, ABC):
     def read(
         self, table: str, columns: Sequence[str], *, newest_by: tuple[str, str] | None = None, **_: Any
     ) -> Iterator[pa.Table]:
-        """As elsewhere."""
+        """Yield the table's rows, like `Warehouse.read`."""
         found = self._table(table)
         names = [column for column in columns if column in self._schema(found).names] if found else []
         if not names:

@@ -1,6 +1,6 @@
 """Runs a dlt pipeline: with our errors, without dlt's tracebacks, and again if another run was in the way.
 
-What a running pipeline raises, and how dlt logs it, is known only here.
+Only this module knows what a running pipeline raises and how dlt logs it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def finish(pipeline: dlt.Pipeline) -> None:
 
 
 def make_again(warehouse: Warehouse) -> list[str]:
-    """Create again tables and columns that somebody dropped; return their names. Raises DestinationError."""
+    """Recreate tables and columns that somebody dropped; return their names. Raises DestinationError."""
     try:
         return warehouse.make_again()
     except (PipelineStepFailed, DestinationException) as error:

@@ -28,7 +28,7 @@ log = logging.getLogger("boast_source")
 
 
 def address_of(destination: Any) -> str:
-    """Return what identifies a warehouse, whatever path names its file and whoever logs in.
+    """Return what identifies a warehouse, independent of the path to its file and of the login.
 
     Raises what dlt raises when the destination's settings are missing.
     """
@@ -36,7 +36,7 @@ def address_of(destination: Any) -> str:
 
 
 def parts_of(destination: Any) -> list[str]:
-    """Return a warehouse's location from the settings: host, port, database, bucket, ... without who logs in.
+    """Return a warehouse's location from the settings: host, port, database, bucket, ... without the login.
 
     Raises what dlt raises when the destination's settings are missing.
     """
@@ -48,7 +48,7 @@ def parts_of(destination: Any) -> list[str]:
 
 
 def shown(destination: Any) -> str:
-    """Return a warehouse's location for people, without who logs in; empty if the settings do not say."""
+    """Return a warehouse's location for people, without the login; empty if the settings do not say."""
     with contextlib.suppress(ConfigurationException):
         return " ".join(re.sub(r"//[^/]*@", "//", part.partition("?")[0]) for part in parts_of(destination))
     return ""
