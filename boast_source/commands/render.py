@@ -76,7 +76,7 @@ def status(found: Status) -> None:
     for scope in found.paused:
         what = "everything" if scope == "*" else scope
         option = "" if scope == "*" else f" --{scope}"
-        console.print(f"Paused by an operator: {what}; `boast requests resume{option}` goes on.", style="yellow")
+        console.print(f"Paused by an operator: {what}; `boast requests resume{option}` resumes it.", style="yellow")
     if found.rows:
         console.print("Rows: " + ", ".join(f"{name} {count:,}" for name, count in found.rows.items()) + ".")
     console.print(f"Warehouse: {found.where}.", markup=False)

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 SHOWN = 50  # requests per listing on a terminal; --json shows all
 NEXT = {
     "held": "boast requests release KEY (send it) or drop KEY",
-    "refused": "mend its row under a new request_id, or boast requests release KEY, or drop KEY",
+    "refused": "fix its row under a new request_id, or boast requests release KEY, or drop KEY",
     "unknown": "the next push reads back what became of it; boast requests retry KEY or drop KEY decides at once",
     "claimed": "the next push reads back what became of it",
-    "invalid": "mend its row; the next push looks at it again",
+    "invalid": "fix its row; the next push checks it again",
     "released": "the next push sends it",
     "duplicate": "remove the enrollment that is too much in Boast, or boast requests drop KEY accepts it",
 }

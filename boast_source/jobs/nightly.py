@@ -162,7 +162,7 @@ def _night(job: Job[Night], client: BoastClient, found_push: PushSettings, how_t
             if signals.caused(error):
                 raise
             night.error = _foreseen("push", error)
-            job.progress.note(f"push: failed, the load goes on without it. {night.error}")
+            job.progress.note(f"push: failed; the load continues. {night.error}")
         else:
             night.loaded, night.error = night.pushed.loaded, night.pushed.error
             _tell_load(job)
@@ -245,5 +245,5 @@ def _wants_push(job: Job[Night], found_push: PushSettings) -> bool:
     with job.warehouse.open(patience=patience, on_wait=note) as warehouse:
         if warehouse.has_sql and is_there(warehouse.client, found_push.pending_table):
             return True
-    note(f"push: there is no {found_push.pending_table}, so nothing is asked for")
+    note(f"push: there is no {found_push.pending_table}, so there is nothing to send")
     return False

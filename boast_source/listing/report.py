@@ -95,7 +95,7 @@ class ListReport:
             )
         if self.nameless:
             return f"records without an id, which were left out: {self.nameless}. Ask Boast."
-        hint = "Run `boast load --full-refresh`; if that changes nothing, remove a trigger or rule of yours on it."
+        hint = "Run `boast load --full-refresh`; if that changes nothing, remove your trigger or rule on it."
         return f"{unequal} records of {self.resource} differ from what was listed. {hint}"
 
 

@@ -129,7 +129,7 @@ RULES: dict[State, Rule] = {
     State.DEFERRED: Rule("not sent: a limit, a stop, or an open request of the same contact", "looks at it again"),
     State.RELEASED: Rule("an operator approved sending it", "sends it", open=True, decisions=(DROP,)),
     State.WITHDRAWN: Rule(
-        "it did not happen, and is no longer asked for", "nothing, until a row asks for it again", final=True
+        "it was not carried out, and no row asks for it any more", "nothing, until a row asks for it again", final=True
     ),
     State.DROPPED: Rule("an operator dropped it", "nothing; `held`, if its row changes", final=True),
 }

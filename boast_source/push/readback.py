@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # the error code and detail to record
 _WHY = {
     Evidence.HAPPENED: ("read_back", "found by reading back"),
-    Evidence.ABSENT: ("absent", "it did not happen, and is no longer asked for"),
+    Evidence.ABSENT: ("absent", "it was not carried out, and no row asks for it any more"),
     Evidence.UNCLEAR: ("crashed", "the process ended between claim and answer"),
 }
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from boast_source.push.snapshot import Known
 
 _OPEN = Verdict(State.UNKNOWN, "open", "a push settles it by reading back")
-_UNASKED = Verdict(State.WITHDRAWN, "absent", "it did not happen, and is no longer asked for")
+_UNASKED = Verdict(State.WITHDRAWN, "absent", "it was not carried out, and no row asks for it any more")
 
 
 def rehearse(context: Context) -> None:

@@ -70,9 +70,9 @@ def outcome(event: Event, decision: str) -> str:
         return "accepted as it is" if model.standing(event) == State.DUPLICATE else "it is never sent (again)"
     by_then = _BY_THEN.get(event.error_code or "")
     if by_then:
-        return f"the next push sends it if {by_then} by then; else it stands as before, to be released again"
+        return f"the next push sends it if {by_then} by then; otherwise it stays as it is, and can be released again"
     if event.state in {State.UNKNOWN, State.CLAIMED}:
-        return "the next push looks once more, and sends it again if it is not there and a row still asks for it"
+        return "the next push checks again, and sends it again if it is not there and a row still asks for it"
     if event.action == "remove":
         return "the next push sends it if a row still asks for it and something is left to remove"
     return (

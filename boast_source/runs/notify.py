@@ -68,9 +68,9 @@ def tell(warehouse: Warehouse | None, run: Run, waiting: Waiting | None, on_note
         if run.exit_code != runs.LOCKED:
             run.told = orjson.dumps(asdict(now)).decode()
     except BoastError as error:
-        on_note(f"the webhook was not told: {error.message}")
+        on_note(f"the webhook could not be notified: {error.message}")
     except Exception as error:  # noqa: BLE001 -- news are news; the night is what matters
-        on_note(f"the webhook was not told: {type(error).__name__}")
+        on_note(f"the webhook could not be notified: {type(error).__name__}")
 
 
 def tell_death(warehouse: Warehouse, left: dict[str, str], on_note: Callable[[str], None]) -> None:
@@ -78,10 +78,10 @@ def tell_death(warehouse: Warehouse, left: dict[str, str], on_note: Callable[[st
     try:
         if url := address():
             when = f"{left['since'][:16].replace('T', ' ')} UTC"
-            text = f"the run of {when} ended without a word: killed, or the machine went down. The next one has begun."
+            text = f"the run of {when} died: the process was killed, or the machine went down. The next one has begun."
             send(url, f"{_head(warehouse, left.get('command', 'nightly'))}: {text}")
     except BoastError as error:
-        on_note(f"the webhook was not told: {error.message}")
+        on_note(f"the webhook could not be notified: {error.message}")
 
 
 def news(before: Known, run: Run, waiting: Waiting | None) -> tuple[Known, str | None]:
@@ -131,7 +131,7 @@ def send(url: str, text: str) -> None:
     """Send the text once, by POST or through Apprise. Raises BoastError, which does not contain the address."""
     if urlsplit(url).scheme not in {"http", "https"}:
         if not _apprise(url).notify(body=text):
-            raise BoastError("Apprise could not deliver it", hint="The next run tells it again.")
+            raise BoastError("Apprise could not deliver it", hint="The next run notifies it again.")
         return
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # required by Slack
     headers, body = {"Content-Type": "application/json"}, orjson.dumps({"text": escaped})
@@ -139,9 +139,9 @@ def send(url: str, text: str) -> None:
         with closing(Transport(url, timeout=TIMEOUT)) as transport:
             answer = transport.send("POST", url, headers=headers, body=body)
     except TransportFailure as failure:
-        raise BoastError(f"It did not answer ({failure.kind})", hint="The next run tells it again.") from None
+        raise BoastError(f"It did not answer ({failure.kind})", hint="The next run notifies it again.") from None
     if not 200 <= answer.status < 300:
-        raise BoastError(f"It answered with HTTP {answer.status}", hint="The next run tells it again.")
+        raise BoastError(f"It answered with HTTP {answer.status}", hint="The next run notifies it again.")
 
 
 def _apprise(url: str) -> Any:

@@ -149,7 +149,7 @@ def keep_died(warehouse: Warehouse, left: dict[str, Any]) -> bool:
 
 def _died(left: dict[str, Any]) -> dict[str, Any]:
     """Return the record; an empty dictionary if there is no such run or its traces are damaged."""
-    error = "It ended without a word: killed, or the machine went down. The next run does what it left undone."
+    error = "The run died: the process was killed, or the machine went down. The next run completes its work."
     with contextlib.suppress(KeyError, TypeError, ValueError):
         began, ended = (datetime.fromisoformat(left[name]) for name in ("since", "until"))
         if left["run_id"]:

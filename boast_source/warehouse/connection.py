@@ -85,7 +85,7 @@ class Connected:
         """Return the error for missing or unreadable destination settings; `error`: dlt's own, which may quote them."""
         why = f"are missing or cannot be read ({type(error).__name__})"
         if isinstance(error, ValueNotSecretException):
-            why = "stand in .dlt/config.toml, where dlt takes no credentials from"
+            why = "are in .dlt/config.toml, where dlt does not read credentials"
         return ConfigurationError(
             f"The settings of the destination {self.name} {why}",
             hint=self.how_to_configure.format(name=self.name, NAME=self.name.upper()),

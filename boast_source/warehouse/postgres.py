@@ -269,7 +269,7 @@ class Postgres(Warehouse):
         client: Any = self.client
         if client.is_pooled():
             raise ConfigurationError(
-                "Between here and Postgres stands a pooler in transaction mode, through which no session keeps a lock:"
+                "A pooler in transaction mode stands between here and Postgres, so no session can hold a lock:"
                 " two pushes at the same time would enroll people twice",
                 hint="Point the destination at Postgres itself, or at a pool in session mode.",
             )

@@ -21,7 +21,7 @@ def strange(name: str, there: Collection[str], ours: Collection[str]) -> Destina
     if not there or len(set(ours).intersection(there)) * 2 >= len(ours):
         return None
     return DestinationError(
-        f"{name} is a table or view of yours, so it stays and the connector's own of that name is not made",
+        f"{name} is your own table or view: it is kept, and the connector does not create its own of that name",
         hint="Rename yours, then run again.",
     )
 

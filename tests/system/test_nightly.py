@@ -35,7 +35,7 @@ def test_without_pending_enrollments_a_night_is_a_load(night):
     assert (done.code, done.json["status"], done.json["push"]) == (0, "ok", None)
     told = [line for line in done.err.splitlines() if "pending_enrollments" in line]
     assert [line.partition("push: ")[2] for line in told] == [
-        "there is no pending_enrollments, so nothing is asked for"
+        "there is no pending_enrollments, so there is nothing to send"
     ]
     assert done.json["load"]["accounts"][0]["loaded"] == 60
     assert stored(workplace) == server.truth()

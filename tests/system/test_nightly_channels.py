@@ -17,11 +17,11 @@ def test_a_webhook_that_is_down_changes_no_exit_code_and_is_told_when_it_is_back
     hook.status = 500
     done = workplace.boast("nightly")
     assert done.code == 1
-    assert "the webhook was not told: It answered with HTTP 500" in done.err
+    assert "the webhook could not be notified: It answered with HTTP 500" in done.err
     nobody = hook.url.replace(hook.url.split("/")[2], "127.0.0.1:1")
     done = workplace.boast("nightly", SOURCES__BOAST__WEBHOOK_URL=nobody)
     assert done.code == 1
-    assert "the webhook was not told: It did not answer (connect)" in done.err
+    assert "the webhook could not be notified: It did not answer (connect)" in done.err
     done = workplace.boast("nightly", SOURCES__BOAST__WEBHOOK_URL="http://example.com/" + SECRET)
     assert done.code == 1
     assert "webhook_url is no https:// address" in done.err

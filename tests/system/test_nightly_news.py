@@ -195,7 +195,7 @@ def test_a_run_that_never_ends_is_told_at_the_second_night_that_finds_it(night, 
     finish(first)
     assert workplace.boast("nightly").code == 0
     (text,) = hook.news()
-    assert "ended without a word: killed, or the machine went down. The next one has begun." in text
+    assert "died: the process was killed, or the machine went down. The next one has begun." in text
     statuses = workplace.sql("select status from boast_data.runs order by started_at")
     assert statuses == [("ok",), ("failed",), ("locked",), ("locked",), ("locked",), ("ok",)]
 

@@ -117,7 +117,7 @@ def test_a_lock_left_by_a_process_that_died_is_taken_over(night):
     assert (workplace.folder / "state" / "pipelines" / "boast.lock.json").exists()
     server.control("DELETE", "faults")
     assert workplace.boast("nightly").code == 0
-    story = "select status, exit_code, error like 'It ended without a word%', finished_at >= started_at"
+    story = "select status, exit_code, error like 'The run died%', finished_at >= started_at"
     story += " from boast_data.runs order by started_at"
     assert workplace.sql(story) == [("failed", None, True, True), ("ok", 0, None, True)]
 
@@ -140,7 +140,7 @@ def test_status_tells_a_run_that_died_before_the_next_one_finds_it(night):
     told = workplace.boast("status", "--json").json
     assert (told["status"], told["judgement"]) == ("attention", "The last run needs attention.")
     assert (told["health"]["last_command"], told["health"]["last_status"]) == ("nightly", "failed")
-    assert told["health"]["last_error"].startswith("It ended without a word")
+    assert told["health"]["last_error"].startswith("The run died")
     assert (told["runs"][0]["command"], note.read_text()) == ("nightly", before)
     for damaged in ('{"run_id": "x"}', '{"run_id": "x", "command": "load", "since": "soon"}', "{"):
         note.write_text(damaged)

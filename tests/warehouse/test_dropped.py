@@ -108,7 +108,7 @@ def test_status_names_a_table_that_stands_under_the_name_of_a_view(sandbox, work
     execute(workplace, "create or replace view boast_data.good_runs as select 1 as x")
     done = workplace.boast("status")
     assert done.code == 1
-    assert '"good_runs" is a table or view of yours' in done.err
+    assert '"good_runs" is your own table or view' in done.err
 
 
 def test_a_generated_column_that_takes_no_value_is_named(loaded, postgres):
@@ -152,7 +152,7 @@ def test_what_stands_under_the_name_of_a_table_of_ours_stays_and_every_command_s
     sql(f"create {made} boast_data.{name} as select '1' as id, 'open' as status")
     for command in (("check",), ("status",), ("nightly",), ("push", "--new-ledger"), ("load",)):
         done = workplace.boast(*command)
-        assert f'"boast_data"."{name}" is a table or view of yours' in done.out + done.err, command
+        assert f'"boast_data"."{name}" is your own table or view' in done.out + done.err, command
         fails = (
             name == "contacts" or command[0] not in {"push", "load"} or (name, command[0]) == ("push_ledger", "push")
         )
@@ -167,5 +167,5 @@ def test_every_view_that_something_of_yours_keeps_from_being_made_is_named(loade
     postgres.sql("drop view boast_data.push_requests cascade; create table boast_data.push_requests (a int)")
     done = loaded[1]()
     assert done.code == 0
-    assert '"push_requests" is a table or view of yours' in done.err
+    assert '"push_requests" is your own table or view' in done.err
     assert "pipeline_health" in done.err
