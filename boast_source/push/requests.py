@@ -199,10 +199,11 @@ def make_asked(
     scratch.execute(_sql("spellings"))
     resolved = _sql("by_person" if by_person else "by_id")
     given = {"only_mine": str(accounts.only_mine).lower(), "resolved": resolved}
-    scratch.stream("asked", pending(), _sql("asked_rows", which=_sql("not_done"), **given))
+    not_done = _sql("not_done", done_by_person=_sql("done_by_person") if by_person else "false")
+    scratch.stream("asked", pending(), _sql("asked_rows", which=not_done, **given))
     scratch.execute(_sql("changed"))
     if scratch.value("select count(*) from changed"):
-        scratch.stream("asked", pending(), _sql("asked_rows", which=_sql("twins", not_done=_sql("not_done")), **given))
+        scratch.stream("asked", pending(), _sql("asked_rows", which=_sql("twins", not_done=not_done), **given))
 
 
 def look_again(scratch: Scratch, events: Sequence[Event]) -> None:

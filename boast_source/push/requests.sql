@@ -204,16 +204,17 @@ where {which}
 
 -- not_done --
 fingerprint(coalesce(given, content_key), content_key) not in (select over from newest where over is not null)
-    -- what was carried out or dropped is done, whatever the contact's address is now; who has the address of an opt-out
-    -- by now is looked at all the same
-    and not (
-        by_person and given is not null
-        and given in (select canonical_key from newest where over is not null and (attempt > 0 or state = 'dropped'))
-        and (
-            action = 'enroll' or contact_id is null or sequence_id is null
-            or given in (select canonical_key from newest where state = 'dropped')
-        )
-    )
+    and not ({done_by_person})
+
+-- done_by_person --
+-- Of rows that name persons: what was carried out or dropped is done, whatever the contact's address is now; who has the
+-- address of an opt-out by now is looked at all the same.
+by_person and given is not null
+and given in (select canonical_key from newest where over is not null and (attempt > 0 or state = 'dropped'))
+and (
+    action = 'enroll' or contact_id is null or sequence_id is null
+    or given in (select canonical_key from newest where state = 'dropped')
+)
 
 -- twins --
 -- Of what is done and is asked for with another content too: its rows contradict each other, or it changed.
