@@ -97,8 +97,8 @@ def test_what_a_release_says_is_what_then_happens(pushing):
     one, two = desk.free_pairs(2)
     desk.ask({"request_id": "a", **one}, {"request_id": "a", **two})
     assert desk.push().counts == {"held": 2}
-    said = "the next push sends it if all rows with its request_id say the same by then; else it stands as before"
-    assert [request["next"] for request in desk.decide("release", "a")] == [f"{said}, to be released again"]
+    said = "the next push sends it if all rows with its request_id say the same by then; otherwise it stays as it is"
+    assert [request["next"] for request in desk.decide("release", "a")] == [f"{said}, and can be released again"]
     assert desk.push().counts == {"held": 2}
     assert desk.writes == {}
     desk.table()
@@ -165,7 +165,7 @@ def test_a_pause_holds_back_one_sequence_or_all_until_it_is_resumed_and_the_stat
     assert workplace.boast("requests", "pause").code == 0
     assert workplace.boast("status", "--json").json["paused"] == ["*", f"sequence {desk.sequences[-1]}"]
     shown = workplace.boast("status").out
-    assert f"`boast requests resume --sequence {desk.sequences[-1]}` goes on" in shown
+    assert f"`boast requests resume --sequence {desk.sequences[-1]}` resumes it" in shown
     assert "Paused by an operator: everything" in shown
     workplace.boast("requests", "resume", "--sequence", desk.sequences[-1])
     assert desk.push().counts == {"deferred": 1}
