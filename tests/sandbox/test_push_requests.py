@@ -108,7 +108,7 @@ def test_what_a_release_says_is_what_then_happens(pushing):
     desk.ask({"request_id": "b", **one})
     assert desk.push().counts == {"skipped_active": 1}
     (released,) = desk.decide("release", "b")
-    assert "if the contact is no longer active in the sequence by then; else" in released["next"]
+    assert "if the contact is no longer active in the sequence by then; otherwise" in released["next"]
     assert desk.push().counts == {"skipped_active": 1}
 
 
