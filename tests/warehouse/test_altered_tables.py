@@ -74,7 +74,7 @@ def test_marks_of_the_future_are_not_believed(place):
 def test_a_table_of_somebody_elses_under_our_name_is_left_as_it_is(place):
     place.rows("create or replace table d.listings as select 1 as rent")
     assert place.run() == "covered"
-    assert any("of yours" in note for note in place.notes), place.notes
+    assert any("your own table or view" in note for note in place.notes), place.notes
     assert place.rows("select * from d.listings") == [(1,)]
 
 
