@@ -106,8 +106,8 @@ HISTORY = "sequence_enrollments_history"
 
 # The views over these tables, see models/; each comes after those that it reads.
 VIEWS = (
-    *("enrollment_history", "enrollment_daily", "enrollment_milestones", "enrollment_cohorts", "sequence_performance"),
-    *("push_requests", "good_runs", "pipeline_health"),
+    *("good_runs", "enrollment_history", "enrollment_daily", "enrollment_milestones", "enrollment_cohorts"),
+    *("sequence_performance", "push_requests", "pipeline_health"),
 )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -113,12 +113,29 @@ def counted(rows: list[Row]) -> Row:
     return found | {name: number / len(rows) if rows else None for name, number in shares.items()}
 
 
-def cohorts(milestones: list[Row], zone: str, now: datetime) -> list[Row]:
+def reach(milestones: list[Row], runs: list[Row], zone: str, now: datetime):
+    """Return a function from an account to the last day for which its enrollments are known."""
+    good = [(row["finished_at"].astimezone(ZoneInfo(zone)).date(), row["account_ids"]) for row in good_runs(runs, now)]
+    changes: dict = defaultdict(list)
+    for row in milestones:
+        if row["updated_at"] and row["updated_at"] <= now:
+            changes[row["account_id"]].append(row["updated_at"].astimezone(ZoneInfo(zone)).date())
+    newest = max(day for days in changes.values() for day in days)
+
+    def last_day(account):
+        listed = [day for day, ids in good if ids is None or account in ids.split(",")]
+        behind = max(day for day, _ in good) - max(listed) if listed else timedelta(0) if not good else None
+        return max([*changes[account], *([] if behind is None else [newest - behind])], default=date.min)
+
+    return last_day
+
+
+def cohorts(milestones: list[Row], runs: list[Row], zone: str, now: datetime) -> list[Row]:
     groups: dict = defaultdict(list)
     for row in (row for row in milestones if not row["missing_since"]):
         month = row["enrolled_at"].astimezone(ZoneInfo(zone)).date().replace(day=1)
         groups[month, row["account_id"], row["sequence_id"]].append(row)
-    newest = max(row["updated_at"] for row in milestones if row["updated_at"] and row["updated_at"] <= now)
+    known_until = reach(milestones, runs, zone, now)
     rows = []
     for (month, account, sequence), members in groups.items():
         soon = {
@@ -130,7 +147,7 @@ def cohorts(milestones: list[Row], zone: str, now: datetime) -> list[Row]:
         rates = {
             "completion_rate_30_days": soon["completed_in_30_days"] / len(members),
             "response_rate_30_days": soon["responded_in_30_days"] / len(members),
-            "had_30_days": newest.astimezone(ZoneInfo(zone)).date() >= month + timedelta(days=61),
+            "had_30_days": known_until(account) >= month + timedelta(days=61),
         }
         key = {"month": month, "account_id": account, "sequence_id": sequence}
         rows.append(key | counted(members) | soon | rates | _names_of(members))

@@ -89,7 +89,7 @@ def test_a_table_or_view_of_the_users_under_one_of_our_names_stays_and_is_told(p
     place.client.execute_sql(f"create {made}")
     told = []
     names = models.create(place.warehouse, time_zone="UTC", on_refused=told.append)
-    assert set(VIEWS) - set(names) == {"good_runs", "pipeline_health"}  # which reads it
+    assert set(VIEWS) - set(names) == {"good_runs", "enrollment_cohorts", "pipeline_health"}  # which read it
     assert any("good_runs" in str(error) and "yours" in str(error) for error in told)
     models.drop(place.client)
     assert place.types()["good_runs"].keys() == {"mine"}
@@ -108,7 +108,7 @@ def test_what_else_stands_under_one_of_our_names_stays_without_a_comment_of_ours
     place.client.execute_sql(f"create {made}")
     told = []
     names = models.create(place.warehouse, time_zone="UTC", on_refused=told.append)
-    assert set(VIEWS) - set(names) == {"good_runs", "pipeline_health"}
+    assert set(VIEWS) - set(names) == {"good_runs", "enrollment_cohorts", "pipeline_health"}
     assert "yours" in str(told[0])
     said = "select count(*) from pg_description where objoid = '{}'::regclass"
     assert place.rows(said.format("boast_data.good_runs")) == [(0,)]

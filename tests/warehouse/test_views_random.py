@@ -188,7 +188,7 @@ def test_every_view_equals_plain_python(place, seed, zone):
     milestones = [plain.milestones(life, NAMES, RESPONSES) for life in lives]
     equal("enrollment_milestones", place, milestones, "id")
     keys = ("account_id", "sequence_id")
-    equal("enrollment_cohorts", place, plain.cohorts(milestones, zone, now), "month", *keys)
+    equal("enrollment_cohorts", place, plain.cohorts(milestones, runs, zone, now), "month", *keys)
     equal("sequence_performance", place, plain.performance(milestones), *keys)
     equal("enrollment_history", place, plain.history(lives), "version_key")
     requests = plain.requests(ledger)

@@ -2,12 +2,52 @@ WITH enrollments AS (
   SELECT
     *
   FROM enrollment_milestones
+), lists AS (
+  SELECT
+    account_ids,
+    MAX(CAST(TIMESTAMP(DATETIME(finished_at, 'UTC')) AS DATE)) AS day
+  FROM good_runs
+  GROUP BY
+    account_ids
 ), newest AS (
   SELECT
-    MAX(updated_at) AS moment
+    account_id,
+    MAX(
+      CASE
+        WHEN updated_at <= CURRENT_TIMESTAMP()
+        THEN CAST(TIMESTAMP(DATETIME(updated_at, 'UTC')) AS DATE)
+      END
+    ) AS changed
   FROM enrollments
-  WHERE
-    updated_at <= CURRENT_TIMESTAMP()
+  GROUP BY
+    account_id
+), known AS (
+  SELECT
+    n.account_id,
+    n.changed,
+    MAX(l.day) AS listed
+  FROM newest AS n
+  LEFT JOIN lists AS l
+    ON l.account_ids IS NULL
+    OR INSTR(
+      CONCAT(',', COALESCE(l.account_ids, ''), ','),
+      CONCAT(',', COALESCE(n.account_id, ''), ',')
+    ) > 0
+  GROUP BY
+    n.account_id,
+    n.changed
+), latest AS (
+  SELECT
+    (
+      SELECT
+        MAX(changed)
+      FROM newest
+    ) AS changed,
+    (
+      SELECT
+        MAX(day)
+      FROM lists
+    ) AS listed
 ), cohorts AS (
   SELECT
     CAST(TIMESTAMP_TRUNC(TIMESTAMP(DATETIME(enrolled_at, 'UTC')), MONTH) AS DATE) AS month,
@@ -47,12 +87,15 @@ SELECT
   c.completed_in_30_days * 1.0 / c.enrolled AS completion_rate_30_days,
   c.responded_in_30_days * 1.0 / c.enrolled AS response_rate_30_days,
   COALESCE(
-    DATE_DIFF(CAST(TIMESTAMP(DATETIME(n.moment, 'UTC')) AS DATE), c.month, DAY) >= 61,
+    DATE_DIFF(k.changed, c.month, DAY) >= 61
+    OR DATE_DIFF(t.changed, c.month, DAY) - CASE WHEN t.listed IS NULL THEN 0 ELSE DATE_DIFF(t.listed, k.listed, DAY) END >= 61,
     FALSE
   ) AS had_30_days,
   a.name AS account_name
 FROM cohorts AS c
-INNER JOIN newest AS n
+INNER JOIN known AS k
+  ON k.account_id IS NOT DISTINCT FROM c.account_id
+INNER JOIN latest AS t
   ON 1 = 1
 LEFT JOIN sequences AS s
   ON s.id = c.sequence_id

@@ -2,12 +2,52 @@ WITH enrollments AS (
   SELECT
     *
   FROM enrollment_milestones
+), lists AS (
+  SELECT
+    account_ids,
+    MAX(CAST(FROM_UTC_TIMESTAMP(finished_at, 'UTC') AS DATE)) AS day
+  FROM good_runs
+  GROUP BY
+    account_ids
 ), newest AS (
   SELECT
-    MAX(updated_at) AS moment
+    account_id,
+    MAX(
+      CASE
+        WHEN updated_at <= CURRENT_TIMESTAMP()
+        THEN CAST(FROM_UTC_TIMESTAMP(updated_at, 'UTC') AS DATE)
+      END
+    ) AS changed
   FROM enrollments
-  WHERE
-    updated_at <= CURRENT_TIMESTAMP()
+  GROUP BY
+    account_id
+), known AS (
+  SELECT
+    n.account_id,
+    n.changed,
+    MAX(l.day) AS listed
+  FROM newest AS n
+  LEFT JOIN lists AS l
+    ON l.account_ids IS NULL
+    OR LOCATE(
+      CONCAT(',', COALESCE(n.account_id, ''), ','),
+      CONCAT(',', COALESCE(l.account_ids, ''), ',')
+    ) > 0
+  GROUP BY
+    n.account_id,
+    n.changed
+), latest AS (
+  SELECT
+    (
+      SELECT
+        MAX(changed)
+      FROM newest
+    ) AS changed,
+    (
+      SELECT
+        MAX(day)
+      FROM lists
+    ) AS listed
 ), cohorts AS (
   SELECT
     CAST(DATE_TRUNC('MONTH', FROM_UTC_TIMESTAMP(enrolled_at, 'UTC')) AS DATE) AS month,
@@ -47,12 +87,15 @@ SELECT
   c.completed_in_30_days * 1.0 / c.enrolled AS completion_rate_30_days,
   c.responded_in_30_days * 1.0 / c.enrolled AS response_rate_30_days,
   COALESCE(
-    DATEDIFF(DAY, c.month, CAST(FROM_UTC_TIMESTAMP(n.moment, 'UTC') AS DATE)) >= 61,
+    DATEDIFF(DAY, c.month, k.changed) >= 61
+    OR DATEDIFF(DAY, c.month, t.changed) - CASE WHEN t.listed IS NULL THEN 0 ELSE DATEDIFF(DAY, k.listed, t.listed) END >= 61,
     FALSE
   ) AS had_30_days,
   a.name AS account_name
 FROM cohorts AS c
-INNER JOIN newest AS n
+INNER JOIN known AS k
+  ON k.account_id IS NOT DISTINCT FROM c.account_id
+INNER JOIN latest AS t
   ON 1 = 1
 LEFT JOIN sequences AS s
   ON s.id = c.sequence_id
