@@ -70,11 +70,13 @@ test-warehouses: $(STAMP_DEV) .venv-warehouses/.made ## the conformance suite on
 	  tests/warehouse/test_stop_mariadb.py tests/warehouse/test_mariadb.py tests/warehouse/test_iceberg.py \
 	  "tests/warehouse/test_sql.py::test_through_sqlalchemy_a_query_is_answered_and_a_change_needs_its_word"
 
-.venv-warehouses/.made: tests/warehouse/requirements.lock pyproject.toml | $(STAMP_DEV)
-	@echo "installing warehouses into .venv-warehouses ..."
-	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python $(BIN)/python .venv-warehouses
-	@$(UV) --python .venv-warehouses/bin/python --require-hashes -r $<
-	@$(UV) --python .venv-warehouses/bin/python --no-deps --no-build-isolation -e .
+.venv-warehouses/.made: tests/warehouse/requirements.lock
+.venv-dagster/.made: pipelines/dagster/requirements.lock
+.venv-warehouses/.made .venv-dagster/.made: .venv-%/.made: pyproject.toml | $(STAMP_DEV)
+	@echo "installing $* and the connector into .venv-$* ..."
+	@$(BIN)/uv venv -q --seed --clear --no-python-downloads --python "$(ENGINE_PYTHON)" .venv-$*
+	@$(UV) --python .venv-$*/bin/python --require-hashes -r $(filter %.lock,$^)
+	@$(UV) --python .venv-$*/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 test-docker: $(STAMP_DEV) ## the image itself; needs a Docker engine
@@ -135,7 +137,8 @@ lock: $(STAMP_DEV) ## resolve the dependencies again: names, versions, hashes, n
 	@$(LOCK) --extra sandbox --extra report --extra postgres --group build -o requirements.lock
 	@$(LOCK) --extra sandbox --extra report --extra postgres --extra delta --group dev -o requirements-dev.lock
 	@$(LOCK) tests/warehouse/requirements.in --extra sandbox --extra report --extra postgres --extra delta --group build -o tests/warehouse/requirements.lock
-	@for engine in airflow dagster dbt kubernetes; do $(RESOLVE) pipelines/$$engine/requirements.in -o pipelines/$$engine/requirements.lock; done
+	@$(LOCK) --extra postgres --group build pipelines/dagster/requirements.in -o pipelines/dagster/requirements.lock
+	@for engine in airflow dbt kubernetes; do $(RESOLVE) pipelines/$$engine/requirements.in -o pipelines/$$engine/requirements.lock; done
 	@$(RESOLVE) tools/site-requirements.in -o tools/site-requirements.lock
 
 sbom: $(STAMP_DEV) ## sbom.json: all packages of requirements.lock in CycloneDX, with their hashes

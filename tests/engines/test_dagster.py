@@ -95,3 +95,29 @@ def test_a_push_is_an_asset_and_a_run_of_it_again_sends_nothing(sandbox, dagster
     assert dagster(server, "push_ledger")["materialized"]["push_ledger"]["enrolled"] == 3
     assert dagster(server, "push_ledger")["materialized"]["push_ledger"]["enrolled"] == 0
     assert len(server.truth()) == 43
+
+
+def test_the_source_is_assets_of_dagster_dlt_verified_with_views(sandbox, engine, tmp_path, postgres):
+    server = sandbox(enrollments=90, accounts=3)
+    (tmp_path / "dagster").mkdir()
+
+    def run():
+        definitions = ROOT / "pipelines" / "dagster" / "boast_dlt_assets.py"
+        return engine(server, "run_dagster_dlt.py", definitions, {}, str(tmp_path / "dagster"))
+
+    first = run()
+    assert first["success"], first["failed"][0][-3000:]
+    tables = LISTS | {"sequence_enrollments", "sequence_enrollments_history"}
+    assert {*first["loaded"]} == {f"boast_data/{table}" for table in tables}
+    assert first["loaded"]["boast_data/sequence_enrollments"] == 90
+    server.control("POST", "mutate", {"update": 5})
+    second = run()
+    assert (second["success"], second["loaded"]["boast_data/sequence_enrollments"]) == (True, 5)
+    assert stored(postgres) == listed(server)
+    assert postgres.sql("select sum(enrolled) from boast_data.sequence_performance") == [(90,)]
+    assert postgres.sql("select verified, listed from boast_data.good_runs") == [("covered", 90)] * 2
+    server.control("POST", "mutate", {"delete_ids": list(server.truth())})
+    refused = run()
+    assert refused["success"] is False
+    assert "--accept-missing" in refused["failed"][0]
+    assert len(stored(postgres)) == 90
