@@ -1,14 +1,14 @@
--- A listing against the warehouse. All statements run in the scratch index, in the schema of one list; they are named
--- in the order in which they run. A placeholder in braces is filled once: a list of columns, an expression, files.
+-- Compares a listing with the warehouse. Every statement runs in the scratch index, in the schema of one list. Statements are
+-- listed in execution order. Each placeholder in braces is filled once, with a column list, an expression or file names.
 --
--- `_hash` is that of a row's content (columns.py), as UUID, which takes half the room of its text.
+-- `_hash` is the hash of a row's content (columns.py), stored as UUID: half the size of its text.
 
 -- listed --
--- Every record that any pass delivered, as text, with `_account`, `_pass` and `_seq`.
+-- Every record delivered by any pass, as text, with `_account`, `_pass` and `_seq`.
 create or replace view listed as from read_parquet({files})
 
 -- facts --
--- Of one pass: rows, and two sums of hashes that are equal for equal contents in any order.
+-- For one pass: the row count and two hash sums, which are equal for equal contents in any order.
 select
   count(*),
   sum(md5_number_lower(content)::hugeint),
@@ -16,26 +16,26 @@ select
 from (select concat_ws(chr(31), {content}) as content from read_parquet({files}))
 
 -- unknown_fields --
--- (field, JSON types of its values) of the fields that are not documented, in one pass however many there are.
+-- (field, JSON types of its values) for each undocumented field, in a single scan.
 select field, list(distinct json_type(value))
 from (select unnest(json_keys(_extra)) as field, unnest(json_extract(_extra, '$.*')) as value from listed where _extra is not null)
 group by field
 
 -- fields --
--- The records with the values of their undocumented fields, which are read off the JSON once for all columns.
+-- The records plus the values of their undocumented fields, parsed from the JSON once for all columns.
 create or replace view fields as select *, {values} from listed
 
 -- misfits --
--- For each typed column whether there is a value that its kind cannot hold.
+-- For each typed column: does any value not fit its type?
 select {flags} from fields
 
 -- typed --
--- The records in the kinds of their columns.
+-- The records, cast to their column types.
 create or replace view typed as
 select {columns}, _account as account_id, null::timestamptz as missing_since, _seq from fields
 
 -- winners --
--- Of the records of an id: the latest pass wins, then the later cursor, then arrival.
+-- One record per id: the latest pass wins, then the later cursor, then the order of arrival.
 create or replace table winners as
 select t._seq from typed t join (select _seq, _pass as number from listed) l using (_seq)
 qualify row_number() over (
@@ -43,27 +43,27 @@ qualify row_number() over (
 ) = 1
 
 -- latest --
--- The newest version of each id that was delivered; `moment` is its cursor.
+-- The newest delivered version of each id; `moment` is its cursor.
 create or replace table latest as
 select id, {hash}::uuid as _hash, account_id, {cursor} as moment, _seq from typed where {chosen}
 
 -- stored --
--- The warehouse's rows; `whole`: the hash covers all that the row holds.
+-- The warehouse's rows. `whole`: the hash covers everything in the row.
 create or replace table stored (id varchar, account_id varchar, missing_since timestamptz, whole boolean, _hash uuid)
 
 -- digest --
--- What `stored` keeps of rows, wherever a DuckDB holds them.
+-- What `stored` keeps of each row, wherever DuckDB can read the warehouse.
 select id, account_id, missing_since, {whole} as whole, {hash} as _hash from ({rows})
 
 -- differing --
--- What is not the same on both sides: `_seq` of a record that is new or changed, `id` of a row that no pass delivered.
+-- Differences: `_seq` of a new or changed record, or `id` of a stored row that no pass delivered.
 create or replace table differing as
 select l._seq, case when l.id is null then s.id end as id
 from latest l full join stored s on s.id = l.id
 where l.id is null or s.id is null or l._hash <> s._hash
 
 -- lacking --
--- Rows that the history has and the table has not: the newest version of each id.
+-- Rows that are in the history but not in the table: the newest version of each id.
 create or replace table lacking (id varchar, account_id varchar, missing_since timestamptz, _hash uuid)
 
 -- lacking_of --
@@ -71,7 +71,7 @@ select id, account_id, try_cast(missing_since as timestamptz) as missing_since, 
 from incoming
 
 -- not_lacking --
--- What was listed comes by itself.
+-- Listed records are loaded anyway.
 delete from lacking
 where not list_contains($accounts::varchar[], account_id) or id in (select id from latest union all select id from stored)
 
@@ -82,8 +82,8 @@ insert into stored select id, account_id, missing_since, false, _hash from lacki
 insert into differing select null, id from lacking
 
 -- shared_ids --
--- (id, account, another account) of ids that two accounts listed, or that the warehouse holds as another's. The first
--- are known only where an id came twice.
+-- (id, account, other account) for each id that two accounts listed, or that the warehouse holds under another account.
+-- Two accounts listing the same id is only checked when an id was delivered twice.
 select id, min(_account), max(_account) from listed where {twice} group by id having min(_account) <> max(_account)
 union
 select l.id, l.account_id, s.account_id
@@ -92,89 +92,89 @@ where s.missing_since is null and s.account_id <> l.account_id
 order by all
 
 -- repeated_ids --
--- How many rows the warehouse holds beyond one per id.
+-- Surplus rows in the warehouse: those beyond one per id.
 select count(*) - count(distinct id) from stored
 
 -- repeated_vanished --
--- The ids of rows of these accounts that stand more than once and that the API no longer has.
+-- Ids that these accounts hold more than once and that the API no longer has.
 select id from stored
 where missing_since is not null and list_contains($accounts::varchar[], account_id)
 group by id having count(*) > 1
 
 -- take_repeated --
--- The rows of ids that the warehouse holds more than once, to be replaced by what was listed.
+-- Replace the rows of repeated ids with the listed record.
 insert into differing
 select l._seq, null from latest l where l.id in (select id from stored group by id having count(*) > 1)
 
 -- undelivered --
--- (account, id) of the rows of some accounts that no pass delivered and that are not marked missing.
+-- (account, id) of stored rows of these accounts that no pass delivered and that are not marked missing.
 select distinct account_id, id from stored
 where missing_since is null and list_contains($accounts::varchar[], account_id)
   and id in (select id from differing where _seq is null)
 order by all
 
 -- standing --
--- (id, whether it is stored with the same content) of the records that are stored and not marked missing.
+-- (id, stored with the same content?) for each listed record that is stored and not marked missing.
 select l.id, l._hash = s._hash
 from latest l join stored s using (id)
 where s.missing_since is null and s.account_id = $account
 
 -- held --
--- Rows of the warehouse with their cursor as `moment`.
+-- The warehouse's rows, with their cursor as `moment`.
 create or replace table held (id varchar, account_id varchar, missing_since timestamptz, moment timestamptz)
 
 -- held_of --
--- What `held` keeps of them.
+-- The columns of `held`, read from the warehouse.
 select
   id, account_id, try_cast({missing} as timestamptz) as missing_since, try_cast({cursor} as timestamptz) as moment
 from incoming
 
 -- held_above --
--- The rows of an account whose cursor is later than a moment.
+-- The account's rows whose cursor is later than a moment.
 select id from held where missing_since is null and account_id = $account and moment > $moment::timestamptz
 
 -- undelivered_by --
--- The rows of an account that one pass did not deliver.
+-- The account's rows that one pass did not deliver.
 select id from held
 where missing_since is null and account_id = $account
   and id not in (select id from {listed} where _account = $account and _pass = $number)
 limit $most
 
 -- rest --
--- The rows of an account but some, their cursor in microseconds.
+-- The account's rows except the given ids, with the cursor in microseconds.
 create or replace table rest as
 select id, epoch_us(moment) as moment from held
 where missing_since is null and account_id = $account and not list_contains($without::varchar[], id)
 
 -- rest_between --
--- The ids of those in a range of the cursor, (low, high].
+-- Their ids within a cursor range, (low, high].
 select id from rest where coalesce(moment > $low, true) and coalesce(moment <= $high, true)
 
 -- silent --
--- How many rows of an account were delivered with another content and the same cursor as they are stored.
+-- Number of the account's rows whose content changed although their cursor did not.
 select count(*)
 from latest l join held h using (id) join stored s using (id)
 where l.account_id = $account and l.moment = h.moment and l._hash <> s._hash and s.missing_since is null
 
 -- changed_before --
--- Records that are stored otherwise, although their cursor is not newer than some moment (null: any), at most so many.
+-- Up to 10,000 changed records whose cursor is not later than a moment (null: any cursor).
 select l.id
 from latest l join differing d using (_seq) join stored s on s.id = l.id
 where l.account_id = $account and l._hash <> s._hash and coalesce(l.moment <= $moment::timestamptz, true)
 limit 10000
 
 -- other_accounts --
--- Accounts that have stored rows and are none of those listed.
+-- Accounts that have stored rows but were not listed.
 select distinct account_id from stored
 where missing_since is null and account_id is not null and not list_contains($accounts::varchar[], account_id)
 order by all
 
 -- stored_counts --
--- By account the stored rows that are not marked missing.
+-- Stored rows per account, without those marked missing.
 select account_id, count(*) from stored where missing_since is null group by all
 
 -- listed_counts --
--- By account the distinct records that were delivered.
+-- Distinct delivered records per account.
 select account_id, count(*) from latest group by all
 
 -- gone --
@@ -182,7 +182,7 @@ select account_id, count(*) from latest group by all
 create or replace table gone (id varchar)
 
 -- changed --
--- The records to load: those that differ, or all.
+-- Records to load: those that differ, or all.
 create or replace view changed as select _seq, account_id from latest where {within} and {which}
 
 -- changed_counts --
@@ -196,44 +196,44 @@ from (
 group by all
 
 -- whole --
--- Stored rows as they are, in their kinds, of the ids that need them.
+-- Complete stored rows in their column types, for the ids that need them.
 create or replace table {table} ({definitions}, _hash varchar)
 
 -- rows --
--- The records to load, of a slice of the order of arrival: a join of all at once would spill whole rows.
+-- Records to load from one slice of arrival order. Joining all at once would spill whole rows to disk.
 select {columns} from (from typed where {slice}) semi join (from changed where {slice}) using (_seq)
 
 -- hashed_rows --
--- The same, each with the hash of what was listed.
+-- The same, with the hash of each listed record.
 select {columns}, as_hex(_hash) as content_hash, false as _stored
 from (from typed where {slice}) t
 semi join (from changed where {slice}) using (_seq)
 join (select _seq, _hash from latest where {slice}) l using (_seq)
 
 -- gone_rows --
--- The rows that are gone, with `missing_since` set.
+-- Rows that are gone, with `missing_since` set.
 select {columns}
 from (select * replace (coalesce(missing_since, seen_at()) as missing_since) from whole semi join gone using (id))
 where {which}
 
 -- newest --
--- Of the history the newest version of each id.
+-- The newest version of each id in the history.
 create or replace table newest (id varchar, version bigint, version_key varchar, content_hash uuid, missing boolean)
 
 -- newest_of --
--- What `newest` keeps of the history's rows.
+-- The columns of `newest`, read from the history.
 select id, version, version_key, try_cast(content_hash as uuid) as content_hash, missing_since is not null as missing
 from incoming
 
 -- unwritten --
--- The records whose version the history does not hold as its newest, with the newest one.
+-- Records whose version is not the newest one in the history, with that newest version.
 create or replace table unwritten as
 select l._seq, n.version as before, n.version_key as before_key
 from latest l left join newest n on n.id = l.id
 where {within} and n.content_hash is distinct from l._hash
 
 -- unkept --
--- Stored versions that this run replaces and that are not the history's newest: a crash kept them out.
+-- Stored versions that this run replaces and that are not the newest in the history because a crash kept them out.
 create or replace table unkept as
 with
 ids as (
@@ -246,7 +246,7 @@ newest_of_them as (select id, content_hash as _hash from newest semi join replac
 from replaced anti join newest_of_them using (id, _hash)
 
 -- kept --
--- Versions of these ids further back in the history.
+-- Older versions of these ids in the history.
 create or replace table kept (id varchar, _hash uuid)
 
 -- kept_of --
@@ -256,7 +256,7 @@ select id, try_cast(content_hash as uuid) as _hash from incoming semi join unkep
 delete from unkept where (id, _hash) in (from kept)
 
 -- lost --
--- Rows that no pass delivered and that the history does not hold as they are: a crash, too.
+-- Rows that no pass delivered and that the history does not hold as stored: another result of a crash.
 create or replace table lost as
 with
 ids as (select id from differing where _seq is null),
@@ -267,24 +267,24 @@ from rows r left join versions n on n.id = r.id
 where n.id is null or (r.id not in (from gone) and n.missing <> (r.missing_since is not null))
 
 -- any_version --
--- Whether there is a version that the history does not hold yet.
+-- Does the history lack any version?
 select exists (from unwritten) or exists (from gone) or exists (from unkept) or exists (from lost)
 
 -- whole_once --
--- One row of an id is enough.
+-- Keep one row per id.
 delete from {table} where rowid not in (select min(rowid) from {table} group by id)
 
 -- wanted --
--- The ids that `whole` is to hold.
+-- Ids whose complete rows are needed in `whole`.
 select id from gone union select id from unkept union select id from lost
 
 -- parting --
--- Of the ids that are gone those whose last version the history holds.
+-- Gone ids whose last version is in the history.
 select id from gone where id not in (select id from unkept union all select id from lost)
 
 -- versions --
--- The listed versions that the history does not hold yet, each chained to the one before, of a slice of the order of
--- arrival. `version_key` hashes id, content and the version before, so a repeated load adds nothing, and a content that
+-- Listed versions that the history lacks, for one slice of arrival order, each linked to the version before it.
+-- `version_key` hashes the id, the content and the previous version: repeating a load adds nothing, and content that
 -- comes back is a version of its own.
 select
   {columns},
@@ -300,8 +300,7 @@ from (
 anti join unkept using (id)
 
 -- several_versions --
--- The same for ids that may have more than one: what was stored and is replaced, then what was listed, then that it is
--- gone.
+-- The same for ids that may need several versions: the replaced row, then the listed record, then the disappearance.
 with
 hashed as (
   select t.*, as_hex(l._hash) as _hash
@@ -344,7 +343,7 @@ select
 from numbered
 
 -- gone_versions --
--- That rows are gone, as versions after the last ones that the history holds.
+-- Disappearances, as versions that follow the last one in the history.
 select
   {columns},
   md5(concat_ws('|', id, {hash}, n.version_key, 1)) as version_key,
@@ -356,19 +355,18 @@ from (select * replace (seen_at() as missing_since) from parted) join newest n u
 where not n.missing
 
 -- seen --
--- What the comparison after the load needs of all this, into a file.
+-- Save what the check after the load needs to a file.
 copy (
   select id, _hash, account_id, false as gone from latest where {within}
   union all select id, null, account_id, true from stored semi join gone using (id)
 ) to {file} (format parquet, compression lz4_raw)
 
 -- dropped --
--- Records that were handed on, and that a user's functions or contracts let not through.
+-- Records that were passed on but rejected by the user's functions or contracts.
 create table if not exists dropped (resource varchar, id varchar)
 
 -- unequal --
--- By account the delivered records that the warehouse does not hold in their last seen version, and rows not marked
--- as missing that are gone.
+-- Per account: delivered records that the warehouse does not hold as last seen, and gone rows that are not marked missing.
 select l.account_id, count(*)
 from read_parquet({file}) l left join stored s using (id)
 where (not l.gone and (s.id is null or s._hash <> l._hash) or l.gone and s.id is not null and s.missing_since is null)

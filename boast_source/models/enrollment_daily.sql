@@ -1,10 +1,10 @@
--- Per day, account and sequence: how many were enrolled, completed and removed on that day, and how many were active at its end.
--- There is a row for every day from a sequence's first to today (10,000 days back at most; what is older has rows for the days on which
--- anything happened). Days are those of UTC unless sources.boast.time_zone says otherwise.
--- An enrollment is active while its status is `active` and the API has it. It is enrolled on the day of `created_at` (else of the first
--- `updated_at`). A change of status or sequence falls on the day of the `updated_at` that came with it, a disappearance on the day of
--- `missing_since`, a return on the day it was seen; but never before the change that came before it, and never in the future.
--- `other_changes`: what else moved `active`: vanished, came back, went to or from another sequence or another status. So, always:
+-- Per day, account and sequence: how many contacts were enrolled, completed and removed that day, and how many were active at its end.
+-- Every day from a sequence's first to today has a row (beyond 10,000 days back, only days with events). Days are in UTC unless
+-- sources.boast.time_zone says otherwise.
+-- An enrollment is active while its status is `active` and the API has it. It starts on the day of `created_at` (or of the first
+-- `updated_at`). A change of status or sequence counts on the day of its `updated_at`, a disappearance on the day of `missing_since`, a
+-- return on the day it was seen. No change counts before the one that preceded it, or in the future.
+-- `other_changes`: everything else that changed `active`: disappearances, returns, moves between sequences, other statuses. Therefore always:
 -- active = active the day before + enrolled - completed - removed + other_changes.
 with versions as (
     select
@@ -30,7 +30,7 @@ chained as (
 ),
 
 steps as (
-    -- the first version, and each that changed status or place; an enrollment begins active, whatever its first version says
+    -- the first version and every change of status or place; an enrollment starts as active, whatever its first version says
     select
         id,
         version,
@@ -72,7 +72,7 @@ events as (
     from ordered
     where is_first
     union all
-    -- what was active leaves its place, or its status
+    -- an active enrollment leaves its place or its status
     select moment, account_before as account_id, sequence_before as sequence_id, 0 as enrolled, 0 as completed, 0 as removed, -1 as active
     from ordered
     where before = 'active' and (not is_first or state <> 'active')

@@ -1,7 +1,7 @@
--- Every version of every enrollment that was ever seen, with the time in which it was the newest one seen.
+-- Every version of every enrollment, with the period in which it was the newest one seen.
 -- What was known at a moment m: where valid_from <= m and (valid_to > m or valid_to is null).
--- Two versions of one run (seen, and gone before the run was over) have the same valid_from; the first is valid for no time.
--- No version begins later than one that came after it, though a clock that ran ahead may have seen it first.
+-- If a run sees a version and then finds it gone, both have the same valid_from, and the first has an empty period.
+-- A version never starts later than its successor, even if a fast clock recorded it.
 select
     min(observed_at) over (partition by id order by version rows between current row and unbounded following) as valid_from,
     min(observed_at) over (partition by id order by version rows between 1 following and unbounded following) as valid_to,

@@ -1,8 +1,7 @@
--- One row per enrollment, as it is now, with the moments that matter and how long they took: what the figures are made of.
--- `enrolled_at`: `created_at`, else the first `updated_at`. `completed_at`, `removed_at`: the `updated_at` of the version in which that
--- status was first seen, for those that have it now. `responded_at`: the response's `created` where responses are loaded, else the
--- `updated_at` of the version in which a response was first seen. Hours count from `created_at`; null where the clocks contradict each
--- other.
+-- One row per enrollment in its current state, with its key times and durations: the basis of the other figures.
+-- `enrolled_at`: `created_at`, or the first `updated_at`. `completed_at`, `removed_at`: the `updated_at` of the version in which that status
+-- first appeared, if it still applies. `responded_at`: the response's `created` if responses are loaded, or else the `updated_at` of the
+-- version in which a response first appeared. Hours count from `created_at`; they are null if the end precedes the start.
 with ended as (
     select id, status, updated_at
     from (

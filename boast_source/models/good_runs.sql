@@ -1,6 +1,6 @@
--- The runs that listed the enrollments and verified that the warehouse holds what was listed: the one definition of a good run.
--- A run that is still going on, that died, or whose verification failed is none; nor is, until then, one that a clock which ran ahead
--- recorded more than an hour in the future. What else of a run failed does not matter: a report that cannot be written, say.
+-- Runs that listed the enrollments and verified that the warehouse holds them: the one definition of a good run.
+-- Runs that are unfinished, died or failed verification do not count, nor do runs dated more than an hour in the future by a fast clock,
+-- until that time has come. Other failures of a run do not matter, such as a report that could not be written.
 select
     run_id,
     command,

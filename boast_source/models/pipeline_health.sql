@@ -1,11 +1,11 @@
--- One row: is all well? Freshness, the last run, listed against stored, what needs an operator.
--- `last_success_at`: the end of the last good run (`good_runs`); where accounts have runs of their own, that of the account that has
--- waited longest for one (an account that no run listed for 30 days has left). `verified` and `listed` are of the last good run, `stored`
--- is what is here now and not missing. `waiting`: requests that wait for an operator.
--- `last_*`: of the last load, push or nightly; neither a report nor a load that succeeds hides a push or night of the last
--- seven days that did not.
--- What a clock that ran ahead recorded in the future is left out until then.
--- (No `cross join`: DuckDB 1.4 writes it as a comma, which a left join then binds otherwise, where the copy for dashboards reads it.)
+-- One row: freshness, the last run, listed against stored, and what needs an operator.
+-- `last_success_at`: the end of the last good run (`good_runs`). If accounts have separate runs: that of the account whose last good run is
+-- oldest, without accounts that no run has listed for 30 days. `verified` and `listed` are from the last good run, `stored` counts current
+-- rows that are not missing, `waiting` counts requests that need an operator.
+-- `last_*`: the last load, push or nightly run. A report or a successful load does not hide a failed push or nightly run of the last
+-- seven days.
+-- Runs dated in the future by a fast clock are left out until then.
+-- (No `cross join`: DuckDB 1.4 rewrites it as a comma, which a following left join binds differently in the copy for dashboards.)
 with ended as (
     select
         *,

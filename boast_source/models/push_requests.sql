@@ -1,7 +1,7 @@
--- One row per pushed request: its latest state, the enrollment it is about, how often it was sent, and why.
--- `since`: when it came into this state; `first_seen`: when it first came into the ledger. Times are the warehouse's.
--- `attention`: whether it waits for an operator (the states of boast_source/push/model.py); so does a contact that was
--- enrolled more than once. What an operator paused, planned or accepted is in the ledger too, and is no request.
+-- One row per pushed request: its latest state, the enrollment it concerns, how often it was sent, and why.
+-- `since`: when it entered this state. `first_seen`: when it entered the ledger. Both by the warehouse's clock.
+-- `attention`: it needs an operator (the states of boast_source/push/model.py, and contacts enrolled more than once). Pauses, plans and
+-- accepted losses are in the ledger too, but are not requests.
 with numbered as (
     select
         *,

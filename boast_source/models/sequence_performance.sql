@@ -1,8 +1,8 @@
--- Per account and sequence, over all its enrollments: counts by status, rates, and how long things take.
--- Counts are of enrollments that the API still has; `missing` are the others, and count nowhere else: a sequence whose enrollments are
--- all missing has zeros and no rates.
--- `responded`: it has a response. Rates divide by `enrolled`. Medians are of those that did complete or respond; what the hours
--- count is said in `enrollment_milestones`.
+-- Per account and sequence, over all enrollments: counts by status, rates and durations.
+-- Only enrollments that the API still has are counted; `missing` counts the others. A sequence with only missing enrollments has zeros and
+-- no rates.
+-- `responded`: has a response. Rates divide by `enrolled`. Medians cover enrollments that completed or responded;
+-- `enrollment_milestones` defines the hours.
 with enrollments as (
     select * from enrollment_milestones
 ),

@@ -1,17 +1,17 @@
 -- typed --
--- Fails where numbers or times are texts.
+-- Fails if numbers or times are stored as text.
 select event + 0, attempt + 0, http_status + 0
 from {push_ledger} as every_event
 where 1 = 0 and recorded_at < {clock}
 
 -- unreadable --
--- How many events there are that cannot be read.
+-- Number of events that cannot be read.
 select count(*)
 from {everything} as every_event
 where not ({readable})
 
 -- damaged --
--- Requests and controls whose newest event may be one that cannot be read: of each the event that holds it.
+-- Requests and controls whose newest event may be unreadable, each as an event that holds it.
 with last_events as (
     select request_key as of_key, max(event) as newest
     from {push_ledger} as every_event
@@ -49,8 +49,8 @@ inner join damaged as d on request_key = d.of_key
 group by request_key
 
 -- newest --
--- The newest event of each request. Of what is over and was sent at most once only what tells its row apart, since a
--- ledger may hold a million of those; `{whole}` makes an exception for all.
+-- The newest event of each request. For finished requests that were sent at most once, only the columns that identify
+-- their row, because a ledger may hold a million of them; `{whole}` turns this off.
 with last_events as (
     select request_key as of_key, max(event) as newest
     from {push_ledger} as every_event
@@ -93,15 +93,15 @@ select
 from events
 
 -- sent_since --
--- What was enrolled, or given up after it was sent, at or after a moment.
+-- Requests that were enrolled, or dropped after being sent, since a moment.
 select distinct content_key, request_key
 from {push_ledger} as every_event
 where attempt > 0 and state in ('enrolled', 'dropped') and recorded_at >= cast('{moment}' as timestamptz)
 
 -- active_twice --
--- Requests that were sent once, at or after a moment, and whose contact is active twice in that sequence: somebody was
--- enrolled already and hidden from the listing, or a server or proxy made two enrollments of one POST. By the API's own
--- clock the other was created before, or within the time in which the server may act on one request.
+-- Requests sent once since a moment whose contact is active twice in the sequence. Either an existing enrollment was missing
+-- from the listing, or a server or proxy turned one POST into two enrollments. By the API's clock, the other enrollment is
+-- older, or was created within the time that the server may take for one request.
 with last_events as (
     select request_key as of_key, max(event) as newest
     from {push_ledger} as every_event
@@ -127,8 +127,8 @@ where
     and l.recorded_at >= cast('{moment}' as timestamptz)
 
 -- removed_and_active --
--- Removals whose enrollment the API lists as active after all (`is_same` 1), or whose contact is active again in that
--- sequence with another one.
+-- Removals whose enrollment the API still lists as active (`is_same` 1), or whose contact is active in that sequence through
+-- another enrollment.
 with last_events as (
     select request_key as of_key, max(event) as newest
     from {push_ledger} as every_event
@@ -159,7 +159,7 @@ where e.status = 'active' and e.missing_since is null
 group by {events}
 
 -- removals --
--- The requests that ask for a removal and are not withdrawn, each with when it was asked for first.
+-- Removal requests that are not withdrawn, with the time of their first event.
 with last_events as (
     select request_key as of_key, max(event) as newest
     from {push_ledger} as every_event
@@ -182,7 +182,7 @@ inner join first_events as f on l.request_key = f.of_key
 where l.action = 'remove' and l.state not in ('withdrawn', 'invalid')
 
 -- enrolled_and_unlisted --
--- Enrollments that the API answered with, and that no listing has shown: the first after them had them missing.
+-- Enrollments that the API confirmed but that no listing has shown: the first listing afterwards reported them missing.
 with last_events as (
     select request_key as of_key, max(event) as newest
     from {push_ledger} as every_event
@@ -203,7 +203,7 @@ where
     )
 
 -- attempts --
--- What became of each attempt without a clear answer, of requests that were sent at least so often.
+-- Outcome of each attempt without a clear answer, for requests with at least this many attempts.
 select request_key, attempt, http_status, error_code
 from {push_ledger} as every_event
 where
@@ -212,7 +212,7 @@ where
 order by request_key, event
 
 -- limited --
--- Of requests that were answered 429, in how many runs they were while others were carried out: no rate limit then.
+-- For requests answered with 429: the number of runs in which other requests succeeded, which rules out a rate limit.
 select request_key, count(distinct run_id)
 from {push_ledger} as every_event
 where
@@ -221,7 +221,7 @@ where
 group by request_key
 
 -- accounts --
--- The accounts that it knows, and those with enrollments.
+-- Accounts in the ledger, and accounts with enrollments.
 select account_id
 from {push_ledger} as every_event
 where account_id is not null and state not in ({controls})
@@ -231,7 +231,7 @@ from {sequence_enrollments} as every_enrollment
 where account_id is not null
 
 -- waiting --
--- How many requests stand in each state that waits for an operator.
+-- Number of requests in each state that needs an operator.
 with last_events as (
     select request_key as of_key, max(event) as newest
     from {push_ledger} as every_event
@@ -252,13 +252,13 @@ where standing in ({attention})
 group by standing
 
 -- plan --
--- What a plan of that key would send.
+-- The plan with this key: what it would send.
 select note
 from {push_ledger} as every_event
 where state = 'planned' and request_key = '{key}'
 
 -- controls --
--- The newest event of each control: what is paused, and what was accepted of a ledger that lost events.
+-- The newest event of each control: what is paused, and which lost events were accepted.
 select {events}
 from {push_ledger} as l
 inner join (
@@ -269,18 +269,18 @@ inner join (
 ) as n on l.request_key = n.of_key and l.event = n.newest
 
 -- sends --
--- How many requests it knows as sent.
+-- Number of sent requests in the ledger.
 select count(*)
 from {push_ledger} as every_event
 where attempt > 0
 
 -- sends_of_runs --
--- How many requests the run records count as sent.
+-- Number of sent requests in the run records.
 select coalesce(sum(sent), 0)
 from {runs} as every_run
 
 -- lost_sends --
--- How many requests the run records count as sent and the ledger does not know, run by run.
+-- Number of sent requests that the run records count and the ledger lacks, added up over the runs.
 with known as (
     select run_id, count(*) as sent
     from {push_ledger} as every_event
@@ -294,7 +294,7 @@ left join known as k on r.run_id = k.run_id
 where r.sent > coalesce(k.sent, 0)
 
 -- newest_enrollment --
--- The newest moment of the API's own clock that is known.
+-- The latest time known from the API's own clock.
 select max(created_at)
 from {sequence_enrollments} as every_enrollment
 

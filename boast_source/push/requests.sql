@@ -1,24 +1,24 @@
 -- macros --
--- What the queries below have in common: a text trimmed (of zero-width characters too) and in lower case; whether a
--- text is an id; a request and what it says in 16 bytes.
+-- Shared by the queries below: trimmed lower-case text (without zero-width characters), the test for an id, and the 16-byte
+-- fingerprint of a request and its content.
 create or replace macro blanks() as ' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(8203) || chr(65279);
 create or replace macro clean(x) as
     case
         when x is null then null
-        when length(x) = 36 then lower(x)  -- an id, which has no blanks
+        when length(x) = 36 then lower(x)  -- an id: has no blanks
         else nullif(lower(trim(x, blanks())), '')
     end;
 create or replace macro is_id(x) as regexp_matches(x, '{uuid}');
 create or replace macro fingerprint(key, content) as md5_number(key || '|' || content);
--- The one spelling of a moment: in UTC, whatever zone it has.
+-- Normalize a time to UTC.
 create or replace macro moment(x) as
     strftime(timezone('UTC', try_cast(x as timestamptz)), '%Y-%m-%dT%H:%M:%S.%fZ');
--- Whether a text says when: a moment or a number. Nothing says nothing.
+-- Is this a valid ordering value: a time, a number or null?
 create or replace macro is_order(x) as x is null or moment(x) is not null or try_cast(x as double) is not null;
--- The one spelling of a key, whatever type its column has: a whole number without its zeros, a moment in UTC, a day.
+-- Normalize a key of any column type: whole numbers without trailing zeros, times in UTC, dates.
 create or replace macro canonical(x) as
     case
-        when unicode(x) not between 45 and 57 then x  -- neither - nor a digit first
+        when unicode(x) not between 45 and 57 then x  -- starts with neither a digit nor a minus sign
         when not (contains(x, '.') or contains(x, '-') or contains(x, '+')) then x
         when regexp_matches(x, '^-?[0-9]+[.]0*$') then regexp_replace(x, '[.]0*$', '')
         when regexp_matches(x, '^-?[0-9]([.][0-9]+)?[eE][+-]?[0-9][0-9]?$')
@@ -27,10 +27,10 @@ create or replace macro canonical(x) as
             then coalesce(regexp_replace(regexp_replace(moment(x), '[.]?0*Z$', 'Z'), 'T00:00:00Z$', ''), x)
         else x
     end;
--- A phone number in the form of E.164, whatever stands between its digits.
+-- Normalize a phone number to E.164, without separators.
 create or replace macro phone(x) as
     nullif(regexp_replace(regexp_replace(x, '[^0-9+]', '', 'g'), '^00', '+'), '');
--- The key that a text, trimmed, is.
+-- The key for a trimmed text.
 create or replace macro key_of(x) as
     case
         when length(x) = 36 and is_id(lower(x)) then lower(x)
@@ -38,8 +38,8 @@ create or replace macro key_of(x) as
     end
 
 -- newest_table --
--- The newest event of each request. `canonical_key`: its key in the one spelling by which rows find it; `over`: of what
--- is final, its fingerprint, by which a row is known to be done.
+-- The newest event of each request. `canonical_key`: the normalized key, used to match rows. `over`: the fingerprint of a
+-- final request, used to recognize rows that are done.
 create or replace table newest ({columns}, canonical_key varchar, over uhugeint)
 
 -- newest_rows --
@@ -58,7 +58,7 @@ delete from newest
 where list_contains($keys::varchar[], request_key)
 
 -- asked_table --
--- The rows of the pending table that are new, open, or say something else than the ledger.
+-- Rows of the pending table that are new, still open, or differ from the ledger.
 create or replace table asked (
     request_key varchar, content_key varchar, account_id varchar, action varchar, contact_id varchar,
     sequence_id varchar, enrollment_id varchar, fault varchar, requested_at varchar, is_mine boolean, several varchar,
@@ -66,13 +66,13 @@ create or replace table asked (
 )
 
 -- by_id --
--- Rows that name contacts and sequences by their ids.
+-- Rows that name contacts and sequences by id.
 select *, null::varchar as unknown, null::varchar as several, false as by_person
 from completed
 
 -- by_person --
--- Rows that name contacts by an address and sequences by a name, within the account. `unknown`: what there is none of,
--- or what contradicts itself; `several`: those that fit. An id in the row comes first.
+-- Rows that name contacts by address and sequences by name, within the account. `unknown`: no match, or a contradiction.
+-- `several`: more than one match. An id in the row takes precedence.
 select
     c.* replace (
         coalesce(c.contact_id, case when len(coalesce(e.ids, p.ids)) = 1 then coalesce(e.ids, p.ids)[1] end)
@@ -100,7 +100,7 @@ left join people as p on p.kind = 'phone' and p.account_id = c.account_id and p.
 left join people as s on s.kind = 'sequence' and s.account_id = c.account_id and s.name = c.sequence_name
 
 -- names_table --
--- What contacts and sequences are called.
+-- Addresses of contacts and names of sequences.
 create or replace table names (kind varchar, id varchar, account_id varchar, name varchar)
 
 -- contact_names --
@@ -124,7 +124,7 @@ where id not in (select unnest($gone::varchar[]))
 group by kind, account_id, name
 
 -- asked_rows --
--- A request's key is its request_id, else the hash of what it says, which is its content_key in any case.
+-- The key of a request is its request_id, or else its content_key: the hash of its content.
 with cleaned as (
     select
         key_of(request_id) as given,
@@ -137,7 +137,7 @@ with cleaned as (
         phone(mobile_phone) as mobile_phone,
         nullif(lower(trim(sequence_name, blanks())), '') as sequence_name,
         nullif(trim(requested_at, blanks()), '') as requested_at
-    -- trimmed once: a macro's argument is worked out at each place where it stands
+    -- trim once, because a macro evaluates its argument at every use
     from (select trim(request_id, blanks()) as request_id, * exclude (request_id) from incoming) as trimmed
 ),
 
@@ -207,8 +207,8 @@ fingerprint(coalesce(given, content_key), content_key) not in (select over from 
     and not ({done_by_person})
 
 -- done_by_person --
--- Of rows that name persons: what was carried out or dropped is done, whatever the contact's address is now; who has the
--- address of an opt-out by now is looked at all the same.
+-- Rows that name a person: once carried out or dropped, a request is done, even if the contact's address has changed since.
+-- A removal by address is checked again, because the address may belong to someone else by now.
 by_person and given is not null
 and given in (select canonical_key from newest where over is not null and (attempt > 0 or state = 'dropped'))
 and (
@@ -217,21 +217,21 @@ and (
 )
 
 -- twins --
--- Of what is done and is asked for with another content too: its rows contradict each other, or it changed.
+-- Rows of finished requests that also appear with other content: the rows contradict each other, or the content changed.
 given in (select request_key from changed) and not (
     {not_done}
 )
 
 -- changed --
--- The keys of what is done and of which a row says something else.
+-- Keys of finished requests for which a row has other content.
 create or replace temp table changed as
 select distinct request_key
 from asked
 where request_key in (select canonical_key from newest where over is not null)
 
 -- select --
--- One row per key, in the order to be sent: a key that is asked for more than once has the place of its last row. What
--- is no id, no action and no moment may be anything, a person's address too: it goes no further.
+-- One row per key, in sending order; a repeated key takes the place of its last row. Values that are not a valid id, action or
+-- time may contain anything, even personal data, and are dropped here.
 with grouped as (
     select
         *,
@@ -282,7 +282,7 @@ order by
     g.request_key
 
 -- spellings --
--- By its canonical key, the request of the ledger that a row means: of several spellings the one that was sent.
+-- For each canonical key, the ledger's request that a row refers to. Among several spellings, the one that was sent wins.
 create or replace temp view spellings as
 select canonical_key, arg_max(request_key, (attempt > 0, event, request_key)) as request_key
 from newest
@@ -290,8 +290,7 @@ where canonical_key in (select request_key from asked)
 group by canonical_key
 
 -- any_to_decide --
--- Whether a row may lead to a sending: it is new, open or changed, and is not held already. Accounts that are not
--- known yet make no row final.
+-- Could any row lead to a send? It is new, open or changed, and not already held. Unknown accounts do not make a row final.
 select exists (
     from asked as a
     left join newest as n on n.canonical_key = a.request_key
@@ -303,7 +302,7 @@ select exists (
 )
 
 -- open --
--- Requests of which nobody knows whether the server acted.
+-- Requests for which it is unknown whether the server acted.
 select {events}
 from newest
 where attempt > 0 and state in ({open})
@@ -317,8 +316,8 @@ where
     and account_id in (select id from accounts where is_mine)
 
 -- unsent_unasked --
--- Requests that were not sent, and that no row asks for any more. One that was deferred may have been sent before: that
--- attempt was proved absent.
+-- Unsent requests that no row asks for any more. A deferred request may have been sent before, but that attempt is known to
+-- have done nothing.
 select {events}
 from newest
 where
@@ -332,7 +331,7 @@ from newest
 where request_key in (select request_key from spellings)
 
 -- given_up --
--- Enrollments whose first attempt was given up, by a repetition or for good: a late one may yet show up.
+-- Enrollments whose first attempt was abandoned or repeated: it may still take effect late.
 select {events}
 from newest
 where
@@ -350,7 +349,7 @@ where
     and account_id in (select id from accounts where is_mine)
 
 -- origins --
--- Of these enrollments, the request that last made or removed each.
+-- For each of these enrollments, the last request that created or removed it.
 select
     enrollment_id,
     arg_max(request_key, recorded_at) as request_key,
@@ -370,7 +369,7 @@ create or replace table removals (
 )
 
 -- removal_rows --
--- Those of contacts that this run is about; one that names its enrollment is of that one's contact.
+-- Removals of this run's contacts. A removal by enrollment id belongs to that enrollment's contact.
 select
     i.request_key,
     i.state,
@@ -392,13 +391,13 @@ where
     )
 
 -- with_keys --
--- The newest event of each key that was given, whatever its spelling.
+-- The newest event of each given key, in any spelling.
 select k.given, {events}
 from (select unnest($keys::varchar[]) as given) as k
 inner join newest as n on n.canonical_key = key_of(trim(k.given, blanks()))
 
 -- named --
--- The asked request that a key names, whatever its spelling.
+-- The pending request with this key, in any spelling.
 select coalesce(n.request_key, a.request_key)
 from asked as a
 left join spellings as n on n.canonical_key = a.request_key
@@ -414,7 +413,7 @@ from incoming
 semi join asked using (content_key)
 
 -- repeats --
--- Asked requests that say what another request said that was sent lately.
+-- Pending requests with the same content as a recently sent one.
 select distinct coalesce(n.request_key, a.request_key)
 from asked as a
 inner join sent as s using (content_key)
