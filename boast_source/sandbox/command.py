@@ -43,11 +43,13 @@ def _option(option: Field[Any], hint: Any) -> Callable[..., Callable[..., None]]
 
 @click.command()
 @_options
-@click.option("--fault", "faults", multiple=True, metavar="JSON", help="A fault from the start; repeatable.")
+@click.option(
+    "--fault", "faults", multiple=True, metavar="JSON", help="A fault that is active from the start; repeatable."
+)
 def sandbox(faults: tuple[str, ...], now: datetime, unknown_status: str, **given: Any) -> None:
     """Serve a local Boast API with generated data, until Ctrl-C.
 
-    Prints one JSON line with what a client needs: addresses, tokens, account ids, environment variables.
+    Prints one line of JSON for clients: addresses, tokens, account ids, environment variables.
 
     \b
     Examples:
@@ -55,25 +57,25 @@ def sandbox(faults: tuple[str, ...], now: datetime, unknown_status: str, **given
       boast sandbox --enrollments 100000 --page-size 100 --live 86400
       boast sandbox --fault '{"kind": "status", "status": 429, "retry_after": 1, "every": 10}'
 
-    A fault is a JSON object: its kind, and optionally method, path (a regular expression), times (for how many
-    requests), after (skip the first n), every (only each nth), probability, and what its kind takes.
+    A fault is a JSON object: a kind and, optionally, method, path (a regular expression), times (number of requests),
+    after (skip the first n), every (every nth request only), probability, and the kind's own settings.
 
     \b
     Kinds:
-      latency             seconds
-      status              status, retry_after (seconds, or "date:SECONDS"), body ("errors", "none", "html")
-      error_before_write  500, nothing happened
-      error_after_write   it happened, then 500
-      drop                the connection is dropped, nothing happened
-      drop_after_write    it happened; the connection is held `seconds` and dropped without an answer
-      hold                the connection is held `seconds` and dropped, nothing happened
-      hold_then_act       held `seconds`, then it happens, whether or not the client is still there
-      cut_body            it happened; half of the answer's body arrives
-      not_json            an HTML page with status 200, nothing happened
-      wrong_shape         data: what stands in place of the records; nothing happened
-      trickle             the answer arrives one byte every `seconds`
-      rate_limit          more than `per_second` requests a second get 429, with retry_after as above
-      token_revoked       all access tokens end before the request is looked at
+      latency             delay by `seconds`
+      status              answer `status`; retry_after (seconds, or "date:SECONDS"), body ("errors", "none", "html")
+      error_before_write  answer 500 without acting
+      error_after_write   act, then answer 500
+      drop                close the connection without acting
+      drop_after_write    act, hold the connection for `seconds`, then close it without an answer
+      hold                hold the connection for `seconds`, then close it without acting
+      hold_then_act       hold for `seconds`, then act, even if the client has gone
+      cut_body            act, then send half of the body
+      not_json            answer with an HTML page and status 200 without acting
+      wrong_shape         answer with `data` in place of the records without acting
+      trickle             send one byte of the answer every `seconds`
+      rate_limit          answer 429 above `per_second` requests a second; retry_after as above
+      token_revoked       revoke all access tokens before handling the request
     """
     try:
         from boast_source.sandbox.server import serve
