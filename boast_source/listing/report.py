@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 Verified = Literal["exact", "covered", "recent", "moving", "failed"]
 # what each word means, the surest first: for the terminal, the report and docs/reference.md
 MEANING: dict[str, str] = {
-    "exact": "two passes in a row delivered the same records, and the warehouse equals them",
-    "covered": "all records that the list counted while it was read came, and the warehouse equals them",
-    "recent": "what changed since the last full listing is stored, and the counts agree",
-    "moving": "the list changed while it was read, or counts more than it lists; the warehouse holds all that was seen",
+    "exact": "two passes in a row delivered the same records, and the warehouse matches them",
+    "covered": "every record that the list counted was delivered, and the warehouse matches",
+    "recent": "the changes since the last full listing are stored, and the counts agree",
+    "moving": "the list changed while it was read, or its count exceeds its rows; all that was seen is stored",
     "failed": "a list could not be read, the warehouse does not hold what was seen, or suspiciously many rows are gone",
 }
 

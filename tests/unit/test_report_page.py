@@ -96,8 +96,8 @@ def test_enrollments_without_a_sequence_have_their_row_beside_one_of_the_same_si
 def test_it_says_which_sequences_are_drawn_and_which_are_not():
     rows = [sequence(sequence_id=str(n), sequence_name=f"Number {n}", enrolled=100 - n) for n in range(DRAWN + 2)]
     html = page.render(figures(sequences=rows), {"funnel": {"wide": "<svg/>", "narrow": "<svg/>"}}, can_draw=True)
-    assert f"Drawn are the {DRAWN} largest of {DRAWN + 2} sequences" in html
-    assert "Not drawn: Number 15, Number 16." in html
+    assert f"The {DRAWN} largest of {DRAWN + 2} sequences" in html
+    assert "Not shown: Number 15, Number 16." in html
     few = page.render(figures(sequences=rows[:2]), {"funnel": {"wide": "<svg/>", "narrow": "<svg/>"}}, can_draw=True)
     assert "All sequences, by response rate." in few
 
@@ -129,7 +129,7 @@ def test_listed_and_stored_are_explained_where_they_stand(listed, stored, enroll
     assert found.startswith(says)
     assert bool(found) == bool(says)
     if says:
-        assert f"{stored:,}: {says}" in rendered(health=health, after_listing=enrolled)
+        assert f"{stored:,} ({says}" in rendered(health=health, after_listing=enrolled)
 
 
 def test_what_the_push_did_since_the_last_report_is_counted_by_sequence_and_reason():
@@ -147,12 +147,12 @@ def test_what_the_push_did_since_the_last_report_is_counted_by_sequence_and_reas
         ("no sequence", Counter(invalid=1), Counter({"invalid: invalid": 1})),
     ]
     html = page.render(shown, {}, can_draw=True)
-    assert "Since the last report, 2026-06-01 02:30: what the push did" in html
+    assert "What the push did since the last report, 2026-06-01 02:30" in html
     assert "held: repeat (3), held: unclear status (2)" in html
     found = read_page(html).tables["pushed"]
     assert [(row["enrolled"], row["held"], row["invalid"]) for row in found] == [("7", "5", "0"), ("0", "0", "1")]
     quiet = rendered(requests=requests, pushed_since=since)
-    assert "Since the last report, 2026-06-01 02:30: the push did nothing." in quiet
+    assert "The push did nothing since the last report, 2026-06-01 02:30." in quiet
     assert "Nothing was pushed yet." in rendered()
 
 
