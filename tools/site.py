@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: pages that live outside docs/, and links that follow.
+"""Hooks of mkdocs: pages that live outside docs/, links that follow, an anchor for each row of the reference tables.
 
 A link to a file of the repository leads to a copy of it in the site; one to a folder becomes plain text.
 
@@ -23,6 +23,7 @@ PAGES = {
     "SECURITY.md": "security.md",
     "dbt/README.md": "dbt.md",
 }
+_ROW = re.compile(r'<h[23] id="(?P<heading>[^"]+)|<tr>\s*<td><code>(?P<name>[^<]+)</code>')
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -45,6 +46,24 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str: 
     """Let the links of a page in docs/ lead to what the site has."""
     source = page.file.abs_src_path
     return _linked(markdown, Path(source)) if source else markdown
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 -- mkdocs's signature
+    """Give each row that begins with a name in code (a setting, column, message) an anchor, linked from the name."""
+    heading, taken = "", set[str]()
+
+    def anchored(match: re.Match[str]) -> str:
+        nonlocal heading
+        if match["heading"]:
+            heading = match["heading"]
+            return match[0]
+        anchor = f"{heading}-{re.sub(r'[^a-z0-9_]+', '-', match['name'].lower()).strip('-')}"
+        if anchor in taken:
+            return match[0]
+        taken.add(anchor)
+        return f'<tr id="{anchor}">\n<td><a href="#{anchor}"><code>{match["name"]}</code></a>'
+
+    return _ROW.sub(anchored, html)
 
 
 def _within(path: Path) -> str:

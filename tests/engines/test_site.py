@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,19 @@ def test_it_can_be_searched_without_a_network(site):
     text = " ".join(entry["title"] + entry["text"] for entry in index["docs"])
     assert "missing_since" in text
     assert "boast nightly" in text
+
+
+def test_each_setting_column_and_message_has_an_anchor(site):
+    rows = {
+        "reference": r"^\| `(sources\.boast\.\w+)` \|",
+        "push": r"^\| `(sources\.boast\.push\.\w+)` \|",
+        "model": r"^\| `(had_30_days|valid_from|completed_at)` \|",
+        "troubleshoot": r"^\| `([^`]+)`[ ,]",
+    }
+    for page, row in rows.items():
+        html = (site / f"{page}.html").read_text()
+        anchors = re.findall(r'<tr id="([^"]+)">\s*<td><a href="#\1"><code>([^<]+)', html)
+        assert len({anchor for anchor, _ in anchors}) == len(anchors)
+        named = set(re.findall(row, (ROOT / "docs" / f"{page}.md").read_text(), re.MULTILINE))
+        assert len(named) > 2
+        assert {name.strip() for name in named} - {unescape(name) for _, name in anchors} == set(), page
