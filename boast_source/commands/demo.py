@@ -123,9 +123,7 @@ def _run(server: Any, file: Path, *, as_json: bool) -> tuple[dict[str, Any], lis
         err=as_json,
     )
     server.control("POST", "advance", {"seconds": DAYS * 86_400})
-    night = nightly_job(progress=Terminal())
-    if not as_json:
-        render.night(night)
+    night = nightly_job(progress=Terminal())  # whose stages say it all
     return night.as_json(), [loaded.as_json(), night.as_json()]
 
 
