@@ -36,7 +36,8 @@ def pushed(result: Pushed) -> None:
     console = stdout()
     if result.dry_run:
         _planned(console, result)
-    console.print(f"{result.queried:,} requests looked at in {result.seconds:.1f} s.")
+    requests = "1 request" if result.queried == 1 else f"{result.queried:,} requests"
+    console.print(f"{requests} checked in {result.seconds:.1f} s.")
     would = sum(verdict.send for _, verdict in result.planned)  # in a dry run these count as deferred
     for state in STATES:
         if count := result.counts[state] - (would if state == "deferred" else 0):

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -133,6 +134,18 @@ def test_a_value_can_not_steer_the_terminal(job):
     lines = job.boast("sql", *job.into, concat).out.splitlines()
     assert len(lines) == 2
     assert "\x1b" not in lines[1]
+
+
+def test_the_prompt_answers_each_statement_and_goes_on_after_an_error(job):
+    env = STANDARD | {"HOME": str(job.folder), "DLT_DATA_DIR": str(job.folder / "state")} | job.env
+    leader, follower = pty.openpty()
+    os.write(leader, b"select nothing_like_it;\nselect count(*) as n\nfrom sequence_enrollments;\n\x04")
+    command = [sys.executable, "-m", "boast_source", "sql", *job.into]
+    done = subprocess.run(command, cwd=job.folder, env=env, stdin=follower, capture_output=True, text=True, check=True)
+    os.close(follower)
+    os.close(leader)
+    assert "nothing_like_it" in done.stderr
+    assert re.search(r"n$\s+40$", done.stdout, re.MULTILINE), done.stdout
 
 
 def test_csv_steers_no_terminal_and_is_exact_in_a_file(job):
