@@ -14,6 +14,7 @@ from boast_source.push.decisions import Choice, chosen, decide_on, listed
 from boast_source.push.ledger import Ledger
 from boast_source.push.model import Control
 from boast_source.runs.lock import lock
+from boast_source.warehouse import once_more
 from boast_source.warehouse.pipeline import warehouse_for
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from boast_source.push.ledger import Event
     from boast_source.push.shown import Shown
+    from boast_source.warehouse import Warehouse
 
 _SHOWN = 5  # sequences or accounts per message
 
@@ -43,20 +45,15 @@ def requests_job(
         note: the operator's comment, kept with the decision.
         confirm: called with the requests before a decision that names no keys; it raises to cancel.
 
-    Returns the newest event of each request, with what happens next. Listing works during a run, if the warehouse
-    allows a second reader.
+    Returns the newest event of each request, with what happens next. Listing works during a run.
 
     Raises ConfigurationError when there is no ledger, no such request, or the decision does not apply to it.
     """
-    choice = choice or Choice()
-    with _ledger(destination, dataset, alone=action != "list") as ledger:
-        names, given = shown.names_of(ledger, "sequences"), choice.sequences
-        choice = replace(choice, sequences=_ids(given, names, "sequences"))
-        if action == "list":
-            found = listed(ledger, choice)
-            if not found:  # a misspelled name would look as if nothing waited
-                _check_known("sequence", given, names)
-            return shown.shown(found, ledger, _timing(ledger))
+    asked, warehouse = choice or Choice(), warehouse_for(destination, dataset)
+    if action == "list":
+        return once_more(warehouse, lambda: _listed(warehouse, asked))
+    with _ledger(warehouse, alone=True) as ledger:
+        choice = replace(asked, sequences=_ids(asked.sequences, shown.names_of(ledger, "sequences"), "sequences"))
         events = chosen(ledger, action, choice)
         if confirm and not choice.keys:
             confirm(events)
@@ -66,6 +63,15 @@ def requests_job(
             replace(one, next=words)
             for one, words in zip(shown.shown(decided, ledger, _timing(ledger)), said, strict=True)
         ]
+
+
+def _listed(warehouse: Warehouse, choice: Choice) -> list[Shown]:
+    with _ledger(warehouse, alone=False) as ledger:
+        names, given = shown.names_of(ledger, "sequences"), choice.sequences
+        found = listed(ledger, replace(choice, sequences=_ids(given, names, "sequences")))
+        if not found:  # a misspelled name would look as if nothing waited
+            _check_known("sequence", given, names)
+        return shown.shown(found, ledger, _timing(ledger))
 
 
 def pause_job(
@@ -82,7 +88,7 @@ def pause_job(
     Give ids or names. The pause is stored in the ledger. Returns the scopes that are paused now. Raises
     ConfigurationError, for example when a sequence or account to pause was never loaded.
     """
-    with _ledger(destination, dataset, alone=True) as ledger:
+    with _ledger(warehouse_for(destination, dataset), alone=True) as ledger:
         if not resume:
             _check_known("sequence", sequences, shown.names_of(ledger, "sequences"))
             _check_known("account", accounts, shown.names_of(ledger, "accounts"))
@@ -96,14 +102,12 @@ def pause_job(
 
 
 @contextlib.contextmanager
-def _ledger(destination: str | None, dataset: str | None, *, alone: bool) -> Iterator[Ledger]:
+def _ledger(warehouse: Warehouse, *, alone: bool) -> Iterator[Ledger]:
     """Yield the ledger. `alone`: hold the lock, so no run is active meanwhile. Raises ConfigurationError."""
-    found = settings()
-    warehouse = warehouse_for(destination, dataset)
     with contextlib.ExitStack() as stack:
         if alone:
             stack.enter_context(lock(warehouse.pipeline))
-        stack.enter_context(warehouse.open(patience=found.lock_timeout, creates=False))
+        stack.enter_context(warehouse.open(patience=settings().lock_timeout, creates=False, only_reads=not alone))
         ledger = Ledger(warehouse) if warehouse.has_sql else None
         if ledger is None or not ledger.exists():
             raise ConfigurationError(

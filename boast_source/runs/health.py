@@ -15,7 +15,7 @@ from boast_source.errors import DestinationError
 from boast_source.models.schema import relations
 from boast_source.runs.record import DONE, FAILED, last_kept
 from boast_source.shapes import SEQUENCE_ENROLLMENTS, SHAPES
-from boast_source.warehouse import columns_in, explained, is_forbidden
+from boast_source.warehouse import columns_in, explained, is_forbidden, once_more
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -127,7 +127,7 @@ def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_w
     If a newer run could not be recorded in the warehouse, it is shown as the last one. Raises DestinationError when
     the warehouse cannot be read.
     """
-    found = _in_warehouse(warehouse, max_age, patience, on_wait)
+    found = once_more(warehouse, lambda: _in_warehouse(warehouse, max_age, patience, on_wait))
     if found.health is None or (run := last_kept(warehouse)) is None:
         return found
     ended, last = run["finished_at"], found.health["last_finished_at"]
@@ -143,7 +143,7 @@ def _in_warehouse(
     where, file = warehouse.place, warehouse.file
     if file and not file.exists():  # nothing was loaded yet; do not create the file
         return Status(None, where=where, max_age=max_age)
-    with warehouse.open(patience=patience, on_wait=on_wait):
+    with warehouse.open(patience=patience, on_wait=on_wait, only_reads=True):
         if not models.are_possible(warehouse):
             with explained():
                 health, last, rows = _of_tables(warehouse)
@@ -151,9 +151,14 @@ def _in_warehouse(
             return Status(health, where, last, rows, max_age, paused)
         client = warehouse.client
         models.refuse_foreign(client)
-        found = _health(client)
-        with explained():
-            last = _rows(client, "runs", RUNS, NEWEST_RUNS)
+        if warehouse.borrowed:
+            with explained():
+                health, last, _ = _of_tables(warehouse)
+            found = [health] if health else []
+        else:
+            found = _health(client)
+            with explained():
+                last = _rows(client, "runs", RUNS, NEWEST_RUNS)
         counts = {name: _count(client, name) for name in (*SHAPES, "sequence_enrollments_history", "push_ledger")}
         rows = {name: count for name, count in counts.items() if count is not None}
         with explained():

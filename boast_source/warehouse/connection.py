@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlt.common.configuration.exceptions import ConfigurationException, ValueNotSecretException
 from dlt.common.destination.exceptions import DestinationUndefinedEntity, SqlClientNotAvailable
 from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.pipeline.exceptions import PipelineConfigMissing
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_fixed
 
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.warehouse import working_folder
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 SqlClient = SqlClientBase[Any]
+T = TypeVar("T")
 
 
 class Connected:
@@ -38,6 +39,7 @@ class Connected:
     has_sql = True
     table_format: str | None = None  # of the tables on a file system
     own_schemas: Collection[str] = frozenset({"information_schema"})
+    borrowed = False  # whether it is, or was last, read through the run that holds it
     reads_on_the_same_connection = False  # elsewhere rows being streamed would be in the way
     how_to_configure = (
         "Set destination.{name}.credentials in .dlt/secrets.toml or DESTINATION__{NAME}__CREDENTIALS:"
@@ -93,12 +95,18 @@ class Connected:
 
     @contextlib.contextmanager
     def open(
-        self, *, patience: float, on_wait: Callable[[str], None] | None = None, creates: bool = True
+        self,
+        *,
+        patience: float,
+        on_wait: Callable[[str], None] | None = None,
+        creates: bool = True,
+        only_reads: bool = False,
     ) -> Iterator[Self]:
         """Keep the connection open for the whole run; opening it again inside yields the same one.
 
         If another process has the DuckDB file open, wait at most `patience` seconds; once open, the file is ours for
-        the whole run. `creates` False: only read, so that no missing file is created.
+        the whole run. `creates` False: no missing file is created. `only_reads`: if a run of ours has the file, read
+        through that run instead of waiting.
 
         Raises DestinationError that names the process, or the missing file.
         """
@@ -119,10 +127,16 @@ class Connected:
         )
         with contextlib.ExitStack() as stack:
             with explained():
-                self._open = waiting(lambda: stack.enter_context(self.session()))
+                self._open = waiting(lambda: stack.enter_context(self._opened(only_reads=only_reads)))
             stack.callback(setattr, self, "_open", None)
             stack.callback(self._stop_reading)
             yield self
+
+    @contextlib.contextmanager
+    def _opened(self, *, only_reads: bool) -> Iterator[SqlClient | None]:
+        """Open the connection of `open`; here another connection never keeps a reader out."""
+        with self.session() as client:
+            yield client
 
     def _stop_reading(self) -> None:
         """Close results that an error left half read, if they would keep the connection from closing."""
@@ -195,6 +209,19 @@ class Connected:
                 if not is_lost(error):
                     raise
                 self.client.execute_sql("select 1")  # dlt has reconnected
+
+
+def once_more(warehouse: Connected, question: Callable[[], T]) -> T:
+    """Return what a question that opens the warehouse `only_reads` returns. Ask again if the run that it was read
+    through may have ended meanwhile: a night opens the file several times. Raises what the question raises.
+    """
+    again = Retrying(
+        stop=stop_after_attempt(10),
+        wait=wait_fixed(0.2),
+        retry=retry_if_exception(lambda error: warehouse.borrowed and isinstance(error, DestinationError)),
+        reraise=True,
+    )
+    return again(question)
 
 
 def _say_why(tried: RetryCallState, patience: float, on_wait: Callable[[str], None] | None) -> None:

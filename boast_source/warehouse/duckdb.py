@@ -28,10 +28,11 @@ from pyarrow import parquet as pq
 from boast_source.driver_text import stripped
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.shapes import HISTORY, SHAPES
-from boast_source.warehouse import memory
+from boast_source.warehouse import memory, sharing
 from boast_source.warehouse.arrow import READ, literal, quote, streamed
 from boast_source.warehouse.base import Warehouse
 from boast_source.warehouse.capabilities import Remembering
+from boast_source.warehouse.errors import is_lock
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -199,6 +200,23 @@ class DuckDBFile(DuckDB):
     def file(self) -> Path | None:
         """Return the file; None for a database in memory, and for MotherDuck under DuckDB's name."""
         return None if self._database.startswith((":", "md:")) else Path(self._database).absolute()
+
+    @contextlib.contextmanager
+    def _opened(self, *, only_reads: bool) -> Iterator[SqlClient | None]:
+        self.borrowed = False
+        with contextlib.ExitStack() as stack:
+            try:
+                client = stack.enter_context(self.session())
+            except Exception as error:
+                if not (only_reads and self.file and is_lock(error) and (run := sharing.reading(self.file))):
+                    raise
+                client = self._made()
+                vars(client)["_conn"] = stack.enter_context(run)
+                self.borrowed = True
+            else:
+                if client and self.file:
+                    stack.enter_context(sharing.shared(client.native_connection, self.file))
+            yield client
 
     def check(self) -> None:
         """Also refuse a MotherDuck address, which would become a file's name, with its token; a path that is not a
