@@ -70,15 +70,22 @@ def replace_file(path: Path, text: str, mode: int = 0o600) -> None:
         raise
 
 
+def no_pipe(path: Path) -> Path:
+    """Return the path. Raises OSError if a device or pipe is there: reading one may take for ever, and replacing one,
+    as root can, breaks the machine.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "a device or pipe is there, not a file", str(path))
+    return path
+
+
 def put_in_place(partial: Path, final: Path) -> None:
     """Move a finished file into place atomically, within one file system; on POSIX it is durable on return.
 
-    Raises OSError, also if the target is a device or a pipe: replacing one, as root can, breaks the machine.
+    Raises OSError, as `no_pipe` does.
     """
-    if final.exists() and not final.is_file() and not final.is_dir():
-        raise OSError(errno.EINVAL, "a device or pipe is there, not a file", str(final))
     _sync(partial)
-    partial.replace(final)
+    partial.replace(no_pipe(final))
     _sync(final.parent)
 
 

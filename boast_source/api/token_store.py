@@ -22,6 +22,7 @@ import orjson
 from filelock import FileLock, Timeout
 
 from boast_source.errors import ConfigurationError, LockedError
+from boast_source.private import no_pipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ class TokenStore:
         if scheme in {"file", "local"}:
             plain = url2pathname(urlsplit(location).path) if "://" in location else location
             named = Path(plain).expanduser().absolute()
-            self._path = named.resolve() if named.is_symlink() else named  # a link stays one: its target is replaced
+            self._path = Path(os.path.realpath(named)) if named.is_symlink() else named  # the link's target is replaced
             self.where = str(self._path)
             self._lock_path = self._path.with_name(self._path.name + ".lock")
         else:
@@ -113,7 +114,7 @@ class TokenStore:
         """Return the stored tokens; None if nothing is stored yet."""
         body: bytes | None = None
         with self._told("read"), suppress(FileNotFoundError):
-            body = self._path.read_bytes() if self._path else self._read_remote()
+            body = no_pipe(self._path).read_bytes() if self._path else self._read_remote()
         if body is None:
             return None
         try:
@@ -147,7 +148,7 @@ class TokenStore:
         return path.with_name(f".{path.name}.new")
 
     def _write_aside(self, path: Path, body: bytes) -> None:
-        _make_private(path.parent)
+        _make_private(no_pipe(path).parent)
         aside = self._aside(path)
         with suppress(FileNotFoundError):
             aside.unlink()

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -29,7 +30,7 @@ from boast_source.commands.requests import requests
 from boast_source.commands.sql import sql
 from boast_source.commands.status import status
 from boast_source.driver_text import traceback_of
-from boast_source.errors import BoastError, StoppedError
+from boast_source.errors import BoastError, ConfigurationError, StoppedError
 from boast_source.sandbox.command import sandbox
 
 if TYPE_CHECKING:
@@ -68,6 +69,12 @@ def boast() -> None:
       0 done, 1 failed, 2 wrong usage or configuration, 3 done but needs attention,
       4 another run holds the lock
     """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The working folder cannot be read: {error.strerror}", hint="Change to another folder, then run it again."
+        ) from None
 
 
 for _command in (init, check, load, prepare, push, nightly, status, sql, report, requests, login, sandbox, demo):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from boast_source.errors import ConfigurationError
-from boast_source.private import replace_file
+from boast_source.private import no_pipe, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,10 +37,11 @@ def write(folder: Path, settings: Mapping[str, Any], secrets: Mapping[str, Any])
     defaults = {key: value for key, value in DEFAULTS.items() if key not in current(folder, CONFIG)}
     try:
         (folder / CONFIG).parent.mkdir(exist_ok=True)
+        ignored = _ignore(folder / ".gitignore")  # before there are secrets
         changed = [
             *_set(folder / CONFIG, {**defaults, **settings}, 0o644),
             *_set(folder / SECRETS, secrets, 0o600),
-            *_ignore(folder / ".gitignore"),
+            *ignored,
         ]
     except OSError as error:
         raise ConfigurationError(
@@ -49,10 +52,11 @@ def write(folder: Path, settings: Mapping[str, Any], secrets: Mapping[str, Any])
 
 def _document(path: Path) -> tomlkit.TOMLDocument:
     try:
-        return tomlkit.parse(path.read_text()) if path.exists() else tomlkit.document()
+        return tomlkit.parse(no_pipe(path).read_text()) if path.exists() else tomlkit.document()
     except (OSError, UnicodeDecodeError, TOMLKitError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise ConfigurationError(
-            f"{path} cannot be read: {type(error).__name__}", hint="Correct it or move it away, then run init again."
+            f"{path} cannot be read: {reason}", hint="Correct it or move it away, then run init again."
         ) from error
 
 
@@ -67,16 +71,21 @@ def _set(path: Path, values: Mapping[str, Any], mode: int) -> list[Path]:
         table: Any = document
         for section in sections:
             table = table.setdefault(section, tomlkit.table(is_super_table=section != sections[-1]))
+            if not isinstance(table, MutableMapping):
+                raise ConfigurationError(
+                    f"{path} cannot be changed: it has a value where a section belongs ({section})",
+                    hint="Correct it or move it away, then run init again.",
+                )
         table[name] = value
-    replace_file(path.resolve(), tomlkit.dumps(document), mode)
+    replace_file(Path(os.path.realpath(path)), tomlkit.dumps(document), mode)
     return [path]
 
 
 def _ignore(path: Path) -> list[Path]:
-    there = path.read_text().splitlines() if path.exists() else []
+    there = no_pipe(path).read_text(errors="surrogateescape").splitlines() if path.exists() else []
     lacking = [line for line in IGNORED if line not in there]
     if lacking:
-        path.write_text("\n".join([*there, *lacking, ""]))
+        path.write_text("\n".join([*there, *lacking, ""]), errors="surrogateescape")
     return [path] if lacking else []
 
 

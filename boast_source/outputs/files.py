@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -15,8 +16,8 @@ from boast_source.private import replace_file
 def local_path(place: str) -> Path | None:
     """Return the path of a place, with `file:` URLs decoded; None for any other URL."""
     if place.startswith("file:"):
-        return Path(url2pathname(urlsplit(place).path)).resolve()
-    return None if "://" in place else Path(place).expanduser().resolve()
+        place = url2pathname(urlsplit(place).path)
+    return None if "://" in place else Path(os.path.realpath(Path(place).expanduser()))
 
 
 def write(text: str, place: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass
 from html import escape
@@ -123,7 +124,7 @@ def people_of(warehouse: Warehouse, plan: Plan) -> dict[str, str]:
 
 def write(plan: Plan, file: str, warehouse: Warehouse) -> str:
     """Write a plan, as JSON if the file ends in .json, else as HTML; return its path. Raises DestinationError."""
-    path = Path(file).resolve()
+    path = Path(os.path.realpath(file))
     page = None if path.suffix.lower() == ".json" else plan.as_html(people_of(warehouse, plan))
     try:
         replace_file(path, page or json.dumps(plan.as_json()))  # it names people

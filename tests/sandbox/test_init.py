@@ -102,6 +102,34 @@ def test_a_file_that_cannot_be_read_is_left_as_it_is(run):
     assert not (run.folder / ".dlt" / "config.toml").exists()
 
 
+@pytest.mark.parametrize("name", [".dlt/config.toml", ".dlt/secrets.toml", ".gitignore"])
+def test_a_pipe_in_the_place_of_a_file_is_told_and_nothing_is_written(run, name):
+    (run.folder / ".dlt").mkdir()
+    os.mkfifo(run.folder / name)
+    done = run("init", "--token", TOKEN, "--no-check")
+    assert done.returncode == 2
+    assert "a device or pipe is there, not a file" in done.stderr
+    assert name in done.stderr
+    assert [path for path in run.folder.rglob("*") if path.is_file()] == []
+    assert stat.S_ISFIFO((run.folder / name).stat().st_mode)
+
+
+@pytest.mark.parametrize("text", ["sources = 3", "[[sources]]", '[sources.boast]\ncredentials = "x"'])
+def test_a_value_in_the_place_of_a_section_is_told(run, text):
+    (run.folder / ".dlt").mkdir()
+    (run.folder / ".dlt" / "secrets.toml").write_text(text)
+    done = run("init", "--token", TOKEN, "--no-check")
+    assert done.returncode == 2
+    assert "secrets.toml cannot be changed: it has a value where a section belongs" in done.stderr
+    assert (run.folder / ".dlt" / "secrets.toml").read_text() == text
+
+
+def test_ignored_names_in_any_encoding_are_kept(run):
+    (run.folder / ".gitignore").write_bytes(b"caf\xe9\n")
+    assert run("init", "--token", TOKEN, "--no-check").returncode == 0
+    assert (run.folder / ".gitignore").read_bytes().startswith(b"caf\xe9\n.dlt/secrets.toml\n")
+
+
 def test_a_token_that_does_not_work_is_said_by_the_check_at_the_end(run):
     done = run("init", "--token", "wrong")
     assert done.returncode == 1

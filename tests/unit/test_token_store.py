@@ -125,6 +125,27 @@ def test_a_damaged_store_is_an_error_with_the_next_step(tmp_path, body):
     assert str(tmp_path / "t") in str(caught.value)
 
 
+@pytest.mark.timeout(60)  # whoever reads a pipe waits for a writer
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_or_device_in_the_place_of_the_store_is_neither_read_nor_replaced(tmp_path, linked):
+    pipe, place = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    place.symlink_to(pipe)
+    store = TokenStore(str(place if linked else pipe), "client")
+    for use in (store.read, store.probe, lambda: store.write(TOKENS)):
+        with pytest.raises(ConfigurationError, match="a device or pipe is there, not a file"):
+            use()
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_store_that_links_to_itself_is_replaced(tmp_path):
+    loop = tmp_path / "tokens.json"
+    loop.symlink_to(loop)
+    store = TokenStore(str(loop), "client")
+    store.write(TOKENS)
+    assert store.read() == TOKENS
+
+
 @pytest.mark.parametrize("url", ["nosuchscheme://x/t.json", "filecache::memory://x/t.json"])
 def test_an_unusable_address_is_a_configuration_error(url):
     with pytest.raises(ConfigurationError):
