@@ -50,7 +50,7 @@ def test_a_second_stop_while_the_first_is_answered_changes_nothing(night):
     again = {"DIE_AT": "before 1 boast_source.commands.main:_known", "DIE_WITH": "TERM", "PYTHONPATH": DYING}
     process = workplace.start("load", **again)
     arrived(server, "GET sequence_enrollments", process=process)
-    stop(process, signal.SIGTERM, within=PATIENCE)
+    stop(process, signal.SIGTERM)
 
 
 @pytest.mark.parametrize("place", ["normalize/extracted", "load/normalized"])

@@ -14,7 +14,7 @@ from tests.support.python import AS_A_USER
 from tests.support.waiting import until
 from tests.support.workplace import stop
 
-BOUND = float(os.environ.get("BOAST_STOP_WITHIN", "20"))  # seconds; `make soak`, alone on a machine, allows 2
+BOUND, TRIES = 2.0, 4  # seconds, at least once: a machine may be too busy the first time
 VIEW = (
     "create view {name} as select cast(a.i as text) as contact_id, 's' as sequence_id"
     " from {numbers} where a.i + b.i = -1"
@@ -69,15 +69,18 @@ def test_a_stop_interrupts_a_statement_of_the_warehouse(sandbox, workplace, post
     to = ("--destination", destination)
     assert workplace.boast("load", *to).code == 0
     view(destination)
-    process = workplace.start("push", *to, "--pending", "v", "--new-ledger")
     asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
-    if destination == "postgres":
-        until(lambda: postgres.sql(asleep) == [(1,)], process=process)
-    else:
-        until(lambda: seconds_at_work(process) > BUSY, process=process)
-    stop(process, number, within=BOUND)
-    if destination == "postgres":
-        until(lambda: postgres.sql(asleep) == [(0,)])
+    took = []
+    while not took or (took[-1] > BOUND and len(took) < TRIES):
+        process = workplace.start("push", *to, "--pending", "v", "--new-ledger")
+        if destination == "postgres":
+            until(lambda: postgres.sql(asleep) == [(1,)], process=process)
+        else:
+            until(lambda: seconds_at_work(process) > BUSY, process=process)
+        took.append(stop(process, number))
+        if destination == "postgres":
+            until(lambda: postgres.sql(asleep) == [(0,)])
+    assert took[-1] < BOUND, took
 
 
 def test_a_stop_in_the_middle_of_an_import_is_a_stop(workplace):

@@ -1,6 +1,5 @@
 """A stop ends a statement of the database that would go on for hours."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,7 +7,7 @@ import time
 
 import pytest
 
-BOUND = float(os.environ.get("BOAST_STOP_WITHIN", "10"))  # seconds; `make soak`, alone on a machine, allows 2
+BOUND, TRIES = 2.0, 4  # seconds, at least once: a machine may be too busy the first time
 LONG = """
 import sys
 from boast_source import signals
@@ -27,9 +26,17 @@ except BaseException as error:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_interrupts_a_native_statement_at_once(number):
+    took = []
+    while not took or (took[-1] > BOUND and len(took) < TRIES):
+        took.append(stopped(number))
+    assert took[-1] < BOUND, took
+
+
+def stopped(number):
+    """Stop a statement; return after how many seconds its process has ended."""
     with subprocess.Popen([sys.executable, "-c", LONG], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "begun\n"
         began = time.monotonic()
         process.send_signal(number)
         assert process.wait(timeout=60) == 3
-        assert time.monotonic() - began < BOUND
+        return time.monotonic() - began

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 
 import pytest
@@ -18,7 +17,7 @@ pytestmark = [
     pytest.mark.skipif(not mariadb.is_installed(), reason="no MariaDB: apt-get install mariadb-server"),
 ]
 
-BOUND = float(os.environ.get("BOAST_STOP_WITHIN", "20"))  # seconds
+BOUND, TRIES = 2.0, 4  # seconds, at least once: a machine may be too busy the first time
 VIEW = (
     "create view boast_data.v as select cast(s.i as char) as contact_id, 's' as sequence_id"
     " from (select sleep(3600) as i) s"
@@ -41,6 +40,10 @@ def test_a_stop_interrupts_a_statement_of_mariadb(sandbox, workplace, number):
         to = ("--destination", "sqlalchemy")
         assert workplace.boast("load", *to).code == 0
         sql(VIEW)
-        process = workplace.start("push", *to, "--pending", "v", "--new-ledger")
-        until(lambda: sql(ASLEEP)[0][0] > 0, process=process)
-        stop(process, number, within=BOUND)
+        took = []
+        while not took or (took[-1] > BOUND and len(took) < TRIES):
+            process = workplace.start("push", *to, "--pending", "v", "--new-ledger")
+            until(lambda: sql(ASLEEP)[0][0] > 0, process=process)
+            took.append(stop(process, number))
+            until(lambda: sql(ASLEEP)[0][0] == 0)
+        assert took[-1] < BOUND, took
