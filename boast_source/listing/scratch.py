@@ -9,12 +9,14 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 
+from boast_source import signals
 from boast_source.private import scratch_folder
 from boast_source.warehouse.arrow import CHUNK, quote, reader_of, streamed
 from boast_source.warehouse.memory import LEAST
@@ -63,20 +65,19 @@ class Scratch:
                 self.root.allowed = megabytes
 
     def execute(self, sql: str, parameters: Parameters = None) -> None:
-        with self.lock:
-            self._used().execute(sql, parameters)
+        with self._used() as connection:
+            connection.execute(sql, parameters)
 
     def rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
-        with self.lock:
-            return self._used().execute(sql, parameters).fetchall()
+        with self._used() as connection:
+            return connection.execute(sql, parameters).fetchall()
 
     def value(self, sql: str, parameters: Parameters = None) -> Any:
         return self.rows(sql, parameters)[0][0]
 
     def append(self, table: str, rows: pa.Table | pa.RecordBatchReader, select: str = "from incoming") -> None:
         """Append the result of `select` to a table, by column name. `incoming` in `select` stands for `rows`."""
-        with self.lock:
-            connection = self._used()
+        with self._used() as connection:
             connection.register("incoming", rows)
             try:
                 connection.execute(f"insert into {quote(table)} by name {select}")
@@ -101,8 +102,8 @@ class Scratch:
 
     def empty(self, sql: str) -> pa.Table:
         """Return an empty table with the columns of a query."""
-        with self.lock:
-            return reader_of(self._used().sql(f"select * from ({sql}) limit 0"), 1).read_all()
+        with self._used() as connection:
+            return reader_of(connection.sql(f"select * from ({sql}) limit 0"), 1).read_all()
 
     def clear(self) -> None:
         """Drop everything in the schema."""
@@ -115,11 +116,14 @@ class Scratch:
         """Close the whole database and remove its files."""
         self._finalizer()
 
-    def _used(self) -> duckdb.DuckDBPyConnection:
-        if self.root.using != self.schema:
-            self.connection.execute(f"use {quote(self.schema)}")
-            self.root.using = self.schema
-        return self.connection
+    @contextmanager
+    def _used(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield the connection. A stop interrupts it: DuckDB itself looks for signals every hundred thousand rows."""
+        with self.lock, signals.waking(self.connection.interrupt):
+            if self.root.using != self.schema:
+                self.connection.execute(f"use {quote(self.schema)}")
+                self.root.using = self.schema
+            yield self.connection
 
 
 def _connection(folder: Path) -> duckdb.DuckDBPyConnection:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from boast_source import runs
+from boast_source import runs, signals
 from boast_source.driver_text import one_line
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.outputs.files import local_path
@@ -103,7 +103,8 @@ def _checked(place: str, working: str | None) -> Path:
 def _copy(connection: DuckDBPyConnection, source: str, target: Path) -> None:
     connection.execute(f"attach {literal(str(target))} as published_copy")
     try:
-        connection.execute(f"copy from database {quote(source)} to published_copy")
+        with signals.waking(connection.interrupt):
+            connection.execute(f"copy from database {quote(source)} to published_copy")
         connection.execute("checkpoint published_copy")  # reports a full disk; `detach` may not
     finally:
         connection.execute("detach published_copy")

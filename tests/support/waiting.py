@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -31,6 +33,12 @@ def until(condition: Callable[[], T], *, process: Process | None = None) -> T:
             raise AssertionError("it never happened" + (f":\n{last_words(process)}" if process else ""))
         time.sleep(0.002)
     return answer
+
+
+def seconds_at_work(process: Process | subprocess.Popen[str]) -> float:
+    """Return how long a process has used a processor."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def last_words(process: Process) -> str:

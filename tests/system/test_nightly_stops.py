@@ -13,7 +13,7 @@ import pytest
 from boast_source.errors import LockedError
 from boast_source.runs.lock import HEARTBEAT, MISSED, SILENCE, lock
 from tests.support.nights import ask, with_pairs
-from tests.support.waiting import PATIENCE, arrived, until
+from tests.support.waiting import arrived, until
 from tests.support.workplace import DYING, finish, stop, stored
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-from pathlib import Path
 
 import duckdb
 import pytest
 
 from tests.support.python import AS_A_USER
-from tests.support.waiting import until
+from tests.support.waiting import seconds_at_work, until
 from tests.support.workplace import stop
 
 BOUND, TRIES = 2.0, 4  # seconds, at least once: a machine may be too busy the first time
@@ -29,11 +28,6 @@ ENDLESS = {
 }
 
 BUSY = 5.0  # seconds of a processor; the whole push takes half
-
-
-def seconds_at_work(process):
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.fixture
@@ -76,7 +70,7 @@ def test_a_stop_interrupts_a_statement_of_the_warehouse(sandbox, workplace, post
         if destination == "postgres":
             until(lambda: postgres.sql(asleep) == [(1,)], process=process)
         else:
-            until(lambda: seconds_at_work(process) > BUSY, process=process)
+            until(lambda at=process: seconds_at_work(at) > BUSY, process=process)
         took.append(stop(process, number))
         if destination == "postgres":
             until(lambda: postgres.sql(asleep) == [(0,)])
