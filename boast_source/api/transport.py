@@ -3,7 +3,7 @@
 Why not a library: nothing may be sent twice, one deadline covers everything, memory is bounded, and no answer may be
 taken for another request's. dlt's and urllib3's sessions repeat requests on their own; aiohttp and libcurl do if a kept
 connection is dead. libcurl (8.23, through pycurl) also takes an early answer for the next request's, and a cut gzip
-stream for a whole one. It needs the checks below, too (430 lines instead of these two files' 540), and wheels that some
+stream for a whole one. It needs the checks below, too (430 lines instead of these two files' 550), and wheels that some
 systems lack. `python -m benchmarks.transport`: fetching and parsing takes 1.6 times as long as with bare libcurl
 without latency and 1.1 at 20 ms a page; that is 1.04 and 0.98 times what it took before answers were compared.
 
