@@ -25,7 +25,7 @@ from boast_source.api.token_store import TokenStore
 from boast_source.errors import AuthenticationError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 CALLBACK = "/callback"
 SCOPE = "read write"
@@ -39,11 +39,13 @@ def login(
     port: int = 0,
     timeout: float = 300.0,
     open_browser: Callable[[str], object] = webbrowser.open,
+    pasted: Iterable[str] = (),
 ) -> str:
     """Fetch the first tokens and store them; return where they are stored.
 
     `port`: the local port for the redirect, 0 for a free one; `http://127.0.0.1:PORT/callback` must be registered
     with the OAuth client. `timeout`: seconds to wait for the user. `open_browser` is called with the address.
+    `pasted`: lines, one of which may be the address that the browser ended on, or its code.
     Raises AuthenticationError (denied, no answer in time) and ConfigurationError.
     """
     credentials = credentials or resolve_oauth_credentials()
@@ -66,6 +68,7 @@ def login(
                 "code_challenge_method": "S256",
             }
             open_browser(f"{authorize}?{urlencode(query, quote_via=quote)}")
+            threading.Thread(target=_read, args=(pasted, state, answers), daemon=True).start()
             try:
                 answer = answers.get(timeout=timeout)
             except queue.Empty:
@@ -111,6 +114,16 @@ def _code(answer: dict[str, str]) -> str:
     if not answer.get("code"):
         raise _failed("The browser came back without a code", "Run it again")
     return answer["code"]
+
+
+def _read(pasted: Iterable[str], state: str, answers: queue.Queue[dict[str, str]]) -> None:
+    for line in filter(None, map(str.strip, pasted)):
+        _, is_address, query = line.partition("?")
+        answer = {name: values[0] for name, values in parse_qs(query).items()}
+        if not is_address:
+            answers.put({"code": line})
+        elif hmac.compare_digest(answer.get("state", "").encode(), state.encode()):
+            answers.put(answer)
 
 
 @contextmanager

@@ -27,8 +27,10 @@ def login(port: int, timeout: int, *, no_browser: bool, as_json: bool) -> None:
     \b
     Examples:
       boast login
-      boast login --no-browser      print the address; on a server, forward the port with ssh -L
+      boast login --no-browser      print the address; on a server, forward the port with ssh -L, or paste the
+                                    address that the browser ends on
     """
+    import os
     import webbrowser
 
     from boast_source.api.login import login as log_in
@@ -36,9 +38,14 @@ def login(port: int, timeout: int, *, no_browser: bool, as_json: bool) -> None:
 
     def show(address: str) -> bool:
         note(f"Open this address in a browser to log in:\n{address}")
+        if no_browser:
+            note("If that browser cannot reach this machine, paste the address that it ends on, or its code.")
         return True if no_browser else webbrowser.open(address)
 
-    store = log_in(port=port, timeout=timeout, open_browser=show)
+    # not sys.stdin: a thread that waits for a line keeps its lock at the end
+    parts = iter(lambda: os.read(0, 65536), b"") if no_browser else ()
+    pasted = (line for part in parts for line in part.decode(errors="replace").splitlines())
+    store = log_in(port=port, timeout=timeout, open_browser=show, pasted=pasted)
     if as_json:
         print_json({"status": "ok", "token_store": store})
     else:

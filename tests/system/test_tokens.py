@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import random
+import re
+import subprocess
+import sys
 import time
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.support.waiting import until
+from tests.support.python import STANDARD
+from tests.support.waiting import PATIENCE, until
 from tests.support.workplace import Workplace, finish, stored
 
 
@@ -89,4 +95,33 @@ def test_login_keeps_tokens_that_the_next_load_uses(sandbox, workplace):
     done = workplace.boast("login", "--port", "0", "--timeout", "240", BROWSER=str(browser))
     assert done.code == 0, done.err
     assert (workplace.folder / "tokens.json").stat().st_mode & 0o777 == 0o600
+    assert workplace.boast("load").code == 0
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_without_a_browser_the_address_it_ends_on_or_the_code_is_pasted(sandbox, workplace, bare):
+    """The browser is on another machine and cannot reach the port."""
+    server = sandbox(enrollments=5)
+    workplace.use_oauth(server)
+    del workplace.env["SOURCES__BOAST__CREDENTIALS__REFRESH_TOKEN"]
+    own = {"HOME": str(workplace.folder / "home"), "DLT_DATA_DIR": str(workplace.folder / "state")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "boast_source", "login", "--no-browser", "--port", "0"],
+        cwd=workplace.folder,
+        env=STANDARD | own | workplace.env,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as waiting:
+        parts = urlsplit(re.search(r"http://\S+", waiting.stderr.readline())[0])
+        there = http.client.HTTPConnection(parts.netloc)
+        there.request("GET", f"{parts.path}?{parts.query}")
+        ended_on = there.getresponse().headers["Location"]
+        there.close()
+        assert ended_on.startswith("http://127.0.0.1:")
+        (code,) = parse_qs(urlsplit(ended_on).query)["code"]
+        wrong = "http://127.0.0.1/callback?code=theirs&state=theirs"
+        _, said = waiting.communicate(f"\n{wrong}\n{code if bare else ended_on}\n", timeout=PATIENCE)
+    assert waiting.returncode == 0, said
+    assert code not in said
     assert workplace.boast("load").code == 0
