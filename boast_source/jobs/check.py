@@ -88,11 +88,10 @@ def _with_client(found: Settings, points: list[Point]) -> None:
             lambda ids: f"{len(ids)}: {', '.join(ids[:5])}",
         )
         for account in accounts or []:
-            path = path_of("accounts", account, "sequence_enrollments")
             _point(
                 points,
                 f"list of account {account}",
-                lambda path=path: client.page(path, 1),  # type: ignore[misc]
+                lambda account=account: client.page(path_of("accounts", account, "sequence_enrollments"), 1),  # type: ignore[misc]
                 lambda page: (
                     f"{len(page.records) if page.count is None else page.count} enrollments, {page.pages or 1} pages"
                 ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.http_server import page, serving
+
 
 @pytest.mark.parametrize(
     ("broken", "said"),
@@ -49,3 +51,14 @@ def test_an_address_of_postgres_is_the_example_for_postgres_only(workplace, dest
 def test_another_destination_than_before_is_no_warning(workplace):
     workplace.boast("check")
     assert workplace.boast("check", "--destination", "postgres").err == ""
+
+
+def test_an_account_that_cannot_be_asked_for_is_one_that_fails_and_the_others_are_checked(workplace):
+    def answer(request):
+        return page({"id": ".."}, {"id": "A"}) if request.target.count("/") == 1 else page({"id": "e"})
+
+    with serving(answer) as server:
+        env = {"SOURCES__BOAST__BASE_URL": server.url, "SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN": "t"}
+        done = workplace.boast("check", **env)
+    assert "FAIL list of account ..: The id '..' cannot be part of an address" in done.out
+    assert "ok   list of account A: 1 enrollments" in done.out
