@@ -161,7 +161,7 @@ def _most(first: Page) -> tuple[float, float]:
 def paging_error(what: str) -> PagingError:
     return PagingError(
         what,
-        hint="The API's paging is broken for this list; nothing was changed. Try again later or ask Boast.",
+        hint="The API's paging is broken for this list; no row was marked missing. Try again later or ask Boast.",
         method="GET",
         path="",
     )
