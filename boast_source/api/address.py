@@ -12,6 +12,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_p
 
 from boast_source.config import DEFAULT_BASE_URL
 from boast_source.errors import ConfigurationError
+from boast_source.private import no_pipe
 
 OAUTH_URL = "https://app.boast.io/oauth"
 DEFAULT_TOKEN_URL = f"{OAUTH_URL}/token"
@@ -105,7 +106,9 @@ def tls_context() -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     folder = Path(bundle).is_dir()
     try:
-        context.load_verify_locations(cafile=None if folder else bundle, capath=bundle if folder else None)
+        context.load_verify_locations(
+            cafile=None if folder else no_pipe(Path(bundle)), capath=bundle if folder else None
+        )
     except OSError:  # ssl.SSLError is one
         raise ConfigurationError(
             f"The certificates that {name} names cannot be read", hint=f"Point {name} to a PEM file or unset it"

@@ -1,6 +1,7 @@
 """The transport sends a request once, in bounded time, to nobody else, and says what is known when it fails."""
 
 import gc
+import os
 import socket
 import time
 
@@ -150,11 +151,13 @@ def test_no_proxy_is_honoured(monkeypatch):
 
 
 def test_certificates_that_cannot_be_read_are_a_configuration_error(monkeypatch, tmp_path):
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    os.mkfifo(tmp_path / "pipe.pem")
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
-    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
-        Transport("https://api.boast.test", timeout=1)
+    for name in ("none.pem", "pipe.pem"):
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+        with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
+            Transport("https://api.boast.test", timeout=1)
 
 
 @pytest.mark.parametrize(
