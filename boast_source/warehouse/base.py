@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from boast_source import signals
 from boast_source.errors import ConfigurationError
 from boast_source.warehouse import dropped, memory, rights
 from boast_source.warehouse.arrow import READ, quote
-from boast_source.warehouse.connection import Connected, columns_in
+from boast_source.warehouse.connection import Connected, columns_in, interruptible
 from boast_source.warehouse.dialect import moment, text_literal, translated
 from boast_source.warehouse.errors import explained
 from boast_source.warehouse.strange import columns_of_ours
@@ -91,9 +90,7 @@ class Warehouse(Connected):
 
     def _rows(self, client: SqlClient, sql: str, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Yield the rows of a query in the destination's fastest way."""
-        driver = getattr(getattr(client.native_connection, "connection", None), "driver_connection", None)
-        interrupt = getattr(driver, "interrupt", lambda: None)  # SQLite's, which ignores signals
-        with signals.waking(interrupt), client.execute_query(sql) as cursor:
+        with interruptible(client), client.execute_query(sql) as cursor:
             yield from cursor.iter_arrow(READ)
 
     def count_present(self, table: str, account: str) -> int:

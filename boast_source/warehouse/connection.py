@@ -17,6 +17,7 @@ from dlt.destinations.sql_client import SqlClientBase
 from dlt.pipeline.exceptions import PipelineConfigMissing
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_fixed
 
+from boast_source import signals
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.warehouse import working_folder
 from boast_source.warehouse.errors import explain, explained, is_lock, is_lost
@@ -237,3 +238,12 @@ def columns_in(client: SqlClient, name: str) -> list[str]:
             return [str(name) for name in cursor.columns_schema]
     except DestinationUndefinedEntity:
         return []
+
+
+def interruptible(client: SqlClient) -> contextlib.AbstractContextManager[None]:
+    """Let a stop interrupt the statements inside the block on SQLite, which ignores signals, and DuckDB, which rarely
+    looks for them. Other drivers wait on a socket, or do it themselves.
+    """
+    connection = client.native_connection
+    driver = getattr(getattr(connection, "connection", None), "driver_connection", connection)
+    return signals.waking(getattr(driver, "interrupt", lambda: None))

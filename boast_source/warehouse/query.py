@@ -11,6 +11,7 @@ from dlt.destinations.exceptions import DatabaseException
 from sqlglot import exp
 
 from boast_source.errors import ConfigurationError
+from boast_source.warehouse.connection import interruptible
 from boast_source.warehouse.errors import words_of
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ def asked(client: SqlClient, sql: str, *, write: bool) -> Iterator[tuple[list[st
     if use := _USE.get(client.capabilities.sqlglot_dialect or ""):
         client.execute_sql(use.format(client.fully_qualified_dataset_name()))
     try:
-        with _permission(client, statement, write=write), client.execute_query(_literal(client, statement)) as cursor:
+        with (
+            _permission(client, statement, write=write),
+            interruptible(client),
+            client.execute_query(_literal(client, statement)) as cursor,
+        ):
             names = _names(cursor.native_cursor)
             yield names, iter(lambda: cursor.fetchmany(ROWS) if names else [], [])
     except DatabaseException as error:

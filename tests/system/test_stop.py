@@ -77,6 +77,25 @@ def test_a_stop_interrupts_a_statement_of_the_warehouse(sandbox, workplace, post
     assert took[-1] < BOUND, took
 
 
+SLOW = {  # DuckDB itself looks for signals every hundred thousand rows
+    "duckdb": "select count(*) from range(9000000) where length(repeat('x', 100000 + (range % 7)::int)) = 3",
+    "sqlalchemy": f"select count(*) from {ENDLESS['sqlalchemy']} where a.i + b.i = -1",
+}
+
+
+@pytest.mark.parametrize("destination", list(SLOW))
+def test_a_stop_interrupts_a_query_of_the_user(sandbox, workplace, destination):
+    workplace.use(sandbox(enrollments=5), DESTINATION__SQLALCHEMY__CREDENTIALS="sqlite:///shop.db", PYTHONPATH="")
+    to = ("--destination", destination)
+    assert workplace.boast("load", *to).code == 0
+    took = []
+    while not took or (took[-1] > BOUND and len(took) < TRIES):
+        process = workplace.start("sql", *to, SLOW[destination])
+        until(lambda at=process: seconds_at_work(at) > BUSY, process=process)
+        took.append(stop(process, signal.SIGINT))
+    assert took[-1] < BOUND, took
+
+
 def test_a_stop_in_the_middle_of_an_import_is_a_stop(workplace):
     """`yaml`, which dlt imports, is replaced by one during which the signal comes, and which is never whole."""
     (workplace.folder / "yaml.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
