@@ -97,20 +97,31 @@ def push_ledger() -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={name: told[name] for name in ("queried", "enrolled", "removed", "deferred")})
 
 
-@dg.schedule(cron_schedule=SCHEDULE, target=boast_tables)
-def boast_nightly(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
-    """Make and migrate the tables first, then one run per account."""
+@dg.asset(key=["boast_data", "boast_accounts"], group_name="boast", retry_policy=AGAIN)
+def boast_accounts(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """Make and migrate the tables, and add a partition per account."""
     accounts = boast("prepare")["accounts"]
     context.instance.add_dynamic_partitions(str(ACCOUNTS.name), accounts)
-    night = context.scheduled_execution_time.isoformat()
-    return [dg.RunRequest(run_key=f"{night} {account}", partition_key=account) for account in accounts]
+    return dg.MaterializeResult(metadata={"accounts": accounts})
+
+
+@dg.asset_sensor(
+    asset_key=boast_accounts.key,
+    job=dg.define_asset_job("boast_load", selection=[boast_tables]),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def boast_loads(_: dg.SensorEvaluationContext, event: dg.EventLogEntry) -> list[dg.RunRequest]:
+    """Ask for one run per account once they are known."""
+    known = event.asset_materialization.metadata["accounts"].value if event.asset_materialization else []
+    return [dg.RunRequest(run_key=f"{event.run_id} {account}", partition_key=account) for account in known]
 
 
 defs = dg.Definitions(
-    assets=[boast_tables, push_ledger],
+    assets=[boast_accounts, boast_tables, push_ledger],
     asset_checks=[fresh],
+    sensors=[boast_loads],
     schedules=[
-        boast_nightly,
+        dg.ScheduleDefinition(name="boast_nightly", target=boast_accounts, cron_schedule=SCHEDULE),
         dg.ScheduleDefinition(job=fresh_job, cron_schedule="0 8 * * *"),
         dg.ScheduleDefinition(name="boast_push", target=push_ledger, cron_schedule="0 4 * * *"),
     ],

@@ -1,6 +1,6 @@
 """Run by Dagster's Python, in the folder with `boast_assets.py`: a night, in this process.
 
-`run_dagster.py FOLDER` evaluates the nightly schedule and does all runs that it asks for, then the freshness check;
+`run_dagster.py FOLDER` does what the nightly schedule does and all runs that follow, then the freshness check;
 `run_dagster.py FOLDER fresh` does that check alone; `run_dagster.py FOLDER ASSET [PARTITION]` materializes one. Prints
 what was materialized and what the checks said, as one line of JSON. Events of several calls add up in FOLDER.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import datetime, timezone
 
 import dagster as dg
 
@@ -34,10 +33,13 @@ def one(instance: dg.DagsterInstance, name: str, partition: str | None = None) -
 
 
 def night(instance: dg.DagsterInstance) -> dict:
-    now = datetime(2026, 6, 1, 2, tzinfo=timezone.utc)
-    asked = boast.boast_nightly(dg.build_schedule_context(instance=instance, scheduled_execution_time=now))
-    runs = [one(instance, "boast_tables", run.partition_key) for run in asked]
-    return {"keys": [run.run_key for run in asked], "runs": runs, "fresh": fresh(instance)}
+    schedule = boast.defs.resolve_schedule_def("boast_nightly")
+    prepared = boast.defs.resolve_job_def(schedule.job_name).execute_in_process(instance=instance)
+    context = dg.build_sensor_context(instance_ref=instance.get_ref(), definitions=boast.defs)
+    asked = boast.boast_loads.evaluate_tick(context)
+    runs = [one(instance, "boast_tables", run.partition_key) for run in asked.run_requests]
+    keys = [run.run_key.removeprefix(prepared.run_id) for run in asked.run_requests]
+    return {"keys": keys, "runs": runs, "fresh": fresh(instance)}
 
 
 def fresh(instance: dg.DagsterInstance) -> list:
