@@ -5,6 +5,7 @@ The resources of the source share one listing; a list is read when its first res
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -100,11 +101,10 @@ class Listing:
             columns = columns_for(listed)
             self._memory = max(self._memory, listed.memory)
             self._scratch.allow(self._memory)
-            if warehouse:
-                warehouse.limit_memory(self._memory)
             stored = stored_rows(readable, shape, columns, ids)
             kept = as_stored(columns, stored_kinds or {})
-            compared = diff.compared(listed, columns, stored, self.options.within(), kept)
+            with warehouse.only_read(self._memory) if warehouse else contextlib.nullcontext():
+                compared = diff.compared(listed, columns, stored, self.options.within(), kept)
             lacking.count_as_stored(compared)
             return compared
 
@@ -210,7 +210,8 @@ class Listing:
             scratch = one.listed.scratch
             if one.streams:  # the history was left out
                 diff.keep_to_verify(one.changes, str(scratch.folder / SEEN))
-            diff.make_stored(scratch, one.columns, written_rows(warehouse, one.table, shape, one.columns, one.ids))
+            with warehouse.only_read(self._memory):
+                diff.make_stored(scratch, one.columns, written_rows(warehouse, one.table, shape, one.columns, one.ids))
             repeated = int(scratch.value("select count(*) - count(distinct id) from stored"))
             unequal = diff.unequal(scratch, str(scratch.folder / SEEN), one.table)
             scratch.clear()

@@ -93,7 +93,7 @@ def load_held(
         finish_pending(warehouse.pipeline, on_note)
         known = _known_lists(warehouse, on_note)
         listing = listing_of(client, replace(options, mended=mended, states=known), on_page, warehouse)
-        with contextlib.closing(listing), warehouse.bounded():
+        with warehouse.bounded(), contextlib.closing(listing):
             run.run(warehouse, source_of(listing).with_resources(*wanted))
             for shape in [SHAPES[name] for name in wanted if name in SHAPES]:
                 listing.verify(shape, warehouse)

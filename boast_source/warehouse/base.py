@@ -222,6 +222,13 @@ class Warehouse(Connected):
         """Set another bound, inside `bounded`."""
 
     @contextlib.contextmanager
+    def only_read(self, megabytes: int) -> Iterator[None]:
+        """Half the bound while the warehouse is only read and the scratch index needs its own; then `megabytes`."""
+        self.limit_memory(megabytes // 2)
+        yield
+        self.limit_memory(megabytes)
+
+    @contextlib.contextmanager
     def migrating(self) -> Iterator[None]:
         """Let one process at a time create or alter tables, where two that create the same one would fail."""
         yield

@@ -238,6 +238,15 @@ class DuckDBFile(DuckDB):
                 hint="Choose another, for example --dataset boast_data, or another file.",
             )
 
+    @contextlib.contextmanager
+    def bounded(self, megabytes: int = memory.LEAST) -> Iterator[None]:
+        """Also write what is in the log to the file within the bound: the end of the connection would do it without."""
+        with super().bounded(megabytes):
+            yield
+            if self.file:
+                with contextlib.suppress(driver.Error):  # a reader is in the way
+                    self.client.native_connection.execute("checkpoint")
+
     def merging(self, preferred: str, *, replaced: int = 0) -> dict[str, Any]:
         """Like `Warehouse.merging`, but delete and insert many rows: an update keeps all that it replaces in memory."""
         if replaced > MANY:  # each id comes once
