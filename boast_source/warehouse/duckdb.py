@@ -32,6 +32,7 @@ from boast_source.warehouse import memory, sharing
 from boast_source.warehouse.arrow import READ, literal, quote, streamed
 from boast_source.warehouse.base import Warehouse
 from boast_source.warehouse.capabilities import Remembering
+from boast_source.warehouse.connection import interruptible
 from boast_source.warehouse.errors import is_lock
 
 if TYPE_CHECKING:
@@ -244,7 +245,8 @@ class DuckDBFile(DuckDB):
         with super().bounded(megabytes):
             yield
             if self.file:
-                with contextlib.suppress(driver.Error):  # a reader is in the way
+                # a reader may be in the way, or a stop
+                with contextlib.suppress(driver.Error), interruptible(self.client):
                     self.client.native_connection.execute("checkpoint")
 
     def merging(self, preferred: str, *, replaced: int = 0) -> dict[str, Any]:
