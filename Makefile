@@ -151,8 +151,9 @@ audit: $(STAMP_DEV) ## ask for known vulnerabilities of what the lock files inst
 base: $(STAMP_DEV) ## pin the image's base by the digest that its tag has now; CHECK=--check only compares; needs the internet
 	@$(BIN)/python -m tools.base $(CHECK)
 
-docs: $(STAMP_DEV) ## what is made from the code: the dbt package's models, the tables of docs/model.md, docs/commands.md
+docs: $(STAMP_DEV) ## what is made from the code: the dbt package's models, tables of docs/, docs/commands.md, docs/messages.md
 	@$(BIN)/python -m tools.describe
+	@$(BIN)/python -m tools.reference
 	@$(BIN)/python -m tools.warehouses
 
 picture: $(STAMP_DEV) ## docs/report.png anew, from a demo; needs Chromium

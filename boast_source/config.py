@@ -42,26 +42,34 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings under `sources.boast` except credentials. `request_timeout` and `lock_timeout` are in seconds."""
+    """The settings under `sources.boast` except credentials. The comments are their descriptions in the docs."""
 
-    base_url: str = DEFAULT_BASE_URL
-    destination: str = "duckdb"
-    dataset: str = "boast_data"
-    account_ids: Any | None = None
-    max_concurrency: int = 8
-    max_requests_per_second: float | None = None
-    request_timeout: float = 60.0
-    lock_timeout: float = 60.0
-    time_zone: str = "UTC"
+    base_url: str = DEFAULT_BASE_URL  # plain `http://` is accepted for loopback addresses only
+    destination: str = "duckdb"  # a dlt destination, for every command without `--destination`
+    dataset: str = "boast_data"  # the dataset (schema), for every command without `--dataset`
+    account_ids: Any | None = None  # accounts to load: a list, or `id,id`; by default every account the token can see
+    max_concurrency: int = 8  # parallel requests
+    max_requests_per_second: float | None = None  # rate limit for requests to the API
+    request_timeout: float = 60.0  # seconds per request
+    lock_timeout: float = 60.0  # seconds to wait for a DuckDB file that another program has open
+    time_zone: str = "UTC"  # an IANA name; decides which day an event belongs to in `enrollment_daily`
+    # where `nightly` writes the report: a path or an `fsspec` URL; empty: no report
     report_path: str | None = "boast_report.html"
-    publish_path: str | None = None
+    publish_path: str | None = None  # DuckDB only: where the read-only [copy for dashboards](dashboards.md) goes
+    # tables that the published copy omits (of these two, ids, statuses and times stay; if both are listed, the
+    # pending table is omitted too); `[]`: it has everything, and only its owner can read it
     publish_without: Any = "contacts,responses"
-    table_format: str = "delta"
-    log_format: str = "text"
+    table_format: str = "delta"  # table format on a filesystem: `delta` or `iceberg`
+    log_format: str = "text"  # `json`: one JSON object per line on stderr
+    # columns per table for fields that Boast does not document; each takes 4 MB of memory during a load. Further
+    # fields go into one JSON column, `other_fields`
     max_extra_columns: int = 200
-    keep_runs_for: Any = "400 days"
-    keep_packages: int = 30
+    keep_runs_for: Any = "400 days"  # retention of rows in `runs`
+    keep_packages: int = 30  # retention of finished load packages
+    # a list is read in full if its last full listing is older, otherwise [incrementally](#incremental-listings)
     full_every: Any = "20 h"
+    # how far before the last run's newest `updated_at` an incremental listing reads, for records that become visible
+    # late
     incremental_overlap: Any = "1 h"
 
     @property
@@ -84,17 +92,21 @@ class Settings:
 
 @dataclass(frozen=True)
 class PushSettings:
-    """The settings under `sources.boast.push`. Durations are seconds or text with a unit: `30 days`, `12 h`, `90 s`."""
+    """The settings under `sources.boast.push`. Durations are seconds or text with a unit: `30 days`, `12 h`, `90 s`.
+    The comments are their descriptions in the docs.
+    """
 
-    enabled: bool = True
+    enabled: bool = True  # `false`: nothing is pushed
+    # `schema.name` for another schema. `--pending` overrides it for one push; open requests of that table wait for
+    # the next push with it, or until that table is gone
     pending_table: str = "pending_enrollments"
-    max_sends: int = 1000
-    max_attempts: int = 3
-    settle_after: Any = 600.0
-    reenroll_after: Any = "30 days"
-    single_sender: bool = False
-    max_refusals_in_a_row: int = 25
-    max_unknowns_in_a_row: int = 10
+    max_sends: int = 1000  # more requests than this need approval
+    max_attempts: int = 3  # a request that was sent this often without showing up is `held`
+    settle_after: Any = 600.0  # time that the server may take to act on a request; `never`: an operator decides
+    reenroll_after: Any = "30 days"  # a new `request_id` for the same contact and sequence within this time is `held`
+    single_sender: bool = False  # for warehouses that cannot prevent a second sender
+    max_refusals_in_a_row: int = 25  # this many stop the sending
+    max_unknowns_in_a_row: int = 10  # this many stop the sending
 
     @property
     def settle_seconds(self) -> float | None:

@@ -14,6 +14,7 @@ from boast_source import runs
 from boast_source.commands.main import boast
 from boast_source.config import Settings
 from boast_source.listing.report import MEANING
+from tools import reference
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -88,6 +89,12 @@ def test_the_site_leads_to_every_page():
     assert {path.name for path in (ROOT / "docs").glob("*.md")} <= set(re.findall(r"\S+\.md", nav))
 
 
+@pytest.mark.parametrize(("page", "made"), reference.pages().items(), ids=lambda value: str(value)[:9])
+def test_the_reference_is_what_make_docs_writes(page, made):
+    assert text(f"docs/{page}") == made
+    assert len(re.findall(r"^\| `", made, re.MULTILINE)) > 8
+
+
 def test_the_reference_lists_every_setting():
     documented = set(re.findall(r"^\| `sources\.boast\.(\w+)` \|", text("docs/reference.md"), re.MULTILINE))
     assert documented == set(SETTINGS)
@@ -146,7 +153,7 @@ def test_the_reference_says_of_verified_what_the_terminal_and_the_report_say():
 
 
 def test_the_reference_lists_every_exit_code():
-    codes = {int(row[0]) for row in rows("docs/reference.md", "Exit codes") if row[0].isdigit()}
+    codes = {int(row[0].strip("`")) for row in rows("docs/reference.md", "Exit codes")[1:]}
     assert codes == set(runs.STATUS)
     section = text("docs/reference.md").split("## Exit codes")[1].split("\n## ")[0]
     assert set(re.findall(r"`(\w+)`", section.split("With `--json`")[1])) - {"status"} == set(runs.STATUS.values())
