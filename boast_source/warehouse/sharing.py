@@ -67,8 +67,7 @@ def _listening(file: Path) -> Iterator[socket.socket]:
         (folder / _SOCKET).unlink()  # a killed run left it
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    if stat.S_IMODE(folder.lstat().st_mode) != 0o700:
-        raise PermissionError
+    _refuse_foreign(folder)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         try:
@@ -82,6 +81,13 @@ def _listening(file: Path) -> Iterator[socket.socket]:
 
 def _folder(file: Path) -> Path:
     return file.with_name(f".{file.name}.run")
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise PermissionError unless the folder is this user's alone: others could answer in the run's name."""
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
+        raise PermissionError
 
 
 def _address(file: Path) -> str:
@@ -186,6 +192,7 @@ class Reading:
 
     def _asked(self, sql: str, values: Sequence[Any] | None = None) -> pa.RecordBatchReader:
         try:
+            _refuse_foreign(_folder(self._file))
             run = self._answers.enter_context(socket.socket(socket.AF_UNIX))
             run.settimeout(LONGEST)
             run.connect(_address(self._file))

@@ -108,6 +108,16 @@ def test_nothing_is_changed_through_a_run_and_nobody_else_may_ask(server, workpl
     assert not folder.exists()
 
 
+def test_nobody_else_answers_in_the_name_of_the_run(server, workplace):
+    folder = workplace.folder / FOLDER
+    with running(server, workplace, "POST", "push"):
+        folder.chmod(0o755)  # as if somebody else had made it
+        done = workplace.boast("requests", "list")
+        assert (done.code, "is locked by" in done.err) == (1, True), done.err
+        folder.chmod(0o700)
+        assert len(listed(workplace, "--state", "claimed")) == ASKED - 1
+
+
 def test_what_a_killed_run_leaves_is_in_nobodys_way(server, workplace):
     with running(server, workplace, "POST", "push", ends_with=-signal.SIGKILL) as push:
         push.send_signal(signal.SIGKILL)
