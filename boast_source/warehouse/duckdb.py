@@ -149,7 +149,8 @@ class DuckDB(Warehouse):
         connection = client.native_connection
         ((catalog, schema),) = connection.execute("select current_database(), current_schema()").fetchall()
         with connection.cursor() as cursor:  # an open result occupies its connection, and a cursor inherits no `use`
-            cursor.execute(f"use {quote(catalog)}.{quote(schema)}")
+            if not self.borrowed:
+                cursor.execute(f"use {quote(catalog)}.{quote(schema)}")
             for batch in streamed(cursor, sql, READ):
                 yield pa.Table.from_batches([batch])
 

@@ -46,31 +46,36 @@ def shared(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[None]:
             return
         cursor = stack.enter_context(connection.cursor())
         stack.enter_context(wake)
-        thread = threading.Thread(target=_answer_all, args=(listener, woken, cursor), daemon=True)
+        readers: list[socket.socket] = []
+        thread = threading.Thread(target=_answer_all, args=(listener, woken, cursor, readers), daemon=True)
         thread.start()
         try:
             yield
         finally:
             wake.close()
-            cursor.interrupt()
-            thread.join()
+            while thread.is_alive():  # a query that only begins now ignores the first interruption
+                cursor.interrupt()
+                for reader in readers:
+                    with contextlib.suppress(OSError):  # the run ends, whatever the reader does
+                        reader.shutdown(socket.SHUT_RDWR)
+                thread.join(0.05)
 
 
 @contextlib.contextmanager
 def _listening(file: Path) -> Iterator[socket.socket]:
     """Yield the listening socket. Raises OSError, also if another connection of this process is shared already."""
     folder, address = _folder(file), _address(file)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    _refuse_foreign(folder)
     if (folder / _SOCKET).exists():
         with contextlib.suppress(ConnectionRefusedError), socket.socket(socket.AF_UNIX) as other:
             other.connect(address)
             raise FileExistsError
         (folder / _SOCKET).unlink()  # a killed run left it
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    _refuse_foreign(folder)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(address)
         try:
+            listener.bind(address)
             listener.listen()
             yield listener
         finally:
@@ -80,6 +85,7 @@ def _listening(file: Path) -> Iterator[socket.socket]:
 
 
 def _folder(file: Path) -> Path:
+    file = file.resolve()  # whatever name a run, or a reader, has for it
     return file.with_name(f".{file.name}.run")
 
 
@@ -96,11 +102,15 @@ def _address(file: Path) -> str:
     return min(path, os.path.relpath(path), key=len)
 
 
-def _answer_all(listener: socket.socket, woken: socket.socket, cursor: duckdb.DuckDBPyConnection) -> None:
+def _answer_all(
+    listener: socket.socket, woken: socket.socket, cursor: duckdb.DuckDBPyConnection, readers: list[socket.socket]
+) -> None:
+    """Answer until the other end of `woken` is closed. `readers`: the one that is being answered."""
     with woken:
         while woken not in select.select([listener, woken], [], [])[0]:
             with contextlib.suppress(Exception), listener.accept()[0] as reader:  # whatever a reader sends
                 reader.settimeout(SLOW)
+                readers[:] = [reader]
                 _answer(reader, cursor)
 
 
@@ -109,17 +119,19 @@ def _answer(reader: socket.socket, cursor: duckdb.DuckDBPyConnection) -> None:
         asked = orjson.loads(stream.readline())
         cursor.execute("begin transaction read only")
         try:
-            rows = cursor.sql(asked["sql"], params=asked["values"])
-            batches = reader_of(cursor.sql("select 1 where 1 = 0") if rows is None else rows, READ)  # None: `use`
+            if [one.type for one in cursor.extract_statements(asked["sql"])] != [duckdb.StatementType.SELECT]:
+                raise duckdb.InvalidInputException("A run answers one read-only query")
+            batches = reader_of(cursor.sql(asked["sql"], params=asked["values"]), READ)
         except (duckdb.InterruptException, duckdb.ConnectionException):
             return  # the run is about to close the file
         except duckdb.Error as error:
             stream.write(orjson.dumps({"error": type(error).__name__, "words": str(error)}) + b"\n")
         else:
             stream.write(b"{}\n")
-            with pa.ipc.new_stream(stream, batches.schema) as out:
-                for batch in batches:
-                    out.write_batch(batch)
+            out = pa.ipc.new_stream(stream, batches.schema)
+            for batch in batches:
+                out.write_batch(batch)
+            out.close()  # only here: it marks the answer as whole
         finally:
             cursor.execute("rollback")
 
@@ -164,7 +176,7 @@ class Reading:
 
     def execute(self, sql: str, values: Sequence[Any] | None = None) -> duckdb.DuckDBPyConnection:
         """Run a query in the run. Raises the run's duckdb.Error; DestinationError if the run does not answer."""
-        return self._over(self._asked(sql, values).read_all(), "from answer")
+        return self._over(self._asked(sql, values), "from answer")
 
     def sql(self, sql: str) -> duckdb.DuckDBPyRelation:
         """Return a query's rows, to be read once. Raises what `execute` raises."""
@@ -180,7 +192,7 @@ class Reading:
                 self._over(rows, f"create or replace table {name} as from answer")
         return self._fresh().sql(sql)
 
-    def _over(self, rows: pa.Table | pa.RecordBatchReader, statement: str) -> duckdb.DuckDBPyConnection:
+    def _over(self, rows: pa.Table, statement: str) -> duckdb.DuckDBPyConnection:
         """Run a statement over these rows, which it calls `answer`."""
         connection = self._fresh()
         connection.register("rows", rows)
@@ -190,23 +202,38 @@ class Reading:
     def _fresh(self) -> duckdb.DuckDBPyConnection:
         return self._answers.enter_context(self._local.cursor())  # an open result occupies its connection
 
-    def _asked(self, sql: str, values: Sequence[Any] | None = None) -> pa.RecordBatchReader:
+    def _asked(self, sql: str, values: Sequence[Any] | None = None) -> pa.Table:
+        """Return the whole answer: whoever reads it slowly would be in the way of the next question."""
         try:
             _refuse_foreign(_folder(self._file))
-            run = self._answers.enter_context(socket.socket(socket.AF_UNIX))
-            run.settimeout(LONGEST)
-            run.connect(_address(self._file))
-            stream = self._answers.enter_context(run.makefile("rwb"))
-            stream.write(orjson.dumps({"sql": sql, "values": values or []}) + b"\n")
-            stream.flush()
-            answer = orjson.loads(stream.readline())
-            if "error" not in answer:
-                return pa.ipc.open_stream(stream)
+            with socket.socket(socket.AF_UNIX) as run, run.makefile("rwb") as stream:
+                run.settimeout(LONGEST)
+                run.connect(_address(self._file))
+                stream.write(orjson.dumps({"sql": sql, "values": values or []}) + b"\n")
+                stream.flush()
+                answer = orjson.loads(stream.readline())
+                if "error" not in answer:
+                    return pa.ipc.open_stream(_Unbroken(stream)).read_all()
         except (OSError, ValueError):
             raise DestinationError(
                 "The run that has the DuckDB file open did not answer", hint="It may just have ended: run this again."
             ) from None
         raise getattr(duckdb, answer["error"])(answer["words"])
+
+
+class _Unbroken:
+    """A stream for Arrow, which would take the end of a broken connection for the end of the rows."""
+
+    closed = False
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        found: bytes = self._stream.read(size)
+        if len(found) < size:
+            raise ConnectionError
+        return found
 
 
 def _columns(schema: pa.Schema) -> str:
