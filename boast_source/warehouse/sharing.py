@@ -65,15 +65,15 @@ def shared(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[None]:
 def _listening(file: Path) -> Iterator[socket.socket]:
     """Yield the listening socket. Raises OSError, also if another connection of this process is shared already."""
     folder, address = _folder(file), _address(file)
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    _refuse_foreign(folder)
-    if (folder / _SOCKET).exists():
-        with contextlib.suppress(ConnectionRefusedError), socket.socket(socket.AF_UNIX) as other:
-            other.connect(address)
-            raise FileExistsError
-        (folder / _SOCKET).unlink()  # a killed run left it
     with socket.socket(socket.AF_UNIX) as listener:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        _refuse_foreign(folder)
+        if (folder / _SOCKET).exists():
+            with contextlib.suppress(ConnectionRefusedError), socket.socket(socket.AF_UNIX) as other:
+                other.connect(address)
+                raise FileExistsError
+            (folder / _SOCKET).unlink()  # a killed run left it
         try:
             listener.bind(address)
             listener.listen()
@@ -92,7 +92,7 @@ def _folder(file: Path) -> Path:
 def _refuse_foreign(folder: Path) -> None:
     """Raise PermissionError unless the folder is this user's alone: others could answer in the run's name."""
     found = folder.lstat()
-    if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
+    if found.st_uid != os.getuid() or found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise PermissionError
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -136,3 +137,38 @@ def test_a_run_does_not_wait_for_what_others_put_in_its_place(held):
         with sharing.shared(connection, file):
             assert sharing.reading(file) is None
     assert (folder / "socket").exists()
+
+
+def test_a_folder_that_hands_down_its_group_is_no_hindrance(held):
+    connection, file = held
+    file.parent.chmod(0o2755)
+    with sharing.shared(connection, file), sharing.Reading(file) as through:
+        assert through.execute("select 1").fetchone() == (1,)
+    assert not file.with_name(f".{file.name}.run").exists()
+
+
+def test_a_system_without_such_sockets_has_no_folder_left(held, monkeypatch):
+    connection, file = held
+    monkeypatch.delattr(socket, "AF_UNIX")
+    with sharing.shared(connection, file):
+        assert sharing.reading(file) is None
+        assert not file.with_name(f".{file.name}.run").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can hand a folder to another user")
+@pytest.mark.parametrize("planted", ["folder", "link", "file"])
+def test_what_another_user_put_there_is_not_used_and_stays(held, planted):
+    connection, file = held
+    place, other = file.with_name(f".{file.name}.run"), file.with_name("other")
+    other.mkdir(mode=0o700)
+    if planted == "link":
+        place.symlink_to(other)
+    elif planted == "file":
+        place.touch(mode=0o700)
+    else:
+        place.mkdir(mode=0o700)
+    os.chown(place, 12345, 12345, follow_symlinks=False)
+    with sharing.shared(connection, file):
+        assert sharing.reading(file) is None
+        assert not list(other.iterdir())
+    assert place.lstat().st_uid == 12345
