@@ -146,3 +146,10 @@ def test_who_is_active_twice_is_told_where_the_ledger_lost_events(desk):
     desk.decide("drop", held["request_key"])
     assert held["request_key"] not in [e["request_key"] for e in desk.newest().values() if e["state"] == "held"]
     assert len(desk.world.posts) == 4
+
+
+def test_a_fraction_keeps_its_spelling_since_it_may_be_a_line_of_an_order(desk):
+    desk.ask(row(5, request_id="1001.1"), row(6, request_id="1001.10"))
+    assert counts(desk.push()) == {"enrolled": 2}
+    assert desk.states().keys() >= {"1001.1", "1001.10"}
+    assert counts(desk.push()) == {}
