@@ -1,4 +1,4 @@
-"""The reference, made from the code: the tables of settings, and docs/messages.md with every message and its next step.
+"""The reference, made from the code: the tables of settings, and docs/messages.md with messages and their next steps.
 
 A setting's description is the comment above or behind its field in config.py.
 """
@@ -33,8 +33,8 @@ MESSAGES = """\
 
 <!-- Made from the code by `make docs`. -->
 Each message is one line: what happened, then the next step. `…` stands for a name, number or reason.
-[Troubleshoot](troubleshoot.md) explains the most common ones; the [exit codes](reference.md#exit-codes) are in the
-reference.
+[Troubleshoot](troubleshoot.md) explains the most common ones, also those that are put together from what Boast or the
+database answers, which are not here. The reference has the [exit codes](reference.md#exit-codes).
 """
 KINDS = {1: "Exit code 1: failed", 2: "Exit code 2: wrong usage or configuration", 4: "Exit code 4: locked"}
 
@@ -64,7 +64,7 @@ def with_table(text: str, rows: str) -> str:
 
 
 def messages() -> str:
-    """Return the page of all messages that are raised as an error of errors.py."""
+    """Return the page of the messages that are raised with an error of errors.py."""
     found = {(code, *said) for path in SOURCES.rglob("*.py") for code, *said in _raised(path)}
     parts = [MESSAGES]
     for code, title in KINDS.items():
