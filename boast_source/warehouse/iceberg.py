@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import dlt
 import pyarrow as pa
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.shapes import HISTORY, SHAPES
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 KEPT = timedelta(days=7)  # for readers of older snapshots, as in Delta tables
+
+
+def _is_race(error: BaseException) -> bool:
+    """Whether another run may be creating the catalog's own tables in its database (a class of SQLAlchemy's errors)."""
+    return type(error).__name__ == "OperationalError"
 
 
 class Iceberg(Lake):
@@ -54,8 +60,11 @@ class Iceberg(Lake):
     def _catalog(self) -> Catalog:
         from dlt.common.libs.pyiceberg import get_catalog
 
+        again = Retrying(
+            stop=stop_after_attempt(5), wait=wait_random(0.1, 1), retry=retry_if_exception(_is_race), reraise=True
+        )
         try:
-            return get_catalog(iceberg_catalog_name=dlt.config.value)
+            return again(get_catalog, iceberg_catalog_name=dlt.config.value)
         except Exception as error:  # noqa: BLE001 -- each catalog has its own
             raise DestinationError(
                 f"The Iceberg catalog cannot be opened ({type(error).__name__})",

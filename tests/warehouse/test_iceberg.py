@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import threading
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -142,3 +144,16 @@ def test_old_runs_and_old_snapshots_are_forgotten(iceberg, workplace):
     warehouse.tidy(datetime.now(timezone.utc) + timedelta(days=1))
     assert table("runs").scan().count() == 0
     assert loaded(workplace) == 0
+
+
+def test_a_catalog_that_another_run_is_creating_opens_a_moment_later(iceberg, workplace, monkeypatch):
+    assert warehouse_for("filesystem", "boast_data")._catalog.list_namespaces() == []  # now all is imported
+    file = workplace.folder / "new.db"
+    catalog = json.loads(workplace.env[CATALOG]) | {"uri": f"sqlite:///{file}?timeout=0.01"}
+    monkeypatch.setenv(CATALOG, json.dumps(catalog))
+    other = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+    other.execute("begin exclusive")
+    timer = threading.Timer(0.35, other.close)  # it is tried again for at least 0.4 seconds
+    timer.start()
+    assert warehouse_for("filesystem", "boast_data")._catalog.list_namespaces() == []
+    timer.join()
