@@ -14,7 +14,7 @@ from boast_source.push.decisions import Choice, chosen, decide_on, listed
 from boast_source.push.ledger import Ledger
 from boast_source.push.model import Control
 from boast_source.runs.lock import lock
-from boast_source.warehouse import once_more
+from boast_source.warehouse import until_answered
 from boast_source.warehouse.pipeline import warehouse_for
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def requests_job(
     """
     asked, warehouse = choice or Choice(), warehouse_for(destination, dataset)
     if action == "list":
-        return once_more(warehouse, lambda: _listed(warehouse, asked))
+        return until_answered(warehouse, lambda: _listed(warehouse, asked))
     with _ledger(warehouse, alone=True) as ledger:
         choice = replace(asked, sequences=_ids(asked.sequences, shown.names_of(ledger, "sequences"), "sequences"))
         events = chosen(ledger, action, choice)

@@ -15,7 +15,7 @@ from boast_source.errors import DestinationError
 from boast_source.models.schema import relations
 from boast_source.runs.record import DONE, FAILED, last_kept
 from boast_source.shapes import SEQUENCE_ENROLLMENTS, SHAPES
-from boast_source.warehouse import columns_in, explained, is_forbidden, once_more
+from boast_source.warehouse import columns_in, explained, is_forbidden, until_answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -127,7 +127,7 @@ def status(warehouse: Warehouse, *, max_age: float | None, patience: float, on_w
     If a newer run could not be recorded in the warehouse, it is shown as the last one. Raises DestinationError when
     the warehouse cannot be read.
     """
-    found = once_more(warehouse, lambda: _in_warehouse(warehouse, max_age, patience, on_wait))
+    found = until_answered(warehouse, lambda: _in_warehouse(warehouse, max_age, patience, on_wait))
     if found.health is None or (run := last_kept(warehouse)) is None:
         return found
     ended, last = run["finished_at"], found.health["last_finished_at"]

@@ -1,7 +1,7 @@
 """Where the data goes: one module per kind of warehouse, and what they share."""
 
 from boast_source.warehouse.base import Warehouse, kinds_of
-from boast_source.warehouse.connection import SqlClient, columns_in, once_more
+from boast_source.warehouse.connection import SqlClient, columns_in, until_answered
 from boast_source.warehouse.errors import explain, explained, is_forbidden, is_lost, is_of_destination, words_of
 from boast_source.warehouse.kinds import warehouse_of
 from boast_source.warehouse.strange import columns_of_ours, strange
@@ -17,8 +17,8 @@ __all__ = [
     "is_lost",
     "is_of_destination",
     "kinds_of",
-    "once_more",
     "strange",
+    "until_answered",
     "warehouse_of",
     "words_of",
 ]

@@ -212,9 +212,9 @@ class Connected:
                 self.client.execute_sql("select 1")  # dlt has reconnected
 
 
-def once_more(warehouse: Connected, question: Callable[[], T]) -> T:
-    """Return what a question that opens the warehouse `only_reads` returns. Ask again if the run that it was read
-    through may have ended meanwhile: a night opens the file several times. Raises what the question raises.
+def until_answered(warehouse: Connected, question: Callable[[], T]) -> T:
+    """Return the answer to a question that opens the warehouse `only_reads`. Asks up to ten times while a run is read
+    through: a night opens the file several times, and one of its turns may have ended. Raises what the question raises.
     """
     again = Retrying(
         stop=stop_after_attempt(10),

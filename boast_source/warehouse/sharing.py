@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from typing_extensions import Self
+
 SLOW = 10.0  # seconds that a reader may neither read nor write
 LONGEST = 60.0  # seconds to wait for an answer
 _SOCKET = "socket"
