@@ -102,7 +102,7 @@ class PushSettings:
     pending_table: str = "pending_enrollments"
     max_sends: int = 1000  # more requests than this need approval
     max_attempts: int = 3  # a request that was sent this often without showing up is `held`
-    settle_after: Any = 600.0  # time that the server may take to act on a request; `never`: an operator decides
+    settle_after: Any = "600 s"  # time that the server may take to act on a request; `never`: an operator decides
     reenroll_after: Any = "30 days"  # a new `request_id` for the same contact and sequence within this time is `held`
     single_sender: bool = False  # for warehouses that cannot prevent a second sender
     max_refusals_in_a_row: int = 25  # this many stop the sending
