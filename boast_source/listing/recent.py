@@ -8,7 +8,8 @@ pass holds only if
 - the newest cursor value is not older than that of the last good listing;
 - on the last page every record is stored unchanged, and its newest cursor is older than the last good listing's less an
   overlap, which is for records that become visible late;
-- everything newer in the warehouse was delivered, or is gone (404);
+- everything newer in the warehouse was delivered, or is gone (404; in lists without requests by id, the newest page is
+  still the same);
 - the warehouse holds as many records as the API counts.
 
 Otherwise it raises UnfitError, and the list is read whole.
@@ -131,7 +132,8 @@ def read_recent(
 ) -> Recent:
     """Read what is new; `fetch(number)` returns a page, `ask(id)` a record or None if it is gone.
 
-    `marks_gone`: rows that are gone leave the warehouse's count, as with enrollments; in other lists they stay.
+    `marks_gone`: rows that are gone leave the warehouse's count, as with enrollments; in other lists they stay, and no
+    record is asked for.
 
     Raises UnfitError, and what `fetch` and `ask` raise.
     """
@@ -223,7 +225,11 @@ def _held(
     undelivered = stored.above(lowest) - read.ids
     if len(undelivered) > MOST_ASKED:
         raise UnfitError("much of what was new before is gone", read.pages)
-    if any(ask(key) is not None for key in sorted(undelivered)):
+    if not marks_gone:  # only an enrollment can be requested by id: another record that moved is on the newest page now
+        moved = bool(undelivered) and fetch(read.pages[0].number) != read.pages[0]
+    else:
+        moved = any(ask(key) is not None for key in sorted(undelivered))
+    if moved:
         raise _MovedError
     gone = sorted(undelivered) if marks_gone else []
     records: list[dict[str, Any]] = [record for page in read.pages for record in page.records]

@@ -152,6 +152,37 @@ def test_of_lists_whose_vanished_rows_stay_stored_the_last_count_is_what_counts(
 
 
 @pytest.mark.parametrize("order", ["updated_asc", "updated_desc"])
+def test_of_lists_without_requests_by_id_no_record_is_asked_for(order):
+    server, warehouse, state = living(order, rows=2000, size=20)
+    server.ask = None
+    server.delete_new()  # its row stays stored, above all that the pass reads
+    state = replace(state, counted=len(server.rows))
+    server.update()
+    state, _ = incremental(server, warehouse, state, marks_gone=False)
+    assert server.requests <= 4
+
+
+def test_without_requests_by_id_a_record_that_moved_behind_the_pass_is_found():
+    server, warehouse, state = living("updated_desc", rows=2000, size=5)
+    for _ in range(12):
+        server.update()
+    moved = server.keys()[13]  # stored as it is, on the third page
+
+    def behind():  # one leaves the first page and one appears at the end, so that neither count nor rank shows the move
+        server.between = lambda: None
+        del server.rows[server.keys()[2]]
+        server.put(0, 0)
+        server.now += 1
+        server.rows[moved] = (server.rows[moved][0], server.now, 1)
+
+    pages = iter([lambda: None, behind])
+    server.between = lambda: next(pages)()
+    server.ask = lambda _: None
+    incremental(server, warehouse, state, marks_gone=False)
+    assert warehouse.rows[moved]["content"] == 1
+
+
+@pytest.mark.parametrize("order", ["updated_asc", "updated_desc"])
 def test_new_rows_that_vanish_are_asked_for_and_found_gone(order):
     server, warehouse, state = living(order)
     for _ in range(5):
