@@ -210,6 +210,7 @@ class Listing:
             scratch = one.listed.scratch
             if one.streams:  # the history was left out
                 diff.keep_to_verify(one.changes, str(scratch.folder / SEEN))
+                one.streams = 0
             with warehouse.only_read(self._memory):
                 diff.make_stored(scratch, one.columns, written_rows(warehouse, one.table, shape, one.columns, one.ids))
             repeated = int(scratch.value("select count(*) - count(distinct id) from stored"))
