@@ -95,6 +95,8 @@ def _unloadable(schema: Mapping[str, Any], pipeline: dlt.Pipeline) -> str | None
             _, possible = select("insert_values", possible, table_schema=schema)
         if form == "csv" or form not in possible:  # dlt writes CSV instead
             return "dlt's own postgres destination turns empty texts into nulls when it loads CSV files."
+    if form == "model":
+        return "A list is loaded as rows, and dlt writes no rows into model files."
     if form == "jsonl" and capabilities.sqlglot_dialect == "duckdb":
         return "DuckDB loads no JSONL file without rows, which is what a list gets where nothing changed."
     return None

@@ -78,11 +78,12 @@ def test_a_renamed_resource_is_refused(server, mine, renamed):
         mine.run(resource)
 
 
-def test_json_lines_which_duckdb_loads_only_with_rows_are_refused(server, mine):
+def test_file_formats_that_cannot_hold_our_rows_are_refused(server, mine):
     for options in ({"loader_file_format": "parquet"}, {"loader_file_format": "insert_values"}, {}):
         mine.run(boast_source().with_resources("accounts"), **options)
-    with pytest.raises(PipelineStepFailed, match="JSONL"):
-        mine.run(boast_source().with_resources("accounts"), loader_file_format="jsonl")
+    for form, why in (("jsonl", "no JSONL file without rows"), ("model", "no rows into model files")):
+        with pytest.raises(PipelineStepFailed, match=why):
+            mine.run(boast_source().with_resources("accounts"), loader_file_format=form)
     assert not mine.has_pending_data
 
 
