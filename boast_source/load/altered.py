@@ -73,19 +73,30 @@ class Way:
         return passed
 
     def _stepped(self, step: Any, rows: pa.Table) -> pa.Table:
-        function = vars(step).get("_f")
-        if isinstance(step, FilterItem) and not hasattr(function, BY_ROW):
-            kept = step(rows)
-            if rows.num_rows and kept is None:
-                raise ConfigurationError(
-                    f"The filter on {self.table} dropped a whole Arrow table of {rows.num_rows:,} rows.",
-                    hint="Resources yield Arrow tables, not rows: use add_filter(by_row(your_function)), with by_row"
-                    " from boast_source.",
-                )
-            return rows
-        made = function(rows) if isinstance(step, FilterItem) else step(rows)
-        parts = [_table(part) for part in (made if isinstance(step, YieldMapItem) else [made]) if part is not None]
-        return pa.concat_tables(parts, promote_options="permissive") if parts else rows.slice(0, 0)
+        function, filters = vars(step).get("_f"), isinstance(step, FilterItem)
+        try:
+            made = function(rows) if filters and function else step(rows)
+            if filters and isinstance(made, (pa.Array, pa.ChunkedArray)):
+                made = rows.filter(made)
+            if not filters or isinstance(made, pa.Table):
+                parts = made if isinstance(step, YieldMapItem) else [made]
+                tables = [_table(part) for part in parts if part is not None]
+                return pa.concat_tables(tables, promote_options="permissive") if tables else rows.slice(0, 0)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            if hasattr(function, BY_ROW):
+                raise
+            raise ConfigurationError(
+                f"A function on {self.table} fails, or returns no table: {type(error).__name__}: {error}",
+                hint="Resources yield Arrow tables, not rows: use add_map(by_row(your_function)), with by_row from"
+                " boast_source.",
+            ) from error
+        if rows.num_rows and not made:
+            raise ConfigurationError(
+                f"The filter on {self.table} dropped a whole Arrow table of {rows.num_rows:,} rows.",
+                hint="Resources yield Arrow tables, not rows: use add_filter(by_row(your_function)), with by_row"
+                " from boast_source.",
+            )
+        return rows
 
     def _with_own(self, passed: pa.Table, rows: pa.Table, own: list[str]) -> pa.Table:
         """Restore the columns that the next comparison needs. Raises ConfigurationError if a function changed them."""

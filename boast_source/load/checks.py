@@ -55,7 +55,7 @@ def check(table: str, warehouse: Warehouse, package_state: Any, schema: Mapping[
             f" ({warehouse.table_format or 'it has none'}).",
             hint="Leave table_format out; on a filesystem, sources.boast.table_format says delta or iceberg.",
         )
-    if why := _unloadable(schema, pipeline):
+    if why := _unloadable(schema, warehouse):
         raise ConfigurationError(why, hint="Leave loader_file_format out.")
     if table in package_state.get(_LISTED, ()):
         raise ConfigurationError(
@@ -86,8 +86,9 @@ def _refuse_other_names(table: str, pipeline: dlt.Pipeline) -> None:
         )
 
 
-def _unloadable(schema: Mapping[str, Any], pipeline: dlt.Pipeline) -> str | None:
-    form, capabilities = schema.get("file_format"), pipeline.destination.capabilities()
+def _unloadable(schema: Mapping[str, Any], warehouse: Warehouse) -> str | None:
+    pipeline, form = warehouse.pipeline, schema.get("file_format")
+    capabilities = pipeline.destination.capabilities()
     if form not in {None, "preferred"} and _is_dlts_postgres(pipeline):
         possible: Any = list(capabilities.supported_loader_file_formats or ())
         select: Any = capabilities.loader_file_format_selector
@@ -97,6 +98,8 @@ def _unloadable(schema: Mapping[str, Any], pipeline: dlt.Pipeline) -> str | None
             return "dlt's own postgres destination turns empty texts into nulls when it loads CSV files."
     if form == "model":
         return "A list is loaded as rows, and dlt writes no rows into model files."
+    if form not in {None, "preferred", "parquet"} and warehouse.table_format:
+        return "Delta and Iceberg tables are made of Parquet files."
     if form == "jsonl" and capabilities.sqlglot_dialect == "duckdb":
         return "DuckDB loads no JSONL file without rows, which is what a list gets where nothing changed."
     return None

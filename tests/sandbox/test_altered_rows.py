@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import dlt
+import pyarrow as pa
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -171,6 +172,32 @@ def test_rows_that_a_filter_drops_are_never_written_and_those_it_keeps_once(worl
     assert world.row(active[0])["status"] == "active"
     assert world.row(active[1])["missing_since"]
     assert {key for (key,) in world.ask(f"select id from {LIST}")} == set(active)
+
+
+@duckdb_only
+@pytest.mark.parametrize("answer", ["a table", "a mask"])
+def test_a_filter_may_answer_with_the_rows_that_it_keeps(world, answer):
+    def even(table):
+        mask = pa.array([int(key[-1], 16) % 2 == 0 for key in table["id"].to_pylist()])
+        return table.filter(mask) if answer == "a table" else mask
+
+    kept = world.night(lambda source: source.sequence_enrollments.add_filter(even), resources=[LIST])[LIST]
+    assert 0 < kept < 20
+    assert verify(world.last).verified == "covered"
+
+
+@duckdb_only
+def test_a_function_over_rows_that_is_not_wrapped_is_refused_with_the_way_to_wrap_it(world):
+    for function in (
+        lambda row: row | {"email": "hidden"},
+        lambda row: row.get("email") and row,
+        lambda row: {**row},
+        lambda row: row["email"],
+        lambda row: dlt.mark.with_table_name(row, "people"),
+    ):
+        with pytest.raises(PipelineStepFailed, match="A function on contacts fails, or returns no"):
+            world.night(lambda source, f=function: source.contacts.add_map(f), resources=["contacts"])
+    assert world.night(resources=["contacts"]) == {"contacts": 20}
 
 
 @duckdb_only

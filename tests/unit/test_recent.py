@@ -175,8 +175,10 @@ def test_without_requests_by_id_a_record_that_moved_behind_the_pass_is_found():
         server.now += 1
         server.rows[moved] = (server.rows[moved][0], server.now, 1)
 
-    pages = iter([lambda: None, behind])
-    server.between = lambda: next(pages)()
+    def before():  # the first page
+        server.between = behind
+
+    server.between = before
     server.ask = lambda _: None
     incremental(server, warehouse, state, marks_gone=False)
     assert warehouse.rows[moved]["content"] == 1

@@ -103,7 +103,7 @@ def test_reading_what_is_not_there_gives_nothing(bucket, tmp_path, monkeypatch):
     assert list(warehouse_of(pipeline).read("nothing", ["id"])) == []
 
 
-def test_a_table_format_that_is_not_configured_is_refused_before_anything_is_loaded(sandbox, bucket, monkeypatch):
+def test_a_format_that_is_not_the_tables_own_is_refused_before_anything_is_loaded(sandbox, bucket, monkeypatch):
     bucket.use(sandbox(enrollments=5))
     for name, value in bucket.env.items():
         monkeypatch.setenv(name, value)
@@ -111,6 +111,8 @@ def test_a_table_format_that_is_not_configured_is_refused_before_anything_is_loa
     mine = dlt.pipeline("mine", destination="filesystem", dataset_name="boast_data", pipelines_dir="p")
     with pytest.raises(PipelineStepFailed, match="The table format iceberg is not that of this warehouse"):
         mine.run(boast_source(), table_format="iceberg")
+    with pytest.raises(PipelineStepFailed, match="Delta and Iceberg tables are made of Parquet files"):
+        mine.run(boast_source(), loader_file_format="jsonl")
     assert list((bucket.folder / "lake").rglob("*.parquet")) == []
 
 
