@@ -109,7 +109,12 @@ def _answer_all(
     """Answer until the other end of `woken` is closed. `readers`: the one that is being answered."""
     with woken:
         while woken not in select.select([listener, woken], [], [])[0]:
-            with contextlib.suppress(Exception), listener.accept()[0] as reader:  # whatever a reader sends
+            try:
+                reader = listener.accept()[0]
+            except OSError:  # such as no free file descriptor: it stays readable, so do not ask again at once
+                select.select([woken], [], [], 0.1)
+                continue
+            with contextlib.suppress(Exception), reader:  # whatever a reader sends
                 reader.settimeout(SLOW)
                 readers[:] = [reader]
                 _answer(reader, cursor)

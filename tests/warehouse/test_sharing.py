@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import socket
 import threading
 import time
@@ -172,3 +173,23 @@ def test_what_another_user_put_there_is_not_used_and_stays(held, planted):
         assert sharing.reading(file) is None
         assert not list(other.iterdir())
     assert place.lstat().st_uid == 12345
+
+
+def test_a_run_without_a_free_file_descriptor_waits_quietly_and_answers_later(held):
+    connection, file = held
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with sharing.shared(connection, file), socket.socket(socket.AF_UNIX) as reader:
+        reader.settimeout(20)
+        with (file.parent / "next").open("w") as free:
+            lowest = free.fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
+        try:
+            reader.connect(str(file.with_name(f".{file.name}.run") / "socket"))
+            reader.sendall(question("select 1"))
+            began = time.process_time()
+            time.sleep(0.5)
+            spent = time.process_time() - began
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert spent < 0.05
+        assert reader.recv(2) == b"{}"
