@@ -175,15 +175,11 @@ def masked(text: str, secrets: Iterable[str | None] = (), *, longest: int = LONG
             text = text.replace(secret, "[secret]")
     if len(text) > _LOOKED_AT:
         text = text[:_LOOKED_AT].rpartition(" ")[0]  # half an address would not be recognised as one
-    text = _PERSONAL.sub(_replacement, " ".join(text.split()))
+    text = _PERSONAL.sub(
+        lambda found: found["id"] or ("[e-mail]" if found["email"] else "[number]"), " ".join(text.split())
+    )
     printable = "".join(c if c.isprintable() else " " for c in text)
     return printable if len(printable) <= longest else printable[: longest - 1] + "…"
-
-
-def _replacement(match: re.Match[str]) -> str:
-    if match["id"]:
-        return match["id"]
-    return "[e-mail]" if match["email"] else "[number]"
 
 
 def _bounded(body: bytes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from boast_source.api.answers import error_of
@@ -71,6 +71,10 @@ class Call:
         times = f" ({self.attempts} attempts)" if self.attempts > 1 else ""
         return f"{self.method} {self.path}{times}"
 
+    def facts(self, status: int | None) -> dict[str, Any]:
+        """Return what every error about this request carries. `status`: of the answer, if one came."""
+        return {"method": self.method, "path": self.path, "status": status, "attempts": self.attempts}
+
 
 def ends(status: int) -> bool:
     """Whether a read answered with this status is not repeated."""
@@ -83,13 +87,7 @@ def of_failure(failure: TransportFailure, call: Call) -> ApiError:
     hint = MAY_HAVE_ACTED if acted else _NEXT.get(failure.kind, _LATER)
     cut = failure.status is not None and 200 <= failure.status < 300
     return (UnreadableError if cut else UnavailableError)(
-        f"{call.name}: {_WHAT[failure.kind]}",
-        hint=hint,
-        method=call.method,
-        path=call.path,
-        status=failure.status,
-        attempts=call.attempts,
-        may_have_acted=acted,
+        f"{call.name}: {_WHAT[failure.kind]}", hint=hint, may_have_acted=acted, **call.facts(failure.status)
     )
 
 
@@ -98,11 +96,8 @@ def of_bad_answer(what: str, response: Response, call: Call) -> UnreadableError:
     return UnreadableError(
         f"{call.name}: HTTP {response.status}, but {what}",
         hint=MAY_HAVE_ACTED if call.writes else "Check sources.boast.base_url, or try again later",
-        method=call.method,
-        path=call.path,
-        status=response.status,
-        attempts=call.attempts,
         may_have_acted=call.writes,
+        **call.facts(response.status),
     )
 
 
@@ -116,13 +111,10 @@ def of_status(response: Response, call: Call) -> ApiError:
     return kind(
         f"{call.name}: HTTP {status}{_elsewhere(response)}{f' ({said})' if said else ''}",
         hint=MAY_HAVE_ACTED if acted and not 300 <= status < 400 else hint,
-        method=call.method,
-        path=call.path,
-        status=status,
         code=body.code,
         detail=body.detail,
-        attempts=call.attempts,
         may_have_acted=acted,
+        **call.facts(status),
     )
 
 
@@ -164,22 +156,11 @@ def waits_too_long(seconds: float, response: Response, call: Call) -> Unavailabl
     return UnavailableError(
         f"{call.name}: HTTP {response.status}, the server asks to wait {seconds:.0f} s",
         hint=f"Run again in {seconds / 60:.0f} minutes, or set sources.boast.max_requests_per_second",
-        method=call.method,
-        path=call.path,
-        status=response.status,
-        attempts=call.attempts,
         may_have_acted=call.writes and response.status != 429,
+        **call.facts(response.status),
     )
 
 
 def not_sent(why: str, call: Call, *, status: int | None = None) -> UnavailableError:
     """Return the error for a request given up before it was sent (again). `status`: of the previous answer."""
-    return UnavailableError(
-        f"{call.name}: {why}",
-        hint="Nothing was done; run it again",
-        method=call.method,
-        path=call.path,
-        status=status,
-        attempts=call.attempts,
-        may_have_acted=False,
-    )
+    return UnavailableError(f"{call.name}: {why}", hint="Nothing was done; run it again", **call.facts(status))

@@ -57,6 +57,7 @@ def login(
             store.probe()
         state = secrets.token_urlsafe(32)
         verifier = secrets.token_urlsafe(48)  # PKCE, RFC 7636: an intercepted code is of no use
+        challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).decode().rstrip("=")
         with _answers(port, state) as (redirect_uri, answers):
             query = {
                 "client_id": endpoint.client_id,
@@ -64,7 +65,7 @@ def login(
                 "scope": SCOPE,
                 "response_type": "code",
                 "state": state,
-                "code_challenge": _challenge(verifier),
+                "code_challenge": challenge,
                 "code_challenge_method": "S256",
             }
             open_browser(f"{authorize}?{urlencode(query, quote_via=quote)}")
@@ -100,10 +101,6 @@ def _authorize_url(token_url: str) -> str:
             hint="Set it to the address of the token endpoint, like https://app.boast.io/oauth/token",
         )
     return token_url.removesuffix("/token") + "/authorize"
-
-
-def _challenge(verifier: str) -> str:
-    return urlsafe_b64encode(sha256(verifier.encode()).digest()).decode().rstrip("=")
 
 
 def _code(answer: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from boast_source.api.credentials import AccessTokenCredentials, OAuthCredentials, usable
 from boast_source.api.failures import LOG_IN_AGAIN
@@ -29,7 +29,7 @@ _TURNS = 4  # refresh tokens tried in one renewal: the stored one, what others s
 _QUIET = 10.0  # seconds between a failed early renewal and the next try
 
 
-def auth_of(credentials: BoastCredentials | str, *, request_timeout: float, first_wait: float) -> Auth:
+def auth_of(credentials: BoastCredentials | str, *, request_timeout: float, first_wait: float) -> StaticToken | OAuth:
     """Return the way to log in with these credentials; a string is an access token. Raises ConfigurationError."""
     if isinstance(credentials, OAuthCredentials):
         return OAuth(credentials, request_timeout=request_timeout, first_wait=first_wait)
@@ -50,24 +50,6 @@ class Renewal:
     fresh: bool
 
 
-class Auth(Protocol):
-    """Provides tokens. Thread-safe."""
-
-    def token(self) -> str:
-        """Return the token to send. Raises AuthenticationError, UnavailableError, ConfigurationError."""
-        ...
-
-    def renew(self, failed: str, *, fresh: bool = False) -> Renewal | None:
-        """Return another token than `failed`, which was answered 401; None if there is no other.
-
-        `fresh`: the failed token had just been fetched, so that fetching once more would not help.
-        Raises like `token`.
-        """
-        ...
-
-    def close(self) -> None: ...
-
-
 class StaticToken:
     """A fixed bearer token, which cannot be renewed."""
 
@@ -85,7 +67,10 @@ class StaticToken:
 
 
 class OAuth:
-    """The current access token of one OAuth client. `first_wait`: seconds before a lost refresh is repeated."""
+    """The current access token of one OAuth client. `first_wait`: seconds before a lost refresh is repeated.
+
+    Thread-safe. `token` and `renew` raise AuthenticationError, UnavailableError, ConfigurationError.
+    """
 
     def __init__(
         self, credentials: OAuthCredentials, *, request_timeout: float = 60.0, first_wait: float = 0.5
@@ -99,9 +84,6 @@ class OAuth:
         self._tokens: Tokens | None = None
         self._dead: set[str] = set()  # fingerprints of refresh tokens that were not accepted
         self._quiet_until = 0.0
-
-    def __repr__(self) -> str:
-        return f"OAuth({self._endpoint.url!r}, {self._store!r})"
 
     def token(self) -> str:
         """Return the access token, renewed shortly before it expires."""
@@ -122,6 +104,10 @@ class OAuth:
         return renewal.token
 
     def renew(self, failed: str, *, fresh: bool = False) -> Renewal | None:
+        """Return another token than `failed`, which was answered 401; None if there is no other.
+
+        `fresh`: the failed token had just been fetched, so that fetching once more would not help.
+        """
         return self._renewed(failed, fresh=fresh)
 
     def close(self) -> None:

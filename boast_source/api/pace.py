@@ -155,9 +155,6 @@ class Tally:
             self.retries += retries
             self.pages += pages
 
-    def __repr__(self) -> str:
-        return f"Tally(requests={self.requests}, retries={self.retries}, pages={self.pages})"
-
 
 @dataclass(frozen=True)
 class RetryPolicy:
@@ -202,14 +199,9 @@ def persist(attempt: Callable[[], T], policy: RetryPolicy, pace: Pace) -> T:
             counted += not (again.pause and others)
             if counted >= policy.attempts or time.monotonic() - started > policy.total:
                 raise again.error from None
-            wait = 0.0 if again.pause else _backoff(failures, policy)
+            doubled = min(policy.longest_wait, policy.first_wait * 2.0 ** min(failures - 1, 30))
+            wait = 0.0 if again.pause else doubled + random.uniform(0, policy.first_wait / 2)
         pace.sleep(wait)
-
-
-def _backoff(failures: int, policy: RetryPolicy) -> float:
-    doubled = policy.first_wait * 2.0 ** min(failures - 1, 30)
-    jitter = random.uniform(0, policy.first_wait / 2)
-    return min(policy.longest_wait, doubled) + jitter
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

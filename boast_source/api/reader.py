@@ -14,7 +14,7 @@ import re
 import time
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,13 +35,6 @@ _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _PLAIN = {"", "identity", "none"}
 _ENVELOPES = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's `wbits`
-
-
-class Socket(Protocol):
-    """What is read: a socket, or TLS over one."""
-
-    def recv(self, size: int, /) -> bytes: ...
-    def settimeout(self, seconds: float, /) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -76,10 +69,11 @@ class _BrokenError(Exception):
     """The bytes are not an HTTP answer, or end before it does."""
 
 
-def read_answer(sock: Socket, deadline: float, *, fresh: bool = True, tunnel: bool = False) -> tuple[Response, bool]:
+def read_answer(sock: Any, deadline: float, *, fresh: bool = True, tunnel: bool = False) -> tuple[Response, bool]:
     """Return the answer to the one request that was sent, and whether the connection may be used again.
 
-    `deadline`: of `time.monotonic`. `tunnel`: a proxy answers CONNECT, so a 2xx has no body. Raises TransportFailure.
+    `sock`: a socket, or TLS over one. `deadline`: of `time.monotonic`. `tunnel`: a proxy answers CONNECT, so a 2xx has
+    no body. Raises TransportFailure.
     """
     stream = _Stream(sock, deadline)
     status: int | None = None
@@ -104,7 +98,7 @@ def read_answer(sock: Socket, deadline: float, *, fresh: bool = True, tunnel: bo
 class _Stream:
     """Bytes of a connection as lines and blocks. Raises TimeoutError, OverflowError, _BrokenError."""
 
-    def __init__(self, sock: Socket, deadline: float) -> None:
+    def __init__(self, sock: Any, deadline: float) -> None:
         self._sock, self._deadline = sock, deadline
         self._timed = 0.0
         self.buffer = bytearray()

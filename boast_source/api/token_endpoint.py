@@ -59,9 +59,6 @@ class TokenEndpoint:
         self._client_secret = credentials.client_secret
         self._transport = Transport(self.url, timeout=max(timeout, LEAST_TIMEOUT), connections=1)
 
-    def __repr__(self) -> str:
-        return f"TokenEndpoint({self.url!r})"
-
     def close(self) -> None:
         self._transport.close()
 
@@ -134,22 +131,12 @@ def _error(response: Response, call: Call, *, lost: bool) -> ApiError:
         return AuthenticationError(
             f"{call.name}: HTTP {status} ({code})",
             hint="Check sources.boast.credentials.client_id and client_secret" if wrong_client else LOG_IN_AGAIN,
-            method=call.method,
-            path=call.path,
-            status=status,
             code=code,
-            attempts=call.attempts,
+            **call.facts(status),
         )
     what = "no tokens in the answer" if 200 <= status < 300 else f"HTTP {status}"
-    return UnavailableError(
-        f"{call.name}: {what}",
-        hint="Try again later, and check sources.boast.credentials.token_url",
-        method=call.method,
-        path=call.path,
-        status=status,
-        attempts=call.attempts,
-        may_have_acted=True,
-    )
+    hint = "Try again later, and check sources.boast.credentials.token_url"
+    return UnavailableError(f"{call.name}: {what}", hint=hint, may_have_acted=True, **call.facts(status))
 
 
 def _json(body: bytes) -> dict[str, Any]:

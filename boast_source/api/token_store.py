@@ -22,7 +22,7 @@ import orjson
 from filelock import FileLock, Timeout
 
 from boast_source.errors import ConfigurationError, LockedError
-from boast_source.private import no_pipe
+from boast_source.private import new_file, no_pipe, put_in_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,9 +87,6 @@ class TokenStore:
         self._url = location
         self._by_move = scheme not in _OBJECT_STORES
 
-    def __repr__(self) -> str:
-        return f"TokenStore({self.where!r})"
-
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes (and other clients in this one) from refreshing; a kill -9 releases the lock.
@@ -128,35 +125,16 @@ class TokenStore:
         """Check that a local file can be written, to fail before a refresh token is spent, not after."""
         if self._path:
             with self._told("written"):
-                self._write_aside(self._path, b" " * 4096)
-                self._aside(self._path).unlink()
+                _write_aside(self._path, b" " * 4096).unlink()
 
     def write(self, tokens: Tokens) -> None:
         """Replace the document, atomically and durably. Call it with `lock` held."""
         body = orjson.dumps({"version": 1, **asdict(tokens)}, option=orjson.OPT_INDENT_2)
         with self._told("written"):
             if self._path:
-                self._write_aside(self._path, body)
-                self._aside(self._path).replace(self._path)
-                _sync_folder(self._path.parent)
+                put_in_place(_write_aside(self._path, body), self._path)
             else:
                 self._write_remote(body)
-
-    @staticmethod
-    def _aside(path: Path) -> Path:
-        """Return the temporary name, always the same: the next write overwrites what a kill left there."""
-        return path.with_name(f".{path.name}.new")
-
-    def _write_aside(self, path: Path, body: bytes) -> None:
-        _make_private(no_pipe(path).parent)
-        aside = self._aside(path)
-        with suppress(FileNotFoundError):
-            aside.unlink()
-        number = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
 
     def _read_remote(self) -> bytes:
         system, path = fsspec.core.url_to_fs(self._url)
@@ -223,11 +201,12 @@ def _make_private(folder: Path) -> None:
         missing.mkdir(mode=0o700, exist_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the new name durable, too; Windows cannot."""
-    if os.name != "nt":
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
+def _write_aside(path: Path, body: bytes) -> Path:
+    """Write a file beside `path`, always of the same name: the next write overwrites what a kill left there."""
+    _make_private(no_pipe(path).parent)
+    aside = path.with_name(f".{path.name}.new")
+    with os.fdopen(new_file(aside), "wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())  # a full disk shows here
+    return aside

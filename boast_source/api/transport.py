@@ -62,9 +62,6 @@ class Transport:
         self._closed = False
         weakref.finalize(self, _close_all, self._kept)  # a client that nobody closes leaves no open socket behind
 
-    def __repr__(self) -> str:
-        return f"Transport(timeout={self.timeout:g})"
-
     def send(
         self,
         method: str,
