@@ -11,22 +11,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+    from boast_source.listing.stored import Rest
 
 
 class NotFoundHereError(Exception):
     """The gone rows cannot be found by bisection; the text says why."""
-
-
-class Rows(Protocol):
-    """The warehouse's rows that an incremental pass has not read; cursors in microseconds since 1970."""
-
-    def between(self, low: int | None, high: int | None) -> set[str]:
-        """Return the ids of the rows with low < cursor <= high; None: no bound."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -50,14 +44,13 @@ class _Mark:
 class Search:
     """The search below what was read: `read` records on `pages_read` pages, of `count` on `pages` pages in all.
 
-    `leaf(page)` returns a page by its place from the newest end, `ask(id)` whether a record exists; `older` holds the
-    sorted cursors of `rows`.
+    `leaf(page)` returns a page by its place from the newest end, `ask(id)` whether a record exists; `rows`: those of
+    the warehouse that the pass has not read.
     """
 
     leaf: Callable[[int], Leaf]
     ask: Callable[[str], bool]
-    rows: Rows
-    older: Sequence[int]
+    rows: Rest
     read: int
     pages_read: int
     count: int
@@ -97,7 +90,8 @@ class Search:
             raise NotFoundHereError("a whole page has one and the same cursor")
         cursor = leaf.cursors[place]
         newer = self._first_rank(at) + place - self.read
-        return _Mark(at, cursor, len(self.older) - bisect_right(self.older, cursor) - newer)
+        older = self.rows.cursors
+        return _Mark(at, cursor, len(older) - bisect_right(older, cursor) - newer)
 
     def _first_rank(self, at: int) -> int:
         """Return the rank of a page's newest record."""

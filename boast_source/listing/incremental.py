@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from boast_source.listing.order import ListState
 from boast_source.listing.recent import FEW_PAGES
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from boast_source.listing.report import ListReport
 
 
@@ -65,7 +67,3 @@ def state_after(report: ListReport, before: ListState | None, *, forced: bool = 
         pages=report.pages or 1,
         silent_at=silent_at,
     )
-
-
-def now() -> datetime:
-    return datetime.now(timezone.utc)

@@ -103,7 +103,7 @@ class Listed:
 
 
 class ListIndex:
-    """Where a sweep of one list of one account puts its records (see sweep.Index)."""
+    """Where a sweep of one list of one account puts its records. Passes are numbered from 1."""
 
     def __init__(self, listed: Listed, account_id: str | None) -> None:
         self._listed = listed

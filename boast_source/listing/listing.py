@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient, Page
     from boast_source.listing.column import Column
-    from boast_source.listing.reader import Reader
+    from boast_source.listing.reader import Given
     from boast_source.listing.report import ListReport, Options
     from boast_source.shapes import Kind, Shape
     from boast_source.warehouse import Warehouse
@@ -41,7 +41,7 @@ _AS_WRITTEN = "set disabled_optimizers = 'join_order,build_side_probe_side'"
 class Listing:
     """The listing that the resources of one run share. Close it to remove its scratch index. `warehouse`: open."""
 
-    def __init__(self, reader: Reader, options: Options, warehouse: Warehouse | None = None) -> None:
+    def __init__(self, reader: Swept | Given, options: Options, warehouse: Warehouse | None = None) -> None:
         self.options, self.warehouse = options, warehouse
         self.reports: list[ListReport] = []
         self._reader = reader
@@ -93,8 +93,8 @@ class Listing:
 
         listed, reports = self._read(shape, readable, columns_for)
         ids = ids_of_recent(listed, reports)
-        asks = self._reader.asks and keeps_history(shape)
-        asked = asks and ids is None and not self.options.bounded
+        asking = self._reader if isinstance(self._reader, Swept) and keeps_history(shape) else None
+        asked = asking and ids is None and not self.options.bounded
         lacking = Lacking(warehouse if asked else None, self.accounts(), empty=readable is None)
 
         def compared_now() -> diff.Compared:
@@ -109,15 +109,15 @@ class Listing:
             return compared
 
         compared = compared_now()
-        note_shared(compared, shape, self._reader, reports)
+        note_shared(compared, shape, asking, reports)
         repeated = self._take_repeated(compared, shape, warehouse)
         gone: list[str] = []
         passes = sum(report.passes for report in reports)
-        if asks:
+        if asking:
             lost = lost_accounts(shape, compared, self.options, self.accounts())
             self.reports += lost
             reports += lost
-            gone = ask_for_undelivered(listed, compared, self._reader, self.options, reports)
+            gone = ask_for_undelivered(listed, compared, asking, self.options, reports)
         elif self.options.unlisted:
             note_unlisted(compared, reports)
         if any(report.hidden for report in reports) or passes < sum(report.passes for report in reports):
@@ -200,11 +200,12 @@ class Listing:
             one.versions += 0 if altered else batch.num_rows
             yield batch
 
-    def verify(self, shape: Shape, warehouse: Warehouse) -> None:
-        """Compare again after the load, and set `verified` in each report."""
-        if shape.name not in self._lists:
-            return
-        one = self._lists[shape.name]
+    def verify(self, warehouse: Warehouse) -> None:
+        """Compare each list that was read with the warehouse again, after the load; set `verified` in its reports."""
+        for name, one in self._lists.items():
+            self._verify(one, SHAPES[name], warehouse)
+
+    def _verify(self, one: ComparedList, shape: Shape, warehouse: Warehouse) -> None:
         repeated, unequal = one.repeated, dict[str, int]()
         if one.written:  # otherwise the first comparison is still valid: nothing was written
             scratch = one.listed.scratch
@@ -225,11 +226,6 @@ class Listing:
         for report in one.reports:
             if not report.error:
                 report.verify(repeated, unequal.get(str(report.account_id), 0), twice, lost)
-
-    def verify_all(self, warehouse: Warehouse) -> None:
-        """Verify every list that was read."""
-        for name in self._lists:
-            self.verify(SHAPES[name], warehouse)
 
     def _read(
         self, shape: Shape, warehouse: Warehouse | None, columns_for: Callable[[Listed], list[Column]]

@@ -126,8 +126,8 @@ class _Runs:
         if self._last is not None:
             values = pa.concat_arrays([pa.array([self._last], pa.int64()), values])
         before, after = values.slice(0, len(values) - 1), values.slice(1)
-        self.up = self.up and not _any(pc.less(after, before))
-        self.down = self.down and not _any(pc.greater(after, before))
+        self.up = self.up and not pc.any(pc.less(after, before)).as_py()
+        self.down = self.down and not pc.any(pc.greater(after, before)).as_py()
         self._last = values[-1].as_py()
 
 
@@ -136,7 +136,3 @@ def is_sorted(values: Iterable[int], order: Order) -> bool:
     runs = _Runs()
     runs.take(pa.array(values, pa.int64()))
     return runs.down if order == "newest_first" else runs.up
-
-
-def _any(flags: pa.Array) -> bool:
-    return bool(pc.any(flags).as_py())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from boast_source.api import Page, path_of
 from boast_source.errors import ApiError, AuthenticationError, ConfigurationError, NotFoundError
@@ -30,30 +31,8 @@ if TYPE_CHECKING:
 SHOWN = 5  # accounts in a message
 
 
-class Reader(Protocol):
-    """A way to read lists. `asks`: undelivered records can be requested by id."""
-
-    asks: bool
-
-    def read(self, listed: Listed, account: str | None, stored: StoredList | None = None) -> ListReport:
-        """Read one list of an account (None: the list of accounts) into the index. `stored`: what the warehouse holds
-        of it, if that can be read.
-        """
-        ...
-
-    def ask(self, shape: Shape, account: str, key: str, report: ListReport) -> Record | None:
-        """Return one record, or None if the API has no such record. Raises ApiError if the answer is unclear."""
-        ...
-
-    def agrees(self, shape: Shape, report: ListReport) -> bool:
-        """Make one more pass into the index; return whether it proves that undelivered records do not exist."""
-        ...
-
-
 class Swept:
-    """Reads every page of the API's lists."""
-
-    asks = True
+    """Reads every page of the API's lists; requests single records by id."""
 
     def __init__(
         self, client: BoastClient, options: Options, on_page: Callable[[ListReport, Page], None] | None = None
@@ -64,9 +43,11 @@ class Swept:
         self._still: dict[tuple[str, str | None], tuple[ListIndex, Callable[[], bool]]] = {}  # a second pass
 
     def read(self, listed: Listed, account: str | None, stored: StoredList | None = None) -> ListReport:
-        """Read one list. A failing account is reported instead of raised if the options say so."""
+        """Read one list of an account (None: the list of accounts) into the index. `stored`: what the warehouse holds
+        of it, if that can be read. A failing account is reported instead of raised if the options say so.
+        """
         shape = listed.shape
-        report = ListReport(account, shape.name, began=incremental.now())
+        report = ListReport(account, shape.name, began=datetime.now(timezone.utc))
         index = ListIndex(listed, account)
 
         def fetch(number: int) -> Page:
@@ -183,6 +164,7 @@ class Swept:
         return {}
 
     def agrees(self, shape: Shape, report: ListReport) -> bool:
+        """Make one more pass into the index; return whether it proves that undelivered records do not exist."""
         index, once_more = self._still.pop((shape.name, report.account_id), (None, None))
         if index is None or once_more is None:
             return report.steadiness == "exact"
@@ -194,6 +176,7 @@ class Swept:
         return report.steadiness == "exact"
 
     def ask(self, shape: Shape, account: str, key: str, report: ListReport) -> Record | None:
+        """Return one record, or None if the API has no such record. Raises ApiError if the answer is unclear."""
         if (shape.name, account, key) in self._gone:
             return None
         try:
@@ -207,8 +190,6 @@ class Swept:
 class Given:
     """Lists given records per account; nothing is read, and no request is made."""
 
-    asks = False
-
     def __init__(self, answers: Mapping[str, Sequence[Record]]) -> None:
         self._answers = answers
 
@@ -218,11 +199,3 @@ class Given:
         index.add(list(self._answers.get(account or "", ())), 1)
         index.flush()
         return ListReport(account, listed.shape.name)
-
-    def agrees(self, shape: Shape, report: ListReport) -> bool:
-        del shape, report
-        return False
-
-    def ask(self, shape: Shape, account: str, key: str, report: ListReport) -> Record | None:
-        del shape, report  # no list is read, and no request is made
-        return next((record for record in self._answers.get(account, ()) if record["id"] == key), None)

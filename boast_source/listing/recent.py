@@ -19,20 +19,21 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from boast_source.errors import NotFoundError
-from boast_source.listing.gone import Leaf, NotFoundHereError, Rows, Search
+from boast_source.listing.gone import Leaf, NotFoundHereError, Search
 from boast_source.listing.order import is_sorted, moment_of, moments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection
     from datetime import datetime, timedelta
 
     from boast_source.api import Page
     from boast_source.listing.order import ListState
+    from boast_source.listing.stored import Rest, StoredList
     from boast_source.shapes import Record
 
 ATTEMPTS = 3  # for a list that moves while it is read
@@ -51,35 +52,6 @@ class UnfitError(Exception):
 
 class _MovedError(Exception):
     """The list moved while it was read."""
-
-
-class Rest(Rows, Protocol):
-    """Rows of the warehouse, and their cursors in microseconds since 1970, sorted."""
-
-    @property
-    def cursors(self) -> Sequence[int]:
-        """One for each row."""
-        ...
-
-
-class Stored(Protocol):
-    """What the warehouse holds of the list; rows that are marked missing do not count."""
-
-    def count(self) -> int:
-        """How many rows it holds."""
-        ...
-
-    def equal(self, records: list[Record]) -> dict[str, bool]:
-        """Return which of these records' ids are stored, and whether with the same content."""
-        ...
-
-    def rest(self, without: set[str]) -> Rest | None:
-        """Return the rows except these; None if one of the rest has no cursor."""
-        ...
-
-    def above(self, moment: datetime) -> set[str]:
-        """Return the ids of the rows whose cursor is later."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -123,7 +95,7 @@ class _Read:
 def read_recent(
     fetch: Callable[[int], Page],
     ask: Callable[[str], Record | None],
-    stored: Stored,
+    stored: StoredList,
     state: ListState,
     *,
     cursor: str,
@@ -157,7 +129,7 @@ def read_recent(
 
 
 def _away_from_the_news(
-    fetch: Callable[[int], Page], stored: Stored, state: ListState, cursor: str, floor: datetime
+    fetch: Callable[[int], Page], stored: StoredList, state: ListState, cursor: str, floor: datetime
 ) -> _Read:
     read = _Read(backwards=state.order == "oldest_first")
     page = _last(fetch, state.pages or 1) if read.backwards else fetch(1)
@@ -205,7 +177,7 @@ def _cursors(page: Page, cursor: str) -> list[int]:
     return found
 
 
-def _all_known(stored: Stored, records: list[Record]) -> bool:
+def _all_known(stored: StoredList, records: list[Record]) -> bool:
     known = stored.equal(records)
     return all(known.get(str(record["id"])) for record in records)
 
@@ -214,7 +186,7 @@ def _held(
     read: _Read,
     fetch: Callable[[int], Page],
     ask: Callable[[str], Record | None],
-    stored: Stored,
+    stored: StoredList,
     *,
     cursor: str,
     marks_gone: bool,
@@ -278,7 +250,6 @@ def _gone(
         leaf,
         lambda key: ask(key) is not None,
         rest,
-        rest.cursors,
         read=len(read.ids),
         pages_read=len(read.pages),
         count=count,

@@ -93,8 +93,8 @@ def hold(scratch: Scratch, batches: Iterable[pa.Table], shape: Shape) -> None:
 
 @dataclass
 class StoredList:
-    """The list's rows in the warehouse (see recent.Stored). `columns_of`: returns the columns that records fill;
-    `counted`: the last good listing's count, for a list whose vanished records stay.
+    """The list's rows in the warehouse, except those marked missing. `columns_of`: returns the columns that records
+    fill; `counted`: the last good listing's count, for a list whose vanished records stay.
     """
 
     scratch: Scratch
@@ -122,29 +122,22 @@ class StoredList:
 
     def above(self, moment: datetime) -> set[str]:
         """Return the ids of the rows whose cursor is later."""
-        cursor = self.shape.cursor or ""
-        scratch = self._part()
-        names = ["id", ACCOUNT, MISSING, cursor]
-        hold(scratch, self.warehouse.read(self.shape.name, names, above=(cursor, moment)), self.shape)
+        scratch = self._held(above=(self.shape.cursor or "", moment))
         found = scratch.rows(queries.of("held_above"), {"account": self.account, "moment": moment})
         scratch.clear()
         return {str(key) for (key,) in found}
 
     def undelivered(self, number: int, most: int) -> list[str]:
         """Return at most `most` ids of rows that pass `number` of this run's listing did not deliver."""
-        scratch = self._part()
-        names = ["id", ACCOUNT, MISSING, self.shape.cursor or ""]
-        hold(scratch, self.warehouse.read(self.shape.name, names), self.shape)
+        scratch = self._held()
         sql = queries.of("undelivered_by", listed=f"{quote(self.shape.name)}.listed")
         found = scratch.rows(sql, {"account": self.account, "number": number, "most": most})
         scratch.clear()
         return [str(key) for (key,) in found]
 
-    def rest(self, without: set[str]) -> _Rest | None:
+    def rest(self, without: set[str]) -> Rest | None:
         """Return the rows except these; None if one of the rest has no cursor."""
-        scratch = self._part()
-        names = ["id", ACCOUNT, MISSING, self.shape.cursor or ""]
-        hold(scratch, self.warehouse.read(self.shape.name, names), self.shape)
+        scratch = self._held()
         given = {"account": self.account, "without": sorted(without)}
         scratch.execute(queries.of("rest"), given)
         if scratch.value("select exists (from rest where moment is null)"):
@@ -152,7 +145,7 @@ class StoredList:
         cursors = array("q")
         for batch in scratch.batches("select moment from rest order by 1"):
             cursors.extend(batch["moment"].to_pylist())
-        return _Rest(scratch, cursors)
+        return Rest(scratch, cursors)
 
     def _compared(self, records: list[Record]) -> dict[str, bool]:
         scratch = self._part()
@@ -168,13 +161,19 @@ class StoredList:
         scratch.clear()
         return dict(found)
 
+    def _held(self, above: tuple[str, datetime] | None = None) -> Scratch:
+        """Return a part with the table `held` of the rows; of those `above` a cursor at least."""
+        scratch, names = self._part(), ["id", ACCOUNT, MISSING, self.shape.cursor or ""]
+        hold(scratch, self.warehouse.read(self.shape.name, names, above=above), self.shape)
+        return scratch
+
     def _part(self) -> Scratch:
         return Scratch(self.scratch, f"{self.shape.name}__{next(_parts)}")
 
 
 @dataclass(frozen=True)
-class _Rest:
-    """Rows by id and cursor (see recent.Rest)."""
+class Rest:
+    """Rows by id and cursor. `cursors`: one for each row, in microseconds since 1970, sorted."""
 
     scratch: Scratch
     cursors: array[int]

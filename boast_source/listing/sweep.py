@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from boast_source.listing.completing import Counts, read_ends
 from boast_source.listing.passes import Pass, pages_of, paging_error
@@ -22,25 +22,12 @@ if TYPE_CHECKING:
 
     from boast_source.api import Page
     from boast_source.listing.completing import Ask
-    from boast_source.shapes import Record
+    from boast_source.listing.index import ListIndex
 
 Steadiness = Literal["exact", "covered", "recent", "moving"]
 
 MAX_PASSES = 4  # without --prove: a list that never holds still is `moving`, not a failure
 MAX_PASSES_TO_PROVE = 8
-
-
-class Index(Protocol):
-    """Where a sweep puts what it reads. Passes are numbered from 1.
-
-    `distinct` counts the ids on the pages of a pass, and `same_as_before` compares their contents; `total` also counts
-    the ids that completed the pass.
-    """
-
-    def add(self, records: list[Record], number: int, size: int = 0) -> None: ...
-    def distinct(self, number: int) -> int: ...
-    def total(self, number: int) -> int: ...
-    def same_as_before(self, number: int) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -63,11 +50,11 @@ class Sweep:
 
 def sweep(
     fetch: Callable[[int], Page],
-    index: Index,
+    index: ListIndex,
     *,
     workers: int,
     prove: bool = False,
-    on_page: Callable[[Page], None] | None = None,
+    on_page: Callable[[Page], object] = lambda _: None,
     ask: Ask | None = None,
 ) -> Sweep:
     """Read the whole list into `index`; each page through `fetch(number)`, `workers` at a time.
@@ -78,63 +65,56 @@ def sweep(
     Raises what `fetch` raises for the first page (NotFoundError: no such account). Raises PagingError if the list goes
     in circles or lacks an inner page in two passes in a row, or if it has more than twice what it first announced.
     """
-    bound = MAX_PASSES_TO_PROVE if prove else MAX_PASSES
     result, before, agreed = Sweep(0, 0, "moving"), Pass(), False
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="boast-sweep")
-
-    def take(page: Page, number: int) -> None:
-        index.add(page.records, number, page.size)
-        if on_page:
-            on_page(page)
-
-    try:
-        for number in range(1, bound + 1):
-            facts, counts = Pass(), Counts()
-            read = counts.of(fetch)
-            for page in pages_of(read, pool, facts, window=workers * 4):
-                take(page, number)
-            facts.distinct = index.distinct(number)
-            _refuse_broken(facts, before)
-            result = replace(result, passes=number, pages=result.pages + facts.pages, nameless=facts.nameless)
-            still = number > 1 and not facts.drifted and not before.drifted
-            agreed_before, agreed = agreed, still and index.same_as_before(number)
-            if agreed and (agreed_before or not prove or (facts.counted and before.counted)):
-                return replace(result, **_agreed(facts, before))
-            if not prove and facts.counted and facts.distinct == facts.rows:
-                return replace(result, steadiness="covered")
-            if ask and not prove and facts.may_be_completed(counts.ever):
-                for page in read_ends(read, facts.at_each_end(counts.ever)):
-                    take(page, number)
-                # one more read for the count: a requested record may have come back only now
-                if ask(number, facts.pages) and read(1).count is not None and index.total(number) == counts.ever:
-                    return replace(result, steadiness="covered", completed=True)
-            before = facts
-        return result
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # a stop does not wait for requests in flight
+    for number in range(1, (MAX_PASSES_TO_PROVE if prove else MAX_PASSES) + 1):
+        counts = Counts()
+        read = counts.of(fetch)
+        facts = _read_pass(read, index, number, workers, on_page)
+        _refuse_broken(facts, before)
+        result = replace(result, passes=number, pages=result.pages + facts.pages, nameless=facts.nameless)
+        still = number > 1 and not facts.drifted and not before.drifted
+        agreed_before, agreed = agreed, still and index.same_as_before(number)
+        if agreed and (agreed_before or not prove or (facts.counted and before.counted)):
+            return replace(result, **_agreed(facts, before))
+        if not prove and facts.counted and facts.distinct == facts.rows:
+            return replace(result, steadiness="covered")
+        if ask and not prove and facts.may_be_completed(counts.ever):
+            for page in read_ends(read, facts.at_each_end(counts.ever)):
+                index.add(page.records, number, page.size)
+                on_page(page)
+            # one more read for the count: a requested record may have come back only now
+            if ask(number, facts.pages) and read(1).count is not None and index.total(number) == counts.ever:
+                return replace(result, steadiness="covered", completed=True)
+        before = facts
+    return result
 
 
 def agrees(
-    fetch: Callable[[int], Page],
-    index: Index,
-    before: Sweep,
-    workers: int,
-    on_page: Callable[[Page], None],
+    fetch: Callable[[int], Page], index: ListIndex, before: Sweep, workers: int, on_page: Callable[[Page], object]
 ) -> bool:
     """Make one more pass after one in which nothing moved, and return whether the two prove absence.
 
     Raises what `fetch` raises for the first page, and PagingError when the list does not end.
     """
-    number, facts = before.passes + 1, Pass()
+    number = before.passes + 1
+    facts = _read_pass(fetch, index, number, workers, on_page)
+    return index.same_as_before(number) and not facts.moved and facts.named in {None, facts.distinct}
+
+
+def _read_pass(
+    fetch: Callable[[int], Page], index: ListIndex, number: int, workers: int, on_page: Callable[[Page], object]
+) -> Pass:
+    """Read every page once into the index."""
+    facts = Pass()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="boast-sweep")
     try:
         for page in pages_of(fetch, pool, facts, window=workers * 4):
             index.add(page.records, number, page.size)
             on_page(page)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-    same = index.same_as_before(number)
-    return same and not facts.moved and facts.named in {None, index.distinct(number)}
+        pool.shutdown(wait=False, cancel_futures=True)  # a stop does not wait for requests in flight
+    facts.distinct = index.distinct(number)
+    return facts
 
 
 def _agreed(facts: Pass, before: Pass) -> dict[str, Any]:

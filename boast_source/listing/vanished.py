@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from boast_source.listing.diff import Compared
     from boast_source.listing.index import Listed
-    from boast_source.listing.reader import Reader
+    from boast_source.listing.reader import Swept
     from boast_source.listing.report import Options
     from boast_source.shapes import Shape
 
@@ -29,7 +29,7 @@ GONE_ROWS, GONE_SHARE = 10, 0.2
 
 
 def ask_for_undelivered(
-    listed: Listed, compared: Compared, reader: Reader, options: Options, reports: list[ListReport]
+    listed: Listed, compared: Compared, reader: Swept, options: Options, reports: list[ListReport]
 ) -> list[str]:
     """Return the ids that are gone: stored, delivered by no pass, and 404 when requested or absent from a second pass.
 
@@ -70,7 +70,7 @@ def too_many(gone: int, stored: int, delivered: int) -> bool:
     return gone > 0 and (not delivered or (gone > GONE_ROWS and gone > GONE_SHARE * stored))
 
 
-def _proved(listed: Listed, reader: Reader, report: ListReport, absent: int) -> bool:
+def _proved(listed: Listed, reader: Swept, report: ListReport, absent: int) -> bool:
     """Whether a second pass proves the absence of rows; it is made only if they are many, so that it costs less."""
     if report.pages is None or absent <= max(report.pages, GONE_ROWS):
         return False
@@ -109,7 +109,7 @@ def none_seen(report: ListReport) -> ListReport:
 
 
 def _ask(
-    listed: Listed, reader: Reader, workers: int, reports: dict[str, ListReport], asked: list[tuple[str, str]]
+    listed: Listed, reader: Swept, workers: int, reports: dict[str, ListReport], asked: list[tuple[str, str]]
 ) -> list[str]:
     indexes = {account: ListIndex(listed, account) for account in reports}
     gone: list[str] = []

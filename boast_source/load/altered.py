@@ -39,7 +39,7 @@ class Way:
     steps: list[Any]
     contract: dict[str, str]
     schema: dlt.Schema
-    note_dropped: Callable[[pa.ChunkedArray], None] | None = None
+    note_dropped: Callable[[pa.ChunkedArray], None]
     known: set[str] = field(default_factory=set)  # columns; empty: the table is new, and any may come
 
     @property
@@ -67,7 +67,7 @@ class Way:
         if not passed.num_rows and "id" not in passed.column_names:
             passed = rows.slice(0, 0)
         passed = self._contracted(self._with_own(passed, rows, own))
-        if passed.num_rows < rows.num_rows and self.note_dropped:
+        if passed.num_rows < rows.num_rows:
             ids = rows["id"]
             self.note_dropped(ids.filter(pc.invert(pc.is_in(ids, passed["id"].combine_chunks()))))
         return passed
@@ -136,7 +136,7 @@ class Way:
         )
 
 
-def taken_over(table: str, warehouse: Warehouse, hints: Any) -> Way:
+def taken_over(table: str, warehouse: Warehouse, hints: Any, note_dropped: Callable[[pa.ChunkedArray], None]) -> Way:
     """Combine the functions that the user added to the running resource into one step, after dlt's own cursor."""
     pipe: Any = dlt.current.pipe()
     schema = dlt.current.source_schema()
@@ -144,7 +144,7 @@ def taken_over(table: str, warehouse: Warehouse, hints: Any) -> Way:
     there = schema.tables.get(table, {}).get("columns", {})
     contract: Any = schema.resolve_contract_settings_for_table(table, hints)
     known = set() if schema.is_new_table(table) else {name for name, hints in there.items() if "data_type" in hints}
-    way = Way(table, hints, steps, contract, schema, known=known)
+    way = Way(table, hints, steps, contract, schema, note_dropped, known)
     if not way.alters:
         return way
     if not known and {*contract.values()} != {"evolve"}:  # another pipeline may have made the table

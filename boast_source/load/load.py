@@ -95,8 +95,7 @@ def load_held(
         listing = listing_of(client, replace(options, mended=mended, states=known), on_page, warehouse)
         with warehouse.bounded(), contextlib.closing(listing):
             run.run(warehouse, source_of(listing).with_resources(*wanted))
-            for shape in [SHAPES[name] for name in wanted if name in SHAPES]:
-                listing.verify(shape, warehouse)
+            listing.verify(warehouse)
         reports = listing.reports
         if not options.bounded:
             _remember(warehouse, options, known, reports, on_note)

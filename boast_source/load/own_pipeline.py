@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     import dlt
 
+    from boast_source.listing.listing import Listing
+
     Row = dict[str, Any]
 
 
@@ -100,7 +102,7 @@ def verify(pipeline: dlt.Pipeline) -> Loaded:
 
     Raises BoastError when nothing was listed or the warehouse cannot be read.
     """
-    listing = source.last_listing(pipeline)
+    listing: Listing | None = vars(pipeline).get(source.LISTING)
     if listing is None:
         raise BoastError(
             "There is no listing to verify.", hint="Run the pipeline with boast_source() in this process first."
@@ -108,7 +110,7 @@ def verify(pipeline: dlt.Pipeline) -> Loaded:
     warehouse = warehouse_of(pipeline)
     run = Run("verify", account_ids=",".join(listing.options.account_ids or ()) or None)
     with explained():
-        listing.verify_all(warehouse)
+        listing.verify(warehouse)
     code = ATTENTION if any(r.error for r in listing.reports) else DONE
     found = Loaded(listing.reports, code, run_id=run.run_id, bounded=listing.options.bounded)
     run.count(found.tallies())

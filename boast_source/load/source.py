@@ -8,6 +8,7 @@ loses late rows, ties and content that changed without it.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from boast_source.config import DEFAULT_BASE_URL, account_ids_from
 from boast_source.listing.columns import HISTORY_KEYS, keeps_history
 from boast_source.listing.listing import Listing, listing_of
 from boast_source.listing.report import Options
-from boast_source.load import altered, checks, fields
+from boast_source.load import altered, checks
 from boast_source.load.turns import Turns
 from boast_source.logs import hush
 from boast_source.models.schema import relations
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from boast_source.warehouse import Warehouse
 
 EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
-_LISTING = "boast_listing"  # an attribute of the pipeline, so that both are freed together: a listing refers to it
+# an attribute of the pipeline: its last listing in this process, which refers to it, so both are freed together
+LISTING = "boast_listing"
 
 
 @dlt.source(name="boast", section="boast", max_table_nesting=0)
@@ -115,8 +117,6 @@ def _list_resource(shape: Shape, listing_for: Callable[[str], Listing], turns: T
         _prepare(listing, shape)
         replaced = listing.replaced(shape, _warehouse(listing))
         strategy = "delete-insert" if listing.is_repeated(shape) else "upsert"
-        if way:
-            way.note_dropped = functools.partial(listing.note_dropped, shape.name)
         batches = listing.rows(shape, altered=way is not None and way.alters)
         yield from _hinted(batches, listing, shape, strategy, replaced, way=way)
 
@@ -142,8 +142,6 @@ def _history_resource(listing_for: Callable[[str], Listing], turns: Turns) -> Dl
         listing = listing_for(HISTORY)
         way = _begin(HISTORY, listing)
         _prepare(listing, shape)
-        if way:
-            way.note_dropped = functools.partial(listing.note_dropped, HISTORY)
         batches = listing.versions(shape, _warehouse(listing), altered=way is not None and way.alters)
         yield from _hinted(batches, listing, shape, "insert-only", way=way)
 
@@ -174,12 +172,7 @@ def _begin(table: str, listing: Listing) -> altered.Way | None:
     hints: Any = dlt.current.resource().compute_table_schema()
     checks.check(table, warehouse, _package_state(), hints)
     _protect_history(warehouse)
-    return altered.taken_over(table, warehouse, hints)
-
-
-def last_listing(pipeline: dlt.Pipeline) -> Listing | None:
-    """Return the pipeline's last listing in this process."""
-    return vars(pipeline).get(_LISTING)
+    return altered.taken_over(table, warehouse, hints, functools.partial(listing.note_dropped, table))
 
 
 def _hinted(
@@ -217,13 +210,25 @@ def _prepare(listing: Listing, shape: Shape) -> None:
     if warehouse is None:
         listing.prepare(shape, None, None)
         return
-    vars(warehouse.pipeline)[_LISTING] = listing
+    vars(warehouse.pipeline)[LISTING] = listing
     kinds, empty = _stored_kinds(shape, warehouse)
     # earlier versions kept the columns only in dlt's state
     kept: dict[str, str | None] = dict.fromkeys(dlt.current.resource_state(shape.name).get("unknown_fields", ()))
-    tables = (shape.name, HISTORY) if keeps_history(shape) else (shape.name,)
-    kept |= fields.known(warehouse, dlt.current.source_schema(), tables)
+    kept |= _known_fields(warehouse, (shape.name, HISTORY) if keeps_history(shape) else (shape.name,))
     listing.prepare(shape, warehouse, kinds, kept, empty=empty)
+
+
+def _known_fields(warehouse: Warehouse, tables: Sequence[str]) -> dict[str, str]:
+    """Map each column to the undocumented field that fills it, as dlt's schema says, in the pipeline and the warehouse;
+    the first of `tables` wins. A field keeps the column that it got first, in every pipeline over the dataset.
+    """
+    schema, found = dlt.current.source_schema(), dict[str, str]()
+    everywhere: list[Any] = [schema.tables, warehouse.stored_schema(schema.name)]
+    for table, there in itertools.product(tables, everywhere):
+        for name, column in there.get(table, {}).get("columns", {}).items():
+            if FIELD in column:
+                found.setdefault(name, str(column[FIELD]))
+    return found
 
 
 def _package_state() -> Any:

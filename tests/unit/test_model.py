@@ -73,7 +73,7 @@ class Swift(Schedule):
                         self.merge(table, key, batch.slice(0, 0) if table == left_out else batch)
                 self.kinds = {column.name: column.kind for column in listing._lists[SHAPE.name].columns}
             if outcome == "whole":
-                listing.verify(SHAPE, self.warehouse)
+                listing.verify(self.warehouse)
             return [report for report in listing.reports if report.resource == SHAPE.name]
         finally:
             listing.close()
