@@ -95,10 +95,10 @@ def check(ledger: Ledger, run_id: str, *, new: bool, accept: bool) -> None:
     or is not `new`.
     """
     there = ledger.exists()
-    known = ledger.sends() if there else 0
-    unreadable = ledger.unreadable() if there else 0
+    known = ledger.count("sends") if there else 0
+    unreadable = ledger.count("unreadable") if there else 0
     if new:
-        if known or unreadable or ledger.sends_of_runs():
+        if known or unreadable or ledger.count("sends_of_runs"):
             where = "The run records count" if not (known or unreadable) else "It knows of"
             raise ConfigurationError(
                 f"A new ledger is for the first push only. {where} requests that were sent, so nothing was sent",
@@ -111,13 +111,13 @@ def check(ledger: Ledger, run_id: str, *, new: bool, accept: bool) -> None:
         _accept(ledger, run_id)
         return
     if not there:
-        lost = ledger.sends_of_runs()
+        lost = ledger.count("sends_of_runs")
         raise ConfigurationError(
             f"The ledger {ledger.name} does not exist: without it nobody knows who was enrolled already. Nothing was"
             " sent",
             hint=_RESTORE if lost else "If this is the first push, add --new-ledger to the command, once.",
         )
-    lost = ledger.lost_sends() + unreadable - read(ledger).lost
+    lost = ledger.count("lost_sends") + unreadable - read(ledger).lost
     if lost > 0:
         what = f"lost events: the run records count {lost} sends that it does not know"
         if unreadable:
@@ -138,7 +138,7 @@ def _accept(ledger: Ledger, run_id: str) -> None:
             events.append(_event(before, event.request_key, Control.PAUSED, run_id))
         elif not event.request_key.startswith(" "):
             events.append(event)
-    lost = ledger.lost_sends() + ledger.unreadable()
+    lost = ledger.count("lost_sends") + ledger.count("unreadable")
     ledger.append([*events, _event(before, _ACCEPTED, Control.ACCEPTED, run_id, lost=lost)])
 
 

@@ -56,8 +56,8 @@ class Choice:
 
 def listed(ledger: Ledger, choice: Choice) -> list[Event]:
     """Return the newest event of each matching request, sorted by state and key."""
-    wanted = choice.states or model.states(lambda rule: rule.attention)
-    events = _read(ledger, lambda scratch: requests.with_states(scratch, wanted))
+    wanted = list(map(str, choice.states or model.states(lambda rule: rule.attention)))
+    events = _read(ledger, lambda scratch: requests.events(scratch, "with_states", states=wanted))
     return sorted(filter(choice.has, events), key=lambda e: (e.state, e.request_key))
 
 

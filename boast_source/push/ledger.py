@@ -213,21 +213,9 @@ class Ledger:
         """Return the accounts that the ledger or the stored enrollments name, in lower case."""
         return sorted({str(account).lower() for (account,) in self._rows(self._sql("accounts"))})
 
-    def sends(self) -> int:
-        """Return the number of the ledger's events about requests that were sent."""
-        return int(self._value("sends"))
-
-    def sends_of_runs(self) -> int:
-        """Return the number of sent requests, according to the run records."""
-        return int(self._value("sends_of_runs"))
-
-    def lost_sends(self) -> int:
-        """Return how many of the requests sent, according to the run records, are not in the ledger."""
-        return int(self._value("lost_sends"))
-
-    def unreadable(self) -> int:
-        """Return the number of unreadable events, which every other query ignores."""
-        return int(self._value("unreadable"))
+    def count(self, name: str) -> int:
+        """Return what a query of ledger.sql counts: `sends`, `sends_of_runs`, `lost_sends` or `unreadable`."""
+        return int(self._value(name))
 
     def damaged(self, run_id: str) -> list[Event]:
         """Return a holding event for each request or control whose newest event may be unreadable."""

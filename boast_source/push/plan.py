@@ -11,7 +11,9 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 from html import escape
+from importlib import resources
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 from boast_source.errors import DestinationError, one_line
@@ -93,7 +95,8 @@ class Plan:
         left = len(self.sends) - SHOWN
         more = (f"<p>... and {left:,} more; a plan in a .json file has all.</p>" if left > 0 else "") + more
         approve = f"<p>To send exactly this: <code>boast push --approve {self.hash}</code></p>" if self.sends else ""
-        return _PAGE.format(count=f"{len(self.sends):,}", approve=approve, counts=counts, rows=rows, more=more)
+        page = Template((resources.files(__package__) / "plan.html").read_text(encoding="utf-8"))
+        return page.substitute(count=f"{len(self.sends):,}", approve=approve, counts=counts, rows=rows, more=more)
 
     def _name(self, sequence: str | None) -> str | None:
         return self.sequences.get(sequence or "", sequence)
@@ -139,20 +142,3 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     head = "".join(f"<th>{escape(one)}</th>" for one in heads)
     body = "".join("<tr>" + "".join(f"<td>{escape(one_line(v or ''))}</td>" for v in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>What would be sent</title>
-<style>body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem; max-width: 70rem }}
-table {{ border-collapse: collapse; margin: 1rem 0 }} th, td {{ text-align: left; padding: .2rem 1rem .2rem 0;
-border-bottom: 1px solid #ddd }}</style></head>
-<body><h1>{count} requests would be sent</h1>
-<p>This page names people: keep it to those who may see them.</p>
-{approve}
-<h2>Per sequence and account</h2>
-{counts}
-<h2>Each</h2>
-{rows}
-{more}
-</body></html>
-"""

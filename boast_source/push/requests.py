@@ -219,9 +219,9 @@ def select(scratch: Scratch) -> list[Request]:
     """Return one request per key that is not final, in sending order, then the ledger's open requests that no row
     asks for. Call `make_asked` first.
     """
-    latest = {event.request_key: event for event in _events(scratch, "latest_of_asked")}
+    latest = {event.request_key: event for event in events(scratch, "latest_of_asked")}
     asked = [replace(Request(*row), latest=latest.get(row[0])) for row in scratch.rows(_sql("select"))]
-    return asked + [orphan(event) for event in _events(scratch, "open_unasked")]
+    return asked + [orphan(event) for event in events(scratch, "open_unasked")]
 
 
 def any_to_decide(scratch: Scratch) -> bool:
@@ -229,29 +229,9 @@ def any_to_decide(scratch: Scratch) -> bool:
     return bool(scratch.value(_sql("any_to_decide")))
 
 
-def open_events(scratch: Scratch) -> list[Event]:
-    """Return the newest events of open requests: those on which the server may or may not have acted."""
-    return _events(scratch, "open")
-
-
-def unsent_unasked(scratch: Scratch) -> list[Event]:
-    """Return the newest events of requests that were not sent and that no row asks for any more."""
-    return _events(scratch, "unsent_unasked")
-
-
-def duplicates(scratch: Scratch) -> list[Event]:
-    """Return the newest events of requests whose contact was found enrolled more than once."""
-    return _events(scratch, "duplicates")
-
-
-def given_up(scratch: Scratch, since: datetime) -> list[Event]:
-    """Return the newest events of requests that may have made a second enrollment: resent or given up since `since`."""
-    return _events(scratch, "given_up", since=since)
-
-
-def with_states(scratch: Scratch, states: Iterable[str]) -> list[Event]:
-    """Return the newest events of the requests in one of these states."""
-    return _events(scratch, "with_states", states=[str(state) for state in states])
+def events(scratch: Scratch, name: str, **parameters: Any) -> list[Event]:
+    """Return the newest events of the requests that a query of requests.sql chooses, such as `open`."""
+    return [Event(*row) for row in scratch.rows(_sql(name), parameters or None)]
 
 
 def with_keys(scratch: Scratch, keys: Iterable[str]) -> dict[str, Event]:
@@ -285,10 +265,6 @@ def repeats(scratch: Scratch, sent: Iterable[pa.Table]) -> set[str]:
     scratch.execute(_sql("sent_table"))
     scratch.stream("sent", sent, _sql("sent_rows"))
     return {str(key) for (key,) in scratch.rows(_sql("repeats"))}
-
-
-def _events(scratch: Scratch, name: str, **parameters: Any) -> list[Event]:
-    return [Event(*row) for row in scratch.rows(_sql(name), parameters or None)]
 
 
 def _sql(name: str, **values: str) -> str:

@@ -10,7 +10,7 @@ from boast_source.errors import ApiError, BoastError, ConfigurationError, Pendin
 from boast_source.listing.report import Options
 from boast_source.listing.scratch import Scratch
 from boast_source.load.load import create_views, load_held, store
-from boast_source.push import controls, readback, requests, watch
+from boast_source.push import controls, requests, watch
 from boast_source.push.asked import CALLED, accounts_of, asked, facts_of, lanes, may_send
 from boast_source.push.context import Context
 from boast_source.push.dispatch import dispatch
@@ -21,6 +21,7 @@ from boast_source.push.pending import Pending
 from boast_source.push.plan import plan_of
 from boast_source.push.rehearse import rehearse
 from boast_source.push.result import Pushed, PushOptions
+from boast_source.push.settle import Proof, settle_all
 from boast_source.push.shown import names_of
 from boast_source.push.snapshot import COLUMNS, Known, known
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from boast_source.push.lanes import Lane
     from boast_source.push.ledger import Event
     from boast_source.push.requests import Request
-    from boast_source.push.settle import Proof
     from boast_source.warehouse import Warehouse
 
     Load = Callable[[Options, Sequence[str]], Loaded]
@@ -134,7 +134,7 @@ def _carry_out(context: Context, warehouse: Warehouse, load: Load, resources: Se
     proof = context.proof(began, loaded)
     there = _known(context, warehouse, [*found, *map(requests.orphan, watched)], proof)
     taken: dict[str, str] = {}  # enrollments that reading back attributed, with the request's key
-    settled = readback.settle_all(context, found, there, taken, proof)
+    settled = settle_all(context, found, there, taken, proof)
     for request, state in settled.ended:
         result.count(request, state)
     late = {event.request_key: event for event in watch.record_late(context, watched, there, taken)}
@@ -168,7 +168,7 @@ def _how_to_list(context: Context, began: datetime) -> Options:
     may be sent: a single pass with the right count can still miss an enrollment, whose contact would be enrolled twice.
     """
     proof = context.proof(began, None)
-    settles = any(proof.is_over(event) for event in requests.open_events(context.scratch))
+    settles = any(proof.is_over(event) for event in requests.events(context.scratch, "open"))
     return Options(
         account_ids=context.options.accounts,
         workers=context.options.workers,
@@ -190,7 +190,7 @@ def _nothing_sent(context: Context, error: ApiError) -> None:
 def _nothing_known(context: Context, error: BoastError) -> None:
     """Count the open requests as unknown: the pending table could not be read."""
     context.result.error = error
-    context.result.counts[State.UNKNOWN] += len(requests.open_events(context.scratch))
+    context.result.counts[State.UNKNOWN] += len(requests.events(context.scratch, "open"))
 
 
 def _known(context: Context, warehouse: Warehouse, about: Sequence[Request], proof: Proof) -> Known:
@@ -246,6 +246,6 @@ def _read_back(
     warehouse.awake()
     proof = context.proof(began, loaded)
     there = _known(context, warehouse, unknown, proof)
-    for _, state in readback.settle_all(context, unknown, there, taken, proof).ended:
+    for _, state in settle_all(context, unknown, there, taken, proof).ended:
         context.result.counts[State.UNKNOWN] -= 1
         context.result.counts[state] += 1

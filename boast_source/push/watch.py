@@ -73,8 +73,8 @@ def watched(context: Context, since: datetime, mine: frozenset[str]) -> list[Eve
     """Return the newest events of requests that may have made, or did make, a second enrollment."""
     twice = context.ledger.active_twice(since, context.acts_within)
     found = [
-        *requests.duplicates(context.scratch),
-        *requests.given_up(context.scratch, since),
+        *requests.events(context.scratch, "duplicates"),
+        *requests.events(context.scratch, "given_up", since=since),
         *(event for event in twice if event.account_id in mine),
     ]
     return list({event.request_key: event for event in found}.values())
@@ -141,7 +141,7 @@ def withdraw_unasked(context: Context) -> None:
     def is_unread(table: str) -> bool:
         return table not in read and is_there(context.ledger.client, table)
 
-    unsent = requests.unsent_unasked(context.scratch)
+    unsent = requests.events(context.scratch, "unsent_unasked")
     # events without a table come from version 0.1.0
     unasked = [event for event in unsent if not is_unread(event.pending_table or context.settings.pending_table)]
     context.record([requests.claimed(event).followed(_UNASKED, context.run_id).event for event in unasked])

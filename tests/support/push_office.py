@@ -132,7 +132,7 @@ class Office:
 
         defaults = {"accounts": None, "pending_table": self.table, "max_sends": 1000, "workers": 1}
         asked = PushOptions(**(defaults | {"request_timeout": 60.0} | options))
-        first = not self.ledger.exists() and not self.ledger.sends_of_runs() and not asked.accept_ledger
+        first = not self.ledger.exists() and not self.ledger.count("sends_of_runs") and not asked.accept_ledger
         asked = replace(asked, new_ledger=asked.new_ledger or first)
         run_id = f"run {self.runs}"
         quiet = {"on_note": lambda _: None, "on_progress": lambda _: None}

@@ -72,7 +72,7 @@ def test_a_number_that_is_none_is_told_with_its_table(desk):
 def test_a_table_of_somebody_elses_that_is_called_runs_counts_no_sends(desk):
     desk.sql("drop table boast_data.runs")
     desk.sql("create table boast_data.runs as select 'a marathon' as event")
-    assert desk.ledger.lost_sends() == desk.ledger.sends_of_runs() == 0
+    assert desk.ledger.count("lost_sends") == desk.ledger.count("sends_of_runs") == 0
     assert desk.ledger.enrolled_and_unlisted() == []
 
 
