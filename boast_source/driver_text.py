@@ -10,6 +10,8 @@ import re
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from boast_source import signals
+
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
@@ -104,7 +106,7 @@ _SAFE = [
 
 def said(error: BaseException) -> str:
     """Return an error's text; a driver's only if it is known to hold no value, else its class and code."""
-    if not _is_drivers(error):
+    if not is_drivers(error):
         return bare(str(error))
     error = getattr(error, "orig", None) or error  # SQLAlchemy wraps it
     kind = type(error).__name__
@@ -125,8 +127,9 @@ def is_raised(error: BaseException) -> bool:
     return getattr(error, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_TRIGGER"  # SQLite: RAISE
 
 
-def _is_drivers(error: BaseException) -> bool:
-    return any(base.__name__ == "DatabaseError" for base in type(error).__mro__)  # PEP 249; drivers share no base class
+def is_drivers(error: BaseException) -> bool:
+    """Whether a driver raised it: PEP 249 names the class, and drivers share no base."""
+    return any(base.__name__ == "DatabaseError" for base in type(error).__mro__)
 
 
 def bare(text: str) -> str:
@@ -192,8 +195,8 @@ def one_line(what: str | BaseException) -> str:
 
 def traceback_of(error: BaseException) -> str:
     """Return the traceback as Python prints it, with each error's text made `bare`."""
-    seen = _chain(error)
-    drivers = {str(link): said(link) for link in seen if _is_drivers(link)}
+    seen = signals.chain(error, shown=True)
+    drivers = {str(link): said(link) for link in seen if is_drivers(link)}
     parts = []
     for link in reversed(seen):
         text = str(link)
@@ -202,15 +205,6 @@ def traceback_of(error: BaseException) -> str:
         frames = "".join(traceback.format_tb(link.__traceback__))
         parts.append(f"Traceback (most recent call last):\n{frames}{type(link).__name__}: {bare(text)}\n")
     return "\nThis led to:\n\n".join(parts)
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    seen: list[BaseException] = []  # a chain may be circular
-    link: BaseException | None = error
-    while link is not None and link not in seen:
-        seen.append(link)
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    return seen
 
 
 def strip(record: logging.LogRecord) -> None:
@@ -235,7 +229,7 @@ def stripped(sql_client: Any) -> Any:
 
 
 def _strip_chain(error: BaseException) -> None:
-    for link, safe in [(link, said(link)) for link in _chain(error) if _is_drivers(link)]:
+    for link, safe in [(link, said(link)) for link in signals.chain(error, shown=True) if is_drivers(link)]:
         link.args = (safe,)
         if hasattr(link, "params"):  # SQLAlchemy's error, which prints them with the statement
             link.params = link.statement = None  # type: ignore[attr-defined]

@@ -91,13 +91,13 @@ def _call(wake: Callable[[], None]) -> None:
         wake()
 
 
-def chain(error: BaseException) -> list[BaseException]:
-    """Return an error and its causes, each once (a chain may be circular)."""
+def chain(error: BaseException, *, shown: bool = False) -> list[BaseException]:
+    """Return an error and its causes, each once (a chain may be circular); `shown`: those that a traceback shows."""
     links: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in links:
         links.append(link)
-        link = link.__cause__ or link.__context__
+        link = link.__cause__ or (None if shown and link.__suppress_context__ else link.__context__)
     return links
 
 

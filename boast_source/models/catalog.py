@@ -16,6 +16,7 @@ from boast_source.errors import DestinationError
 from boast_source.models import as_of
 from boast_source.shapes import VIEWS
 from boast_source.warehouse import columns_in, explained
+from boast_source.warehouse.sql import queries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -23,22 +24,7 @@ if TYPE_CHECKING:
     from boast_source.warehouse import SqlClient, Warehouse
 
 FILE = "boast_views"  # in the pipeline's working folder
-# (table or view; column or null; comment; a view's definition) of a dataset; its name is a parameter three times
-QUERIES = {
-    "duckdb": "select lower(table_name), null, comment, null from duckdb_tables()"
-    " where lower(schema_name) = lower(%s) and database_name = current_database()"
-    " union all select lower(view_name), null, comment, sql from duckdb_views()"
-    " where lower(schema_name) = lower(%s) and database_name = current_database()"
-    " union all select lower(table_name), column_name, comment, null from duckdb_columns()"
-    " where lower(schema_name) = lower(%s) and database_name = current_database()",
-    "postgres": "select c.relname, null, obj_description(c.oid, 'pg_class'),"
-    " case when c.relkind = 'v' then pg_get_viewdef(c.oid) end from pg_class c"
-    " join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s and c.relkind in ('r', 'v', 'm', 'p', 'f')"
-    " union all select c.relname, a.attname, col_description(c.oid, a.attnum), null from pg_attribute a"
-    " join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace"
-    " where n.nspname = %s and n.nspname = %s and c.relkind in ('r', 'v', 'm', 'p', 'f')"
-    " and a.attnum > 0 and not a.attisdropped",
-}
+QUERIES = queries("boast_source.warehouse", "catalog.sql")
 
 
 def rows(client: SqlClient) -> Sequence[Sequence[Any]] | None:

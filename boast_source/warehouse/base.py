@@ -1,23 +1,23 @@
 """The warehouse of one run: one object, opened once and passed on. This class fits any SQL destination of dlt. What a
 kind of warehouse does differently, or can do in addition, is in its subclass (duckdb.py, postgres.py, delta.py,
-iceberg.py; kinds.py chooses).
+iceberg.py; pipeline.py chooses).
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import orjson
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from boast_source.errors import ConfigurationError
+from boast_source.shapes import Kind
 from boast_source.warehouse import dropped, memory, rights
 from boast_source.warehouse.arrow import READ, quote
-from boast_source.warehouse.connection import Connected, columns_in, interruptible
+from boast_source.warehouse.connection import Connected, columns_in, columns_of_ours, interruptible
 from boast_source.warehouse.dialect import moment, text_literal, translated
 from boast_source.warehouse.errors import explained
-from boast_source.warehouse.strange import columns_of_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -25,18 +25,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from boast_source.shapes import Kind
     from boast_source.warehouse.connection import SqlClient
 
 FEW, MANY = 1000, 50_000  # ids in one query, and ids up to which several queries are made
-_KINDS: dict[str, Kind] = {
-    "text": "text",
-    "json": "json",
-    "timestamp": "timestamp",
-    "bigint": "bigint",
-    "double": "double",
-    "bool": "bool",
-}
 
 
 class Warehouse(Connected):
@@ -264,8 +255,8 @@ class Warehouse(Connected):
 
 def kinds_of(columns: dict[str, Any]) -> dict[str, Kind]:
     """Return the kinds of a table's columns in dlt's schema, without those of a type that we never write."""
-    types = {name: str(column.get("data_type")) for name, column in columns.items()}
-    return {name: _KINDS[kind] for name, kind in types.items() if kind in _KINDS}
+    types = {name: column.get("data_type") for name, column in columns.items()}
+    return {name: kind for name, kind in types.items() if kind in get_args(Kind)}
 
 
 def _parts(

@@ -240,6 +240,30 @@ def columns_in(client: SqlClient, name: str) -> list[str]:
         return []
 
 
+def strange(name: str, there: Collection[str], ours: Collection[str]) -> DestinationError | None:
+    """Return an error if the table or view of that qualified name has less than half of our columns.
+
+    `there`: its columns in lower case; empty: there is no such table.
+    """
+    if not there or len(set(ours).intersection(there)) * 2 >= len(ours):
+        return None
+    return DestinationError(
+        f"{name} is your own table or view: it is kept, and the connector does not create its own of that name",
+        hint="Rename yours, then run again.",
+    )
+
+
+def columns_of_ours(client: SqlClient, name: str, ours: Collection[str]) -> set[str]:
+    """Return the columns of a table of ours, in lower case; empty if there is no such table.
+
+    Raises DestinationError if a user's table has its name.
+    """
+    there = {column.lower() for column in columns_in(client, name)}
+    if error := strange(name, there, ours):
+        raise error
+    return there
+
+
 def interruptible(client: SqlClient) -> contextlib.AbstractContextManager[None]:
     """Let a stop interrupt the statements inside the block on SQLite, which ignores signals, and DuckDB, which rarely
     looks for them. Other drivers wait on a socket, or do it themselves.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 from dlt.common.configuration.specs.mixins import WithObjectStoreRsCredentials
 
 from boast_source.shapes import HISTORY, SHAPES
 from boast_source.warehouse.arrow import READ
-from boast_source.warehouse.lake import Lake, appended
+from boast_source.warehouse.lake import Lake
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     import pyarrow as pa
@@ -36,23 +36,11 @@ class Delta(Lake):
         mine = (pc.field("account_id") == account) & pc.field("missing_since").is_null()
         return int(found.to_pyarrow_dataset().count_rows(filter=mine))
 
-    def put(
-        self,
-        table: str,
-        types: Mapping[str, str],
-        key: Sequence[str],
-        rows: Sequence[Mapping[str, Any]],
-    ) -> None:
-        """Append the rows to the table, which only grows."""
+    def _append(self, table: str, more: pa.Table) -> None:
         from deltalake import write_deltalake
 
-        write_deltalake(
-            self.location(table),
-            appended(types, rows),
-            mode="append",
-            schema_mode="merge",
-            storage_options=self._options(),
-        )
+        options = self._options()
+        write_deltalake(self.location(table), more, mode="append", schema_mode="merge", storage_options=options)
 
     def tidy(self, before: datetime, *, kept_hours: int = KEPT_HOURS, most_files: int = MOST_FILES) -> None:
         """Delete the runs that began before a moment (except those that notified people), join small files, and remove

@@ -10,7 +10,7 @@ import duckdb
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 
 from boast_source import signals
-from boast_source.driver_text import one_line
+from boast_source.driver_text import is_drivers, one_line
 from boast_source.errors import DestinationError
 from boast_source.warehouse.causes import BUSY, FILE, FULL, RIGHTS, UNREACHABLE, cause_of, place_of
 
@@ -30,10 +30,8 @@ def explained(table: str | None = None) -> Iterator[None]:
 
 
 def is_of_destination(error: BaseException) -> bool:
-    """Whether dlt or a driver raised it; PEP 249's DatabaseError has no common class."""
-    if isinstance(error, (DestinationConnectionError, DatabaseException, duckdb.Error)):
-        return True
-    return any(base.__name__ == "DatabaseError" for base in type(error).__mro__)
+    """Whether dlt or a driver raised it."""
+    return isinstance(error, (DestinationConnectionError, DatabaseException, duckdb.Error)) or is_drivers(error)
 
 
 def is_lost(error: BaseException) -> bool:

@@ -19,10 +19,10 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.shapes import HISTORY, SHAPES
-from boast_source.warehouse.lake import Lake, appended
+from boast_source.warehouse.lake import Lake
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
@@ -80,17 +80,9 @@ class Iceberg(Lake):
             return 0
         return int(found.scan(And(EqualTo("account_id", account), IsNull("missing_since"))).count())
 
-    def put(
-        self,
-        table: str,
-        types: Mapping[str, str],
-        key: Sequence[str],
-        rows: Sequence[Mapping[str, Any]],
-    ) -> None:
-        """Append the rows to the table, which only grows."""
+    def _append(self, table: str, more: pa.Table) -> None:
         from pyiceberg.exceptions import NamespaceAlreadyExistsError, TableAlreadyExistsError
 
-        more = appended(types, rows)
         with contextlib.suppress(NamespaceAlreadyExistsError):
             self._catalog.create_namespace(self.dataset)
         with contextlib.suppress(TableAlreadyExistsError):

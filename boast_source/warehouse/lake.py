@@ -102,6 +102,11 @@ class Lake(Warehouse, ABC):
             for batch in streamed(connection, sql, READ):
                 yield pa.Table.from_batches([batch])
 
+    def put(self, table: str, types: Mapping[str, str], key: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Append the rows to the table, which only grows; times are ISO 8601 text."""
+        kinds = [(column, pa.int64() if kind == "bigint" else pa.string()) for column, kind in types.items()]
+        self._append(table, pa.Table.from_pylist([dict(row) for row in rows], schema=pa.schema(kinds)))
+
     def may_replace(self, table: str) -> bool:
         """Return False: dlt merges into these tables by key alone."""
         return False
@@ -124,6 +129,10 @@ class Lake(Warehouse, ABC):
         """Return the library's object for the table; None if there is no table."""
 
     @abstractmethod
+    def _append(self, table: str, more: pa.Table) -> None:
+        """Append rows to a table, after creating it or the columns that it lacks."""
+
+    @abstractmethod
     def _schema(self, found: Any) -> pa.Schema:
         """Return the columns of a table."""
 
@@ -139,9 +148,3 @@ def _data_type(kind: pa.DataType) -> str | None:
     if pa.types.is_timestamp(kind):
         return "timestamp"
     return {pa.int64(): "bigint", pa.float64(): "double", pa.bool_(): "bool"}.get(kind)
-
-
-def appended(types: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Return rows for a table that only grows; times are ISO 8601 text."""
-    kinds = [(column, pa.int64() if kind == "bigint" else pa.string()) for column, kind in types.items()]
-    return pa.Table.from_pylist([dict(row) for row in rows], schema=pa.schema(kinds))

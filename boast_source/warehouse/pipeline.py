@@ -1,4 +1,6 @@
-"""Decisions per destination: how rows travel, how they merge, and what a run over given accounts keeps to itself."""
+"""Decisions per destination: its kind of warehouse (the one place that knows products by name), how rows travel, how
+they merge, and what a run over given accounts keeps to itself.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +16,26 @@ from dlt.common.destination import Destination
 from dlt.common.pipeline import get_dlt_pipelines_dir
 from filelock import FileLock
 
-from boast_source.config import configured
+from boast_source.config import configured, table_format
 from boast_source.driver_text import one_line, stripping
 from boast_source.errors import ConfigurationError
 from boast_source.logs import hush
 from boast_source.warehouse import working_folder
-from boast_source.warehouse.duckdb import duckdb
-from boast_source.warehouse.kinds import warehouse_of
+from boast_source.warehouse.base import Warehouse
+from boast_source.warehouse.delta import Delta
+from boast_source.warehouse.duckdb import DuckDB, DuckDBFile, duckdb
+from boast_source.warehouse.iceberg import Iceberg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from boast_source.warehouse.base import Warehouse
-
 PIPELINE = "boast"
+_KINDS: dict[str, type[Warehouse]] = {
+    "duckdb": DuckDBFile,
+    "ducklake": DuckDB,
+    "motherduck": DuckDB,
+}
+_LAKES: dict[str, type[Warehouse]] = {"delta": Delta, "iceberg": Iceberg}
 
 
 def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequence[str] = ()) -> Warehouse:
@@ -72,6 +80,18 @@ def warehouse_for(destination: str | None, dataset: str | None, accounts: Sequen
     return warehouse
 
 
+def warehouse_of(pipeline: dlt.Pipeline) -> Warehouse:
+    """Return the warehouse of a run of the pipeline, not yet opened."""
+    kind = pipeline.destination.destination_type.removeprefix("dlt.destinations.") if pipeline.destination else ""
+    if kind == "postgres":
+        from boast_source.warehouse.postgres import Postgres  # needs the extra
+
+        return Postgres(pipeline)
+    if kind == "filesystem":
+        return _LAKES[table_format()](pipeline)
+    return _KINDS.get(kind, Warehouse)(pipeline)
+
+
 def check_name(destination: str) -> None:
     """Raise ConfigurationError for a destination that dlt does not have."""
     if not hasattr(dlt.destinations, destination):
@@ -96,7 +116,9 @@ def _making_folders(destination: Any, dataset: str) -> Iterator[Path]:
 
 def _normalized(destination: str, dataset: str) -> str:
     """Return the name under which dlt creates the dataset; given another one, it would warn a hundred times."""
-    if any(dlt.config.get(key, bool) is False for key in _keys(destination, "enable_dataset_name_normalization")):
+    setting = "enable_dataset_name_normalization"
+    keys = (f"destination.{destination}.{setting}", f"destination.{setting}")
+    if any(dlt.config.get(key, bool) is False for key in keys):
         if "%" in dataset:
             raise ConfigurationError(
                 f"The dataset cannot be called {dataset}: dlt writes the name into statements in which % marks a value",
@@ -110,10 +132,6 @@ def _normalized(destination: str, dataset: str) -> str:
             hint="Choose another, for example --dataset boast_data: two such names would be one dataset.",
         )
     return name
-
-
-def _keys(destination: str, setting: str) -> list[str]:
-    return [f"destination.{destination}.{setting}", f"destination.{setting}"]
 
 
 def pipeline_name(accounts: Sequence[str] | None) -> str:

@@ -10,6 +10,7 @@ Source: PostgreSQL documentation, COPY, Explicit Locking.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,6 @@ from boast_source.warehouse.base import Warehouse
 from boast_source.warehouse.capabilities import Remembering
 from boast_source.warehouse.copying import CsvOf, copied
 from boast_source.warehouse.errors import explained
-from boast_source.warehouse.pooler import is_pooled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,6 +64,24 @@ class postgres(Remembering, dlt_postgres):
     @property
     def client_class(self) -> type[PostgresClient]:
         return _Client
+
+
+@functools.lru_cache
+def is_pooled(dsn: str) -> bool:
+    """Whether there is a pooler in transaction mode: its sessions have no backend of their own, and keep no lock.
+
+    Source: pgbouncer's documentation, "SQL feature map for pooling modes".
+    """
+    connect: Any = Psycopg2SqlClient.dbapi.connect  # type: ignore[attr-defined]
+    with contextlib.closing(connect(dsn)) as one, contextlib.closing(connect(dsn)) as other:
+        backends = []
+        for session in (one, one, other):
+            session.autocommit = True
+            with session.cursor() as cursor:
+                cursor.execute("select pg_backend_pid()")
+                backends.append(cursor.fetchone())
+    first, again, others = backends
+    return bool(first != again or first == others)
 
 
 class _SqlClient(Psycopg2SqlClient):
@@ -195,16 +213,11 @@ def migrating(client: Any) -> Iterator[None]:
         yield
         return
     key = _key("migration", client.dataset_name)
-    ours = isinstance(client, _SqlClient)  # or dlt's own, in a user's pipeline
-    if ours:
-        client.advisory("pg_advisory_lock", key)
-    else:
-        client.execute_sql("select pg_advisory_lock(%s)", key)
+    client.advisory("pg_advisory_lock", key)
     try:
         yield
     finally:
-        if ours:
-            client.locks.pop()
+        client.locks.pop()
         with contextlib.suppress(Exception):  # the server frees the locks of a lost connection
             client.execute_sql("select pg_advisory_unlock(%s)", key)
 
@@ -242,7 +255,6 @@ class Postgres(Warehouse):
 
     @contextlib.contextmanager
     def migrating(self) -> Iterator[None]:
-        """Let one process at a time create or alter tables."""
         with migrating(self.client):
             yield
 

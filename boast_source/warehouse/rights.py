@@ -11,25 +11,14 @@ from dlt.destinations.exceptions import DatabaseException
 
 from boast_source.errors import DestinationError
 from boast_source.warehouse.errors import words_of
+from boast_source.warehouse.sql import queries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from boast_source.warehouse.connection import SqlClient
 
-_ROLE = (
-    "select current_user, current_database(), pg_is_in_recovery(),"
-    " current_setting('default_transaction_read_only') = 'on',"
-    " has_database_privilege(current_database(), 'create')"
-)
-_SCHEMA = (
-    "select has_schema_privilege(oid, 'usage') and has_schema_privilege(oid, 'create') from pg_namespace"
-    " where nspname = %s"
-)
-_OTHERS = (  # tables and views of ours that another role owns: only an owner can alter or replace them
-    "select c.relname, c.relkind from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s"
-    " and c.relkind in ('r', 'v') and not pg_has_role(c.relowner, 'usage') and c.relname = any(%s) order by 1"
-)
+_SQL = queries(__package__, "rights.sql")
 
 
 def ask(client: SqlClient, tables: Sequence[str]) -> None:
@@ -37,7 +26,7 @@ def ask(client: SqlClient, tables: Sequence[str]) -> None:
 
     Raises DestinationError with the statements for an administrator to run.
     """
-    ((role, database, is_replica, is_read_only, may_create),) = client.execute_sql(_ROLE) or ()
+    ((role, database, is_replica, is_read_only, may_create),) = client.execute_sql(_SQL["role"]) or ()
     quoted = client.escape_column_name(role, casefold=False)
     if is_replica:
         raise DestinationError("The server is a read-only replica", hint="Point the destination at the primary server.")
@@ -49,13 +38,13 @@ def ask(client: SqlClient, tables: Sequence[str]) -> None:
     for staging in (False, True):
         name = client.fully_qualified_dataset_name(quote=False, staging=staging)  # as it is spelled there
         schema = client.escape_column_name(name, casefold=False)
-        found = client.execute_sql(_SCHEMA, name)
+        found = client.execute_sql(_SQL["of_schema"], name)
         if not found and not may_create:
             statements.append(f"create schema {schema} authorization {quoted};")
         elif found and not found[0][0]:
             statements.append(f"grant usage, create on schema {schema} to {quoted};")
         elif found:
-            for relation, kind in client.execute_sql(_OTHERS, name, list(tables)) or ():
+            for relation, kind in client.execute_sql(_SQL["of_others"], name, list(tables)) or ():
                 what = f"{'view' if kind == 'v' else 'table'} {schema}.{client.escape_column_name(relation)}"
                 statements.append(f"alter {what} owner to {quoted};")
     if statements:

@@ -7,7 +7,7 @@ import pytest
 from boast_source import load_job, push_job
 from boast_source.errors import ConfigurationError, LockedError
 from boast_source.warehouse.pipeline import warehouse_for
-from boast_source.warehouse.pooler import is_pooled
+from boast_source.warehouse.postgres import is_pooled
 from tests.support.pooler import pooling
 from tests.support.waiting import until
 
