@@ -20,7 +20,7 @@ from boast_source.errors import ConfigurationError
 from boast_source.shapes import SHAPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
 NEVER = "never"
 DEFAULT_BASE_URL = "https://api.boast.io/v1"
@@ -71,11 +71,6 @@ class Settings:
     # how far before the last run's newest `updated_at` an incremental listing reads, for records that become visible
     # late
     incremental_overlap: Any = "1 h"
-
-    @property
-    def published_without(self) -> tuple[str, ...]:
-        """Tables left out of the published copy."""
-        return listed(self.publish_without)
 
     @property
     def keep_runs_seconds(self) -> float:
@@ -130,9 +125,7 @@ def push_settings() -> PushSettings:
     for key in ("max_sends", "max_attempts", "max_refusals_in_a_row", "max_unknowns_in_a_row"):
         if getattr(found, key) < 1:
             raise ConfigurationError(f"sources.boast.push.{key} is {getattr(found, key)}", hint="Set it to 1 or more.")
-    seconds("sources.boast.push.reenroll_after", found.reenroll_after)
-    if str(found.settle_after).strip().lower() != NEVER:
-        seconds("sources.boast.push.settle_after", found.settle_after)
+    _ = found.reenroll_seconds, found.settle_seconds  # each raises
     return found
 
 
@@ -170,8 +163,7 @@ def settings() -> Settings:
     for key in ("lock_timeout", "max_extra_columns"):
         if getattr(found, key) < 0:
             raise ConfigurationError(f"sources.boast.{key} is negative", hint="Set it to 0 or more.")
-    for key in ("keep_runs_for", "full_every", "incremental_overlap"):
-        seconds(f"sources.boast.{key}", getattr(found, key))
+    _ = found.keep_runs_seconds, found.full_every_seconds, found.overlap_seconds  # each raises
     return found
 
 
@@ -205,7 +197,7 @@ def unknown_keys() -> list[str]:
         providers = dlt.config.config_providers
     for provider in providers:
         with contextlib.suppress(Exception):  # only files can list their keys
-            given |= set(_dotted(tomlkit.parse(provider.to_toml()).unwrap()["sources"]["boast"]))
+            given |= flat(tomlkit.parse(provider.to_toml()).unwrap()["sources"]["boast"]).keys()
     known = {field.name for field in fields(Settings)} | {"webhook_url", "max_table_nesting", "schema_contract"}
     known |= {f"push.{field.name}" for field in fields(PushSettings)} | {f"credentials.{key}" for key in _CREDENTIALS}
     said = []
@@ -217,9 +209,12 @@ def unknown_keys() -> list[str]:
     return said
 
 
-def _dotted(nested: dict[str, Any], prefix: str = "") -> Iterator[str]:
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested tables by dotted key."""
+    found: dict[str, Any] = {}
     for key, value in nested.items():
-        yield from _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
 
 
 def webhook_url() -> str | None:

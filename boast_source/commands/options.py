@@ -59,21 +59,24 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
             note(sentence)
         return command(Common(destination, dataset, as_json), **own)
 
-    made = telling(run)
-    for option in (
-        click.option(
-            "--dataset",
-            metavar="NAME",
-            help="Dataset (schema) in the destination. Default: sources.boast.dataset, else boast_data.",
-        ),
+    added = adding(
         click.option(
             "--destination",
             metavar="NAME",
             help="A dlt destination: duckdb, postgres, ... Default: sources.boast.destination, else duckdb.",
         ),
-    ):
-        made = option(made)
-    return made
+        click.option(
+            "--dataset",
+            metavar="NAME",
+            help="Dataset (schema) in the destination. Default: sources.boast.dataset, else boast_data.",
+        ),
+    )
+    return added(telling(run))
+
+
+def adding(*options: Callable[[Any], Any]) -> Callable[[Any], Callable[..., Any]]:
+    """Return a decorator that adds these options to a command, in the order of its help."""
+    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
 
 
 def telling(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from boast_source.commands.options import Common, common, print_json
+from boast_source.commands.options import Common, adding, common, print_json
 from boast_source.errors import ConfigurationError
 from boast_source.push.model import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from boast_source.push.ledger import Event
@@ -35,25 +35,27 @@ def requests() -> None:
     """
 
 
-def _filtering(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that filter requests."""
-    for option in (
-        click.option("--before", metavar="TIME", help="In their state since before this time (ISO 8601, UTC)."),
-        click.option("--sequence", "sequences", multiple=True, metavar="ID", help="An id or a name; repeatable."),
-        click.option("--reason", "reasons", multiple=True, metavar="CODE", help="Their error code; repeatable."),
-        click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Their state; repeatable."),
-    ):
-        command = option(command)
-    return command
-
-
-def _deciding(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what all decisions take: keys or filters, a count to confirm, a note."""
-    command = click.option("--note", metavar="TEXT", help="A comment, kept in the ledger.")(command)
-    command = click.option(
+_sequences = click.option("--sequence", "sequences", multiple=True, metavar="ID", help="An id or a name; repeatable.")
+_note = click.option("--note", metavar="TEXT", help="A comment, kept in the ledger.")
+_filtering = adding(
+    click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Their state; repeatable."),
+    click.option("--reason", "reasons", multiple=True, metavar="CODE", help="Their error code; repeatable."),
+    _sequences,
+    click.option("--before", metavar="TIME", help="In their state since before this time (ISO 8601, UTC)."),
+)
+_deciding = adding(
+    click.argument("keys", nargs=-1, metavar="[KEY]..."),
+    _filtering,
+    click.option(
         "--confirm", type=click.IntRange(1), metavar="N", help="Without KEY: confirm the number of matching requests."
-    )(command)
-    return click.argument("keys", nargs=-1, metavar="[KEY]...")(_filtering(command))
+    ),
+    _note,
+)
+_pausing = adding(
+    _sequences,
+    click.option("--account", "accounts", multiple=True, metavar="ID", help="An id or a name; repeatable."),
+    _note,
+)
 
 
 @requests.command(name="list")
@@ -110,16 +112,6 @@ def drop(given: Common, **choice: Any) -> None:
       boast requests drop --state held --sequence "Video testimonial after purchase"
     """
     _decide("drop", given, **choice)
-
-
-def _pausing(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--note", metavar="TEXT", help="A comment, kept in the ledger."),
-        click.option("--account", "accounts", multiple=True, metavar="ID", help="An id or a name; repeatable."),
-        click.option("--sequence", "sequences", multiple=True, metavar="ID", help="An id or a name; repeatable."),
-    ):
-        command = option(command)
-    return command
 
 
 @requests.command()

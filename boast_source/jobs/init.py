@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from boast_source.config import flat
 from boast_source.errors import ConfigurationError
 from boast_source.private import no_pipe, replace_file
 
@@ -24,7 +25,7 @@ IGNORED = (".dlt/secrets.toml", "*.duckdb", "*.duckdb.wal")
 
 def current(folder: Path, path: Path) -> Mapping[str, Any]:
     """Return a file's settings by dotted key. Raises ConfigurationError when it cannot be read."""
-    return _flat(_document(folder / path).unwrap())
+    return flat(_document(folder / path).unwrap())
 
 
 def write(folder: Path, settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> list[Path]:
@@ -62,7 +63,7 @@ def _document(path: Path) -> tomlkit.TOMLDocument:
 
 def _set(path: Path, values: Mapping[str, Any], mode: int) -> list[Path]:
     document = _document(path)
-    if all(_flat(document.unwrap()).get(key) == value for key, value in values.items()):
+    if all(flat(document.unwrap()).get(key) == value for key, value in values.items()):
         if path.exists() and mode == 0o600:
             path.chmod(mode)
         return []
@@ -87,10 +88,3 @@ def _ignore(path: Path) -> list[Path]:
     if lacking:
         path.write_text("\n".join([*there, *lacking, ""]), errors="surrogateescape")
     return [path] if lacking else []
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in nested.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found

@@ -15,7 +15,7 @@ from boast_source.api import BoastClient
 from boast_source.config import Settings, account_ids_from, settings
 from boast_source.errors import BoastError, StoppedError
 from boast_source.jobs.progress import QUIET, Progress
-from boast_source.runs import retention
+from boast_source.runs import health, notify, retention
 from boast_source.runs.lock import lock
 from boast_source.warehouse import explain, is_of_destination
 from boast_source.warehouse.pipeline import warehouse_for
@@ -148,6 +148,14 @@ def recording(
         if isinstance(failure, BoastError):
             failure.summary = job.summary() | {"status": job.run.status, "error": job.run.error}
         raise failure from error
+
+
+def tell(job: Job[Any]) -> None:
+    """Notify the webhook of what is new since the last notification, before the run is recorded."""
+    run, waiting = job.run, None
+    with contextlib.suppress(Exception):  # the run's own error covers a warehouse that cannot be read
+        waiting = health.waiting(job.place) if job.place and run.exit_code != runs.LOCKED else None
+    notify.tell(job.place, run, waiting, job.progress.note)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from boast_source.api import BoastClient
     from boast_source.config import Settings
     from boast_source.errors import BoastError
 
@@ -98,21 +99,27 @@ def load_job(
             keep_going=True,
             incremental=None if reads_whole else incremental_from(job.settings, forced=incremental),
         )
-        with progress.live("loading"):
-            job.result = load(
-                job.warehouse,
-                client,
-                options,
-                resources=resources,
-                patience=job.settings.lock_timeout,
-                time_zone=job.settings.time_zone,
-                on_page=progress.page,
-                on_note=progress.note,
-            )
+        job.result = loaded(job, client, options, resources)
         job.result.place = job.warehouse.place
         if not job.accounts and job.warehouse.has_sql:
             job.result.unmade = outputs_of(job, job.result, reporting=False)
     return job.result
+
+
+def loaded(job: Job[Any], client: BoastClient, options: Options, resources: Sequence[str] = ()) -> Loaded:
+    """Load, with the settings and the progress of a job. Raises what `load` raises."""
+    found, progress = job.settings, job.progress
+    with progress.live("loading"):
+        return load(
+            job.warehouse,
+            client,
+            options,
+            resources=resources,
+            patience=found.lock_timeout,
+            time_zone=found.time_zone,
+            on_page=progress.page,
+            on_note=progress.note,
+        )
 
 
 def incremental_from(found: Settings, *, forced: bool = False) -> Incremental:
@@ -121,7 +128,7 @@ def incremental_from(found: Settings, *, forced: bool = False) -> Incremental:
     return Incremental(every, overlap, forced)
 
 
-def outputs_of(job: Job[Any], loaded: Loaded, *, reporting: bool) -> list[BoastError]:
+def outputs_of(job: Job[Any], result: Loaded, *, reporting: bool) -> list[BoastError]:
     """Make the published copy, and the report if `reporting`; return the errors. Both show the run as finished. The
     warehouse has it as running until they are made, so a run that dies here never counts as successful.
     """
@@ -132,7 +139,7 @@ def outputs_of(job: Job[Any], loaded: Loaded, *, reporting: bool) -> list[BoastE
         job.progress.stage(name, seconds, job.run.run_id, to=place)
 
     note = job.progress.note
-    return outputs(job.warehouse, job.settings, loaded, over, reporting=reporting, on_made=made, on_note=note)
+    return outputs(job.warehouse, job.settings, result, over, reporting=reporting, on_made=made, on_note=note)
 
 
 def prepare_job(destination: str | None = None, dataset: str | None = None, *, progress: Progress = QUIET) -> Prepared:

@@ -17,13 +17,11 @@ from typing import TYPE_CHECKING, Any
 from boast_source import runs, signals
 from boast_source.config import account_ids_from, names_a_pending_table, push_settings
 from boast_source.errors import BoastError, LockedError, PendingError
-from boast_source.jobs.job import Job, running
-from boast_source.jobs.load import incremental_from, outputs_of
+from boast_source.jobs.job import Job, running, tell
+from boast_source.jobs.load import incremental_from, loaded, outputs_of
 from boast_source.jobs.progress import QUIET, Progress
 from boast_source.jobs.push import options_from
-from boast_source.jobs.telling import tell
 from boast_source.listing.report import Options
-from boast_source.load.load import load
 from boast_source.push.pending import is_there
 from boast_source.push.result import STATES
 from boast_source.push.run import push
@@ -200,30 +198,21 @@ def _push(job: Job[Night], client: BoastClient, found_push: PushSettings, how_to
 
 
 def _load(job: Job[Night], client: BoastClient) -> Loaded:
-    found, progress = job.settings, job.progress
+    found = job.settings
     options = Options(
         account_ids=account_ids_from(found.account_ids),
         workers=found.max_concurrency,
         keep_going=True,
         incremental=incremental_from(found),
     )
-    with progress.live("loading"):
-        return load(
-            job.warehouse,
-            client,
-            options,
-            patience=found.lock_timeout,
-            time_zone=found.time_zone,
-            on_page=progress.page,
-            on_note=progress.note,
-        )
+    return loaded(job, client, options)
 
 
 def _tell_load(job: Job[Night]) -> None:
-    if loaded := job.result.loaded:
-        loaded.place = job.warehouse.place
-        counts = {name: loaded.total(name) for name in ("listed", "loaded", "missing")}
-        job.progress.stage("load", loaded.seconds, job.run.run_id, **counts, verified=loaded.verified)
+    if found := job.result.loaded:
+        found.place = job.warehouse.place
+        counts = {name: found.total(name) for name in ("listed", "loaded", "missing")}
+        job.progress.stage("load", found.seconds, job.run.run_id, **counts, verified=found.verified)
 
 
 def _foreseen(stage: str, error: Exception) -> BoastError:

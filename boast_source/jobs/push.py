@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from boast_source import runs
 from boast_source.config import account_ids_from, push_settings
 from boast_source.errors import ConfigurationError
-from boast_source.jobs.job import Job, running
+from boast_source.jobs.job import Job, running, tell
 from boast_source.jobs.progress import QUIET, Progress
-from boast_source.jobs.telling import tell
 from boast_source.push.result import Pushed, PushOptions
 from boast_source.push.run import push
 

@@ -153,15 +153,6 @@ def ask(client: SqlClient, sql: str) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def newest_good_run(client: SqlClient) -> str | None:
-    """Return the id of the newest run in `good_runs`, even where views are impossible; None: there is none.
-
-    The table `runs` must exist. Raises what the destination raises.
-    """
-    newest = f"with good as (\n{text('good_runs')})\nselect run_id from good order by finished_at desc limit 1"
-    return next((str(row["run_id"]) for row in ask(client, newest)), None)
-
-
 def _for(client: SqlClient, sql: str, there: Collection[str]) -> str:
     """Return a query in the destination's dialect, with qualified names."""
 

@@ -82,8 +82,9 @@ def publish(
             partial.chmod(0o444 & ~_umask() if set(without) >= PERSONAL else 0o400)
             put_in_place(partial, final)
     except (OSError, duckdb.Error) as error:
+        why = error.strerror or type(error).__name__ if isinstance(error, OSError) else one_line(error)
         raise DestinationError(
-            f"The copy for dashboards cannot be written to {final}: {_reason(error)}",
+            f"The copy for dashboards cannot be written to {final}: {why}",
             hint="Free space or fix permissions, or set sources.boast.publish_path elsewhere. The last copy stays.",
         ) from None
     return final
@@ -152,7 +153,3 @@ def _is_readable(connection: DuckDBPyConnection, schema: str, view: str) -> bool
     except duckdb.Error:
         return False
     return True
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else one_line(error)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from boast_source import models, signals
-from boast_source.config import push_settings
+from boast_source.config import listed, push_settings
 from boast_source.errors import BoastError
 from boast_source.outputs import files
 from boast_source.outputs.copy import publish
@@ -37,7 +37,7 @@ def outputs(
 ) -> list[BoastError]:
     """Make the report, if `reporting`, and the copy for dashboards, if configured; return the errors.
 
-    If `verified` is `failed`, neither is made: the last good ones stay.
+    If an account that answered is not verified, or none answered, neither is made: the last good ones stay.
     `over`: this run as it will end if nothing else fails; both show this state.
     `on_made`: called with the part's name, its seconds and its place.
     """
@@ -48,7 +48,9 @@ def outputs(
         parts["publish"] = lambda: _published(warehouse, found, on_note, over)
     if not parts:
         return []
-    if not is_good(loaded):
+    # a failed account keeps its rows of the last good run
+    sure = [report.verified for report in loaded.enrollments if not report.error]
+    if loaded.enrollments and (not sure or "failed" in sure):
         on_note("no report and no copy for dashboards: this run could not verify what it loaded; the last ones stay")
         return []
     try:
@@ -100,15 +102,9 @@ def make_report(
     return written
 
 
-def is_good(loaded: Loaded) -> bool:
-    """Return whether all accounts that answered are verified. A failed account keeps its rows of the last good run."""
-    sure = [report.verified for report in loaded.enrollments if not report.error]
-    return not loaded.enrollments or (bool(sure) and "failed" not in sure)
-
-
 def _published(warehouse: Warehouse, found: Settings, on_note: Callable[[str], None], over: runs.Run) -> Path | None:
     if warehouse.file:
-        without = found.published_without
+        without = listed(found.publish_without)
         if PERSONAL.issubset(without):  # the pending table may name people by their addresses
             without += (push_settings().pending_table.rpartition(".")[2].strip('"'),)
         return publish(warehouse, str(found.publish_path), without, on_note, over)

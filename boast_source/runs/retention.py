@@ -27,10 +27,15 @@ log = logging.getLogger("boast_source")
 
 
 def tidy(warehouse: Warehouse, found: Settings) -> None:
-    """Apply the retention settings. A failure is logged and left to a later run."""
+    """Apply the retention settings, with the lock held, after the run's own work. A failure is logged and left to a
+    later run.
+    """
     working = Path(warehouse.pipeline.working_dir)
-    forget_packages(working, found.keep_packages)
-    forget_unfinished(working)
+    loaded = sorted(_folders(working / "load" / "loaded"), key=_moment)[: -found.keep_packages]
+    # incomplete packages of killed runs: dlt never uses them again, and they contain personal data
+    left = [*_folders(working / "load" / "new"), *(f for f in _folders(working / "normalize") if f.name != "extracted")]
+    for package in (*loaded, *left):
+        shutil.rmtree(package, ignore_errors=True)
     kept = timedelta(seconds=found.keep_runs_seconds)
     try:
         if not warehouse.has_sql:
@@ -42,22 +47,6 @@ def tidy(warehouse: Warehouse, found: Settings) -> None:
                 forget_runs(client, kept)
     except Exception as error:  # noqa: BLE001 -- no run fails for it
         log.warning("what is old in the warehouse is still there: %s", type(error).__name__)
-
-
-def forget_packages(working: Path, keep: int) -> None:
-    """Remove all but the newest `keep` loaded packages; pending ones are in another folder."""
-    for package in sorted(_folders(working / "load" / "loaded"), key=_moment)[:-keep]:
-        shutil.rmtree(package, ignore_errors=True)
-
-
-def forget_unfinished(working: Path) -> None:
-    """Remove the incomplete packages of killed runs: dlt never uses them again, and they contain personal data.
-
-    Call it with the lock held, after the run's own work.
-    """
-    left = [*_folders(working / "load" / "new"), *(f for f in _folders(working / "normalize") if f.name != "extracted")]
-    for folder in left:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget_runs(client: SqlClient, keep: timedelta) -> None:
@@ -73,8 +62,8 @@ def forget_runs(client: SqlClient, keep: timedelta) -> None:
         for what in ("sent > 0", "told is not null")
         for row in client.execute_sql(newest.format(name=name, what=what)) or ()
     ]
-    if good := models.newest_good_run(client):
-        kept.append(good)
+    good = f"with good as (\n{models.text('good_runs')})\nselect run_id from good order by finished_at desc limit 1"
+    kept += [row["run_id"] for row in models.ask(client, good)]  # in any warehouse, with or without the view
     marks = f" and run_id not in ({', '.join(['%s'] * len(kept))})" if kept else ""
     client.execute_sql(f"delete from {name} where started_at < %s{marks}", before, *kept)
 

@@ -19,6 +19,7 @@ from boast_source.outputs.report import claims
 from boast_source.outputs.report.bins import Bin, binned
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
 from boast_source.warehouse import columns_in, explained
+from boast_source.warehouse.sql import filled, queries
 
 if TYPE_CHECKING:
     from boast_source.outputs.report.claims import Claim, Trend
@@ -28,34 +29,7 @@ DRAWN = 15  # largest sequences, in the chart
 TABLE_ROWS = 200  # largest sequences, in the table
 MONTHS = 24  # latest months, in the table of cohorts
 
-DAYS = """select day, sum(enrolled) as enrolled, sum(completed) as completed, sum(removed) as removed,
-sum(active) as active from enrollment_daily group by day order by day"""
-SEQUENCES = """select account_id, sequence_id, sequence_name, enrolled, active, completed, removed, other, responded,
-missing, completion_rate, response_rate, median_hours_to_complete, median_hours_to_respond
-from sequence_performance where enrolled > 0 order by enrolled desc, sequence_id"""
-COHORTS = """select month, sum(enrolled) as enrolled, sum(completed) as completed, sum(responded) as responded,
-sum(completed_in_30_days) as completed_in_30_days, sum(responded_in_30_days) as responded_in_30_days,
-min(case when had_30_days then 1 else 0 end) as had_30_days
-from enrollment_cohorts group by month order by month"""
-GROWN = """select account_id, sequence_id, sum(enrolled) as enrolled, sum(responded_in_30_days) as responded_in_30_days
-from enrollment_cohorts where had_30_days group by account_id, sequence_id"""
-REQUESTS = "select state, count(*) as requests from push_requests group by state order by requests desc, state"
-WAITING = """select state, coalesce(error_code, '') as code, count(*) as requests, min(since) as since
-from push_requests where attention
-group by 1, 2 order by requests desc, 1, 2"""
-PUSHED = """select sequence_id, state, coalesce(error_code, '') as code, count(*) as requests
-from push_requests {since} group by 1, 2, 3 order by 1, 2, 3"""
-SINCE = "where since > (select max(finished_at) from runs where run_id = '{run_id}')"
-NIGHTS = """select run_id, started_at, finished_at from runs where command = 'nightly'
-and (exit_code is null or exit_code in (0, 3)) order by started_at desc limit 2"""
-AFTER_LISTING = """select count(*) as requests from push_requests
-where state = 'enrolled' and run_id in (
-    select run_id from good_runs where started_at = (select max(started_at) from good_runs))"""
-HEALTH = "select * from pipeline_health"
-RUNS = """select command, started_at, finished_at, status, exit_code, verified, listed, loaded, missing, sent
-from runs order by finished_at desc, started_at desc limit 14"""
-ACCOUNTS = "select id, name from accounts"
-NAMES = "select id, name from sequences"
+_SQL = queries(__package__, "figures.sql")
 
 Row = dict[str, Any]
 # characters that XML forbids, control characters, and marks that change the text direction
@@ -215,32 +189,34 @@ def read(warehouse: Warehouse, time_zone: str, over: runs.Run | None = None) -> 
             hint="Run `boast load` first, with the same --destination and --dataset.",
         )
 
-    def rows(sql: str, view: str) -> list[Row]:
-        return _rows(client, sql) if view in made else []
+    def rows(name: str, view: str, **values: str) -> list[Row]:
+        return _rows(client, name, **values) if view in made else []
 
-    def names(sql: str, table: str) -> dict[str, str]:
+    def names(table: str) -> dict[str, str]:
         there = columns_in(client, client.make_qualified_table_name(table))
-        return {str(r["id"]): r["name"] for r in _rows(client, sql)} if {"id", "name"} <= set(there) else {}
+        found = _rows(client, "names", table=table) if {"id", "name"} <= set(there) else ()
+        return {str(row["id"]): row["name"] for row in found}
 
     with explained(), runs.shown_as_over(client, over):
-        nights = _rows(client, NIGHTS)
-        since = SINCE.format(run_id=nights[1]["run_id"]) if len(nights) > 1 else ""
+        nights, since = _rows(client, "nights"), "1 = 1"
+        if len(nights) > 1:
+            since = f"since > (select max(finished_at) from runs where run_id = '{nights[1]['run_id']}')"
         return Figures(
-            days=[row for row in rows(DAYS, "enrollment_daily") if _in_calendar(row["day"])],
-            sequences=_rows(client, SEQUENCES),
-            cohorts=[row | {"month": _in_calendar(row["month"])} for row in rows(COHORTS, "enrollment_cohorts")],
-            grown=rows(GROWN, "enrollment_cohorts"),
-            requests=rows(REQUESTS, "push_requests"),
-            waiting=rows(WAITING, "push_requests"),
-            pushed=rows(PUSHED.format(since=since), "push_requests"),
-            health=_rows(client, HEALTH)[0],
-            runs=_rows(client, RUNS),
+            days=[row for row in rows("days", "enrollment_daily") if _in_calendar(row["day"])],
+            sequences=_rows(client, "sequences"),
+            cohorts=[row | {"month": _in_calendar(row["month"])} for row in rows("cohorts", "enrollment_cohorts")],
+            grown=rows("grown", "enrollment_cohorts"),
+            requests=rows("requests", "push_requests"),
+            waiting=rows("waiting", "push_requests"),
+            pushed=rows("pushed", "push_requests", since=since),
+            health=_rows(client, "health")[0],
+            runs=_rows(client, "runs"),
             dataset=str(client.dataset_name),
             time_zone=time_zone,
             pushed_since=nights[1]["finished_at"] if len(nights) > 1 else None,
-            after_listing=sum(row["requests"] for row in rows(AFTER_LISTING, "push_requests")),
-            accounts=names(ACCOUNTS, "accounts"),
-            names=names(NAMES, "sequences"),
+            after_listing=sum(row["requests"] for row in rows("after_listing", "push_requests")),
+            accounts=names("accounts"),
+            names=names("sequences"),
             lacking=next(iter(refused), None),
         )
 
@@ -250,8 +226,9 @@ def _in_calendar(day: Any) -> date | None:
     return day if isinstance(day, date) else None
 
 
-def _rows(client: SqlClient, sql: str) -> list[Row]:
-    return [{name: _plain(value) for name, value in row.items()} for row in models.ask(client, sql)]
+def _rows(client: SqlClient, name: str, **values: str) -> list[Row]:
+    asked = models.ask(client, filled(_SQL[name], **values))
+    return [{name: _plain(value) for name, value in row.items()} for row in asked]
 
 
 def _plain(value: Any) -> Any:
