@@ -10,7 +10,7 @@ from boast_source.api.answers import Page, all_records, page_of, record_of
 from boast_source.api.credentials import BoastCredentials, resolve_credentials
 from boast_source.api.exchange import Exchange
 from boast_source.api.pace import RetryPolicy, Tally
-from boast_source.config import DEFAULT_BASE_URL, settings
+from boast_source.config import DEFAULT_BASE_URL, Settings, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from boast_source.api import records
     from boast_source.api.reader import Response
-    from boast_source.config import Settings
 
 
 class BoastClient:

@@ -10,17 +10,13 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from boast_source.api.credentials import AccessTokenCredentials, OAuthCredentials, usable
+from boast_source.api.credentials import AccessTokenCredentials, BoastCredentials, OAuthCredentials, usable
 from boast_source.api.failures import LOG_IN_AGAIN
 from boast_source.api.pace import ClosedError
 from boast_source.api.token_endpoint import InvalidGrantError, TokenEndpoint
 from boast_source.api.token_store import Tokens, TokenStore, fingerprint
 from boast_source.errors import AuthenticationError, ConfigurationError, UnavailableError
-
-if TYPE_CHECKING:
-    from boast_source.api.credentials import BoastCredentials
 
 log = logging.getLogger("boast_source.api")
 

@@ -12,12 +12,11 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from boast_source.errors import ConfigurationError
+from boast_source.errors import ApiError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from boast_source.errors import ApiError
 
 T = TypeVar("T")
 

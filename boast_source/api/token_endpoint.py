@@ -13,19 +13,17 @@ import orjson
 
 from boast_source.api.address import checked_url
 from boast_source.api.answers import masked
-from boast_source.api.credentials import usable
+from boast_source.api.credentials import OAuthCredentials, usable
 from boast_source.api.failures import LOG_IN_AGAIN, Call, of_failure
 from boast_source.api.pace import retry_after
 from boast_source.api.reader import Response, TransportFailure
 from boast_source.api.token_store import Tokens, fingerprint
 from boast_source.api.transport import Transport
-from boast_source.errors import AuthenticationError, ConfigurationError, UnavailableError
+from boast_source.errors import ApiError, AuthenticationError, ConfigurationError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from boast_source.api.credentials import OAuthCredentials
-    from boast_source.errors import ApiError
 
 LEAST_TIMEOUT = 60.0  # seconds: a refresh given up early may have rotated the token anyway
 LONGEST_WAIT = 60.0  # seconds between two attempts, whatever the server asks for

@@ -33,12 +33,11 @@ from requests.utils import get_auth_from_url
 from urllib3.util.ssltransport import SSLTransport
 
 from boast_source.api.address import proxy_for, tls_context
-from boast_source.api.reader import TransportFailure, read_answer
+from boast_source.api.reader import Kind, Response, TransportFailure, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from boast_source.api.reader import Kind, Response
 
 CONNECT_TIMEOUT = 15.0  # seconds in all, shared by the addresses of a host
 MOST_REQUESTS = 1000  # on one connection

@@ -8,14 +8,13 @@ from rich.table import Table
 
 from boast_source.commands.terminal import cell, stdout
 from boast_source.errors import one_line
-from boast_source.push.result import STATES
+from boast_source.push.result import STATES, Pushed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
 
-    from boast_source.push.result import Pushed
     from boast_source.push.shown import Shown
 
 SHOWN = 50  # requests per listing on a terminal; --json shows all

@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.segment import Segment
 from rich.text import Text
@@ -22,9 +22,6 @@ from boast_source.jobs.progress import Progress
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
-
-    from rich.console import ConsoleOptions, RenderableType
-    from rich.progress import TaskID
 
     from boast_source.api import Page
     from boast_source.listing.report import ListReport

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from boast_source import models
 from boast_source.api import BoastClient, path_of
 from boast_source.api.address import checked_url
-from boast_source.config import account_ids_from, settings, unknown_keys
+from boast_source.config import Settings, account_ids_from, settings, unknown_keys
 from boast_source.errors import BoastError, ConfigurationError
 from boast_source.models.schema import relations
 from boast_source.runs import notify
@@ -20,7 +20,6 @@ from boast_source.warehouse.pipeline import state_folder, warehouse_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from boast_source.config import Settings
 
 PATIENCE = 30.0  # seconds to wait for a DuckDB file that another check has open
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
@@ -13,9 +13,6 @@ from tomlkit.exceptions import TOMLKitError
 from boast_source.config import flat
 from boast_source.errors import ConfigurationError
 from boast_source.private import no_pipe, replace_file
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 CONFIG, SECRETS = Path(".dlt", "config.toml"), Path(".dlt", "secrets.toml")
 # for the user's own dlt scripts; the commands set these themselves (logs.py)

@@ -17,13 +17,11 @@ from boast_source.errors import BoastError, StoppedError
 from boast_source.jobs.progress import QUIET, Progress
 from boast_source.runs import health, notify, retention
 from boast_source.runs.lock import lock
-from boast_source.warehouse import explain, is_of_destination
+from boast_source.warehouse import Warehouse, explain, is_of_destination
 from boast_source.warehouse.pipeline import warehouse_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from boast_source.warehouse import Warehouse
 
 
 class Result(Protocol):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from boast_source import runs
-from boast_source.config import account_ids_from
-from boast_source.errors import ConfigurationError
+from boast_source.config import Settings, account_ids_from
+from boast_source.errors import BoastError, ConfigurationError
 from boast_source.jobs.job import Job, running
 from boast_source.jobs.progress import QUIET, Progress
 from boast_source.listing.incremental import Incremental
@@ -19,11 +19,8 @@ from boast_source.outputs.outputs import outputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from boast_source.api import BoastClient
-    from boast_source.config import Settings
-    from boast_source.errors import BoastError
 
 
 @dataclass

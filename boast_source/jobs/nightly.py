@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from boast_source import runs, signals
-from boast_source.config import account_ids_from, names_a_pending_table, push_settings
+from boast_source.config import PushSettings, account_ids_from, names_a_pending_table, push_settings
 from boast_source.errors import BoastError, LockedError, PendingError
 from boast_source.jobs.job import Job, running, tell
 from boast_source.jobs.load import incremental_from, loaded, outputs_of
@@ -23,16 +23,14 @@ from boast_source.jobs.progress import QUIET, Progress
 from boast_source.jobs.push import options_from
 from boast_source.listing.report import Options
 from boast_source.push.pending import is_there
-from boast_source.push.result import STATES
+from boast_source.push.result import STATES, Pushed, PushOptions
 from boast_source.push.run import push
 from boast_source.runs import health, notify
 from boast_source.warehouse import explained
 
 if TYPE_CHECKING:
     from boast_source.api import BoastClient
-    from boast_source.config import PushSettings
     from boast_source.load.result import Loaded
-    from boast_source.push.result import Pushed, PushOptions
     from boast_source.runs.health import Waiting
 
 log = logging.getLogger("boast_source")

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from boast_source import runs
-from boast_source.config import account_ids_from, push_settings
+from boast_source.config import PushSettings, Settings, account_ids_from, push_settings
 from boast_source.errors import ConfigurationError
 from boast_source.jobs.job import Job, running, tell
 from boast_source.jobs.progress import QUIET, Progress
 from boast_source.push.result import Pushed, PushOptions
 from boast_source.push.run import push
-
-if TYPE_CHECKING:
-    from boast_source.config import PushSettings, Settings
 
 
 def push_job(

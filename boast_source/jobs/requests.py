@@ -11,18 +11,16 @@ from boast_source.config import push_settings, settings
 from boast_source.errors import ConfigurationError
 from boast_source.push import controls, shown
 from boast_source.push.decisions import Choice, chosen, decide_on, listed
-from boast_source.push.ledger import Ledger
+from boast_source.push.ledger import Event, Ledger
 from boast_source.push.model import Control
 from boast_source.runs.lock import lock
-from boast_source.warehouse import until_answered
+from boast_source.warehouse import Warehouse, until_answered
 from boast_source.warehouse.pipeline import warehouse_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from boast_source.push.ledger import Event
     from boast_source.push.shown import Shown
-    from boast_source.warehouse import Warehouse
 
 _SHOWN = 5  # sequences or accounts per message
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from boast_source.listing import queries
-from boast_source.listing.column import SQL_TYPES
+from boast_source.listing.column import SQL_TYPES, Column
 from boast_source.listing.columns import (
     HASH,
     MISSING,
@@ -28,7 +28,6 @@ from boast_source.warehouse.arrow import in_bulk, literal, quote
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from boast_source.listing.column import Column
     from boast_source.listing.index import Listed
     from boast_source.listing.scratch import Scratch
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from boast_source.listing.order import ListState
 from boast_source.listing.recent import FEW_PAGES
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from boast_source.listing.report import ListReport
 
 

@@ -16,7 +16,7 @@ from pyarrow import parquet as pq
 
 from boast_source.listing import queries
 from boast_source.listing.order import Observed, created_of
-from boast_source.shapes import EXTRA, to_arrow
+from boast_source.shapes import EXTRA, Record, Shape, to_arrow
 from boast_source.warehouse import memory
 from boast_source.warehouse.arrow import CHUNK, literal, quote
 from boast_source.warehouse.memory import BATCH
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from boast_source.listing.scratch import Scratch
-    from boast_source.shapes import Record, Shape
 
 ASKED = 1_000_000  # the "pass" of a record requested by its id: later than any real pass
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from boast_source.listing import queries
 from boast_source.listing.columns import ACCOUNT, HASH, MISSING, row_columns
-from boast_source.shapes import HISTORY
+from boast_source.shapes import HISTORY, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from boast_source.listing.column import Column
     from boast_source.listing.diff import Compared, Whole
-    from boast_source.shapes import Shape
     from boast_source.warehouse import Warehouse
 
 log = logging.getLogger("boast_source")

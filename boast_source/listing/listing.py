@@ -16,12 +16,12 @@ from boast_source.listing.columns import HASH, HISTORY_KEYS, MISSING, as_stored,
 from boast_source.listing.handing import SEEN, ComparedList, handed_on
 from boast_source.listing.index import Listed
 from boast_source.listing.lacking import Lacking, whole_rows
-from boast_source.listing.reader import Swept
+from boast_source.listing.reader import Given, Swept
 from boast_source.listing.scratch import Scratch
 from boast_source.listing.shared import note_shared
 from boast_source.listing.stored import StoredList, ids_of_recent, note_silent, note_unlisted, stored_rows, written_rows
 from boast_source.listing.vanished import ask_for_undelivered, lost_accounts, none_seen
-from boast_source.shapes import ACCOUNTS, HISTORY, SHAPES
+from boast_source.shapes import ACCOUNTS, HISTORY, SHAPES, Kind, Shape
 from boast_source.warehouse.capabilities import keeps_json
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient, Page
     from boast_source.listing.column import Column
-    from boast_source.listing.reader import Given
     from boast_source.listing.report import ListReport, Options
-    from boast_source.shapes import Kind, Shape
     from boast_source.warehouse import Warehouse
 
 # Joins run in the written order, with the right side in memory: the optimizer might put whole rows there.

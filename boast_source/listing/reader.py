@@ -7,25 +7,21 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING
 
-from boast_source.api import Page, path_of
+from boast_source.api import BoastClient, Page, path_of
 from boast_source.errors import ApiError, AuthenticationError, ConfigurationError, NotFoundError
 from boast_source.listing import incremental
 from boast_source.listing.columns import keeps_history
-from boast_source.listing.index import ListIndex
+from boast_source.listing.index import Listed, ListIndex
 from boast_source.listing.order import moment_of
 from boast_source.listing.recent import UnfitError, read_recent
-from boast_source.listing.report import ListReport
+from boast_source.listing.report import ListReport, Options
 from boast_source.listing.sweep import agrees, sweep
-from boast_source.shapes import ACCOUNTS
+from boast_source.shapes import ACCOUNTS, Record, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from boast_source.api import BoastClient
-    from boast_source.listing.index import Listed
-    from boast_source.listing.report import Options
     from boast_source.listing.stored import StoredList
-    from boast_source.shapes import Record, Shape
 
 
 SHOWN = 5  # accounts in a message

@@ -25,14 +25,13 @@ import pyarrow as pa
 
 from boast_source.errors import NotFoundError
 from boast_source.listing.gone import Leaf, NotFoundHereError, Search
-from boast_source.listing.order import is_sorted, moment_of, moments
+from boast_source.listing.order import ListState, is_sorted, moment_of, moments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from datetime import datetime, timedelta
 
     from boast_source.api import Page
-    from boast_source.listing.order import ListState
     from boast_source.listing.stored import Rest, StoredList
     from boast_source.shapes import Record
 

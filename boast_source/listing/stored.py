@@ -11,7 +11,7 @@ from boast_source.listing import diff, queries
 from boast_source.listing.columns import ACCOUNT, HASH, MISSING, keeps_history, row_columns
 from boast_source.listing.index import Listed, ListIndex
 from boast_source.listing.scratch import Scratch
-from boast_source.shapes import HISTORY
+from boast_source.shapes import HISTORY, Record, Shape
 from boast_source.warehouse.arrow import quote
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from boast_source.listing.column import Column
     from boast_source.listing.order import ListState
     from boast_source.listing.report import ListReport
-    from boast_source.shapes import Record, Shape
     from boast_source.warehouse import Warehouse
 
 _parts = itertools.count(1)  # numbers the parts of a scratch index

@@ -10,16 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from boast_source.errors import ApiError, AuthenticationError, ConfigurationError
-from boast_source.listing.index import ASKED, ListIndex
-from boast_source.listing.report import ListReport
+from boast_source.listing.index import ASKED, Listed, ListIndex
+from boast_source.listing.report import ListReport, Options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from boast_source.listing.diff import Compared
-    from boast_source.listing.index import Listed
     from boast_source.listing.reader import Swept
-    from boast_source.listing.report import Options
     from boast_source.shapes import Shape
 
 log = logging.getLogger("boast_source")

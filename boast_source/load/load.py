@@ -13,23 +13,20 @@ from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.listing.incremental import state_after
 from boast_source.listing.listing import Listing, listing_of
 from boast_source.listing.reader import Given
-from boast_source.listing.report import Options
+from boast_source.listing.report import ListReport, Options
 from boast_source.load.packages import finish_pending
 from boast_source.load.result import Loaded
 from boast_source.load.source import source_of
 from boast_source.runs import listings
 from boast_source.runs.record import ATTENTION, DONE, FAILED, ensure_table
-from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES
-from boast_source.warehouse import explained, run
+from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES, Record
+from boast_source.warehouse import Warehouse, explained, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from boast_source.api import BoastClient, Page
     from boast_source.listing.order import ListState
-    from boast_source.listing.report import ListReport
-    from boast_source.shapes import Record
-    from boast_source.warehouse import Warehouse
 
 log = logging.getLogger("boast_source")
 

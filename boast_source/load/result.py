@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from boast_source.listing.report import MEANING
+from boast_source.listing.report import MEANING, ListReport
 from boast_source.runs import DONE, STATUS
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from boast_source.errors import BoastError
-    from boast_source.listing.report import ListReport
 
 
 @dataclass

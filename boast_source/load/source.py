@@ -29,16 +29,14 @@ from boast_source.load import altered, checks
 from boast_source.load.turns import Turns
 from boast_source.logs import hush
 from boast_source.models.schema import relations
-from boast_source.shapes import HISTORY, SHAPES, Shape
-from boast_source.warehouse import kinds_of, warehouse_of
+from boast_source.shapes import HISTORY, SHAPES, Kind, Shape
+from boast_source.warehouse import Warehouse, kinds_of, warehouse_of
 from boast_source.warehouse.dropped import FIELD
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from dlt.extract import DltResource
 
-    from boast_source.shapes import Kind
-    from boast_source.warehouse import Warehouse
 
 EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
 # an attribute of the pipeline: its last listing in this process, which refers to it, so both are freed together

@@ -17,14 +17,13 @@ from boast_source.models import as_of, catalog, schema
 from boast_source.models.comments import comment
 from boast_source.models.schema import relations
 from boast_source.shapes import HISTORY, SHAPES, VIEWS
-from boast_source.warehouse import explained, strange
+from boast_source.warehouse import SqlClient, Warehouse, explained, strange
 from boast_source.warehouse.arrow import quote
 from boast_source.warehouse.dialect import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from boast_source.warehouse import SqlClient, Warehouse
 
 OTHER_COLUMNS = "42P16"  # Postgres: `create or replace view` can only add columns
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from boast_source.errors import DestinationError
-from boast_source.warehouse import explained
-
-if TYPE_CHECKING:
-    from boast_source.warehouse import SqlClient
+from boast_source.warehouse import SqlClient, explained
 
 NAME = "as_of"
 # by dialect: the statement that creates it from the view, and the one that drops it

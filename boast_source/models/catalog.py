@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 from boast_source.errors import DestinationError
 from boast_source.models import as_of
 from boast_source.shapes import VIEWS
-from boast_source.warehouse import columns_in, explained
+from boast_source.warehouse import SqlClient, Warehouse, columns_in, explained
 from boast_source.warehouse.sql import queries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from boast_source.warehouse import SqlClient, Warehouse
 
 FILE = "boast_views"  # in the pipeline's working folder
 QUERIES = queries("boast_source.warehouse", "catalog.sql")

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from boast_source.errors import DestinationError
 from boast_source.models import catalog
 from boast_source.models.schema import relations
-from boast_source.warehouse import explained
+from boast_source.warehouse import SqlClient, explained
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from boast_source.warehouse import SqlClient
 
 log = logging.getLogger("boast_source")
 

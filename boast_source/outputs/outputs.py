@@ -6,8 +6,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from boast_source import models, signals
-from boast_source.config import listed, push_settings
+from boast_source import models, runs, signals
+from boast_source.config import Settings, listed, push_settings
 from boast_source.errors import BoastError
 from boast_source.outputs import files
 from boast_source.outputs.copy import publish
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from boast_source import runs
-    from boast_source.config import Settings
     from boast_source.load.result import Loaded
     from boast_source.warehouse import Warehouse
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from boast_source.errors import ConfigurationError, PendingError
 from boast_source.push import requests
 from boast_source.push.decide import Facts, Origin, is_after, is_moment, was_limited
-from boast_source.push.lanes import is_listed, lanes_of
+from boast_source.push.lanes import Lane, is_listed, lanes_of
 from boast_source.push.model import State
-from boast_source.push.requests import Accounts
+from boast_source.push.requests import Accounts, Request
 from boast_source.shapes import CONTACTS, SEQUENCES
 from boast_source.warehouse import columns_in, explained
 from boast_source.warehouse.dialect import text_type
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from boast_source.push.context import Context
     from boast_source.push.controls import Controls
-    from boast_source.push.lanes import Lane
-    from boast_source.push.requests import Request
     from boast_source.push.snapshot import Known
 
 

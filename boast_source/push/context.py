@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from boast_source.push.model import RULES, State
@@ -12,7 +12,6 @@ from boast_source.push.settle import Proof
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
     from boast_source.api import BoastClient
     from boast_source.config import PushSettings

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from boast_source.errors import ConfigurationError
-from boast_source.push.ledger import Event
+from boast_source.push.ledger import Event, Ledger
 from boast_source.push.model import Control
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from boast_source.push.ledger import Ledger
     from boast_source.push.plan import Plan
 
 EVERYTHING = "*"

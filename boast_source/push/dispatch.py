@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from boast_source import signals
 from boast_source.push import gate
-from boast_source.push.decide import LIMITED, Origin
+from boast_source.push.decide import LIMITED, Facts, Origin
 from boast_source.push.model import State, Verdict
 from boast_source.push.snapshot import enrollment_of
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from boast_source.push.context import Context
-    from boast_source.push.decide import Facts
     from boast_source.push.gate import Outcome
     from boast_source.push.lanes import Lane
     from boast_source.push.ledger import Event

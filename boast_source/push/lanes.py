@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 from boast_source.push.decide import Facts, Origin, decide, was_limited
 from boast_source.push.model import State, Verdict
-from boast_source.push.snapshot import Enrollment
+from boast_source.push.snapshot import Enrollment, Known
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from boast_source.push.requests import Request
-    from boast_source.push.snapshot import Known
 
     Pair = tuple[str | None, ...]
 

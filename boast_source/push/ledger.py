@@ -18,7 +18,7 @@ from boast_source.errors import ConfigurationError, DestinationError
 from boast_source.push import model
 from boast_source.push.model import Control, State
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
-from boast_source.warehouse import columns_in, columns_of_ours, explained, is_lost, is_of_destination
+from boast_source.warehouse import Warehouse, columns_in, columns_of_ours, explained, is_lost, is_of_destination
 from boast_source.warehouse.arrow import quote
 from boast_source.warehouse.dialect import moment_of, translated
 from boast_source.warehouse.sql import filled, queries
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from boast_source.warehouse import Warehouse
 
 TABLE = "push_ledger"
 BATCH = 100  # events per insert

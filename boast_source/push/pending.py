@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from boast_source.errors import ConfigurationError, PendingError
-from boast_source.warehouse import columns_in, explained, is_lost, is_of_destination, words_of
+from boast_source.warehouse import SqlClient, Warehouse, columns_in, explained, is_lost, is_of_destination, words_of
 from boast_source.warehouse.dialect import text_type
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from boast_source.warehouse import SqlClient, Warehouse
 
 REQUIRED = ("contact_id", "sequence_id")
 OPTIONAL = ("request_id", "account_id", "action", "enrollment_id", "requested_at")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from boast_source.listing.listing import listing_of
+from boast_source.listing.listing import Listing, listing_of
 from boast_source.listing.report import Options
 from boast_source.listing.vanished import too_many
 from boast_source.push import controls, requests, watch
@@ -15,16 +15,14 @@ from boast_source.push.model import Evidence, State, Verdict
 from boast_source.push.plan import plan_of, write
 from boast_source.push.settle import settle
 from boast_source.push.shown import names_of
-from boast_source.push.snapshot import COLUMNS, known
+from boast_source.push.snapshot import COLUMNS, Known, known
 from boast_source.shapes import SEQUENCE_ENROLLMENTS, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from boast_source.listing.listing import Listing
     from boast_source.push.context import Context
     from boast_source.push.requests import Request
-    from boast_source.push.snapshot import Known
 
 _OPEN = Verdict(State.UNKNOWN, "open", "a push settles it by reading back")
 _UNASKED = Verdict(State.WITHDRAWN, "absent", "it was not carried out, and no row asks for it any more")

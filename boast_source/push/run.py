@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from boast_source.errors import ApiError, BoastError, ConfigurationError, PendingError
-from boast_source.listing.report import Options
+from boast_source.listing.report import ListReport, Options
 from boast_source.listing.scratch import Scratch
 from boast_source.load.load import create_views, load_held, store
 from boast_source.push import controls, requests, watch
 from boast_source.push.asked import CALLED, accounts_of, asked, facts_of, lanes, may_send
 from boast_source.push.context import Context
 from boast_source.push.dispatch import dispatch
-from boast_source.push.lanes import plan
-from boast_source.push.ledger import Ledger
+from boast_source.push.lanes import Lane, plan
+from boast_source.push.ledger import Event, Ledger
 from boast_source.push.model import State
 from boast_source.push.pending import Pending
 from boast_source.push.plan import plan_of
@@ -25,7 +25,7 @@ from boast_source.push.settle import Proof, settle_all
 from boast_source.push.shown import names_of
 from boast_source.push.snapshot import COLUMNS, Known, known
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
-from boast_source.warehouse import explained
+from boast_source.warehouse import Warehouse, explained
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -34,13 +34,9 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient, Page
     from boast_source.config import PushSettings
-    from boast_source.listing.report import ListReport
     from boast_source.load.result import Loaded
     from boast_source.push.decide import Facts
-    from boast_source.push.lanes import Lane
-    from boast_source.push.ledger import Event
     from boast_source.push.requests import Request
-    from boast_source.warehouse import Warehouse
 
     Load = Callable[[Options, Sequence[str]], Loaded]
 

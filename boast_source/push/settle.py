@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from boast_source.errors import ApiError, ConfigurationError, NotFoundError
 from boast_source.push.model import DONE, SETTLING, Evidence, State, Step, Verdict
-from boast_source.push.snapshot import Enrollment, enrollment_of
+from boast_source.push.snapshot import Enrollment, Known, enrollment_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime
 
     from boast_source.api import BoastClient
     from boast_source.push.context import Context
     from boast_source.push.ledger import Event
     from boast_source.push.requests import Request
-    from boast_source.push.snapshot import Known
 
 RETRIED = "retried"  # error code: an operator repeats an open request, although the server may still act on it
 # the error code and detail to record

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import functools
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from boast_source.push import requests
-from boast_source.push.decide import is_after
+from boast_source.push.decide import Origin, is_after
 from boast_source.push.model import State, Verdict
 from boast_source.push.pending import is_there
 from boast_source.push.settle import known_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
 
     from boast_source.push.context import Context
-    from boast_source.push.decide import Origin
     from boast_source.push.ledger import Event
     from boast_source.push.requests import Request
     from boast_source.push.snapshot import Known

@@ -15,12 +15,11 @@ from boast_source.errors import DestinationError
 from boast_source.models.schema import relations
 from boast_source.runs.record import DONE, FAILED, last_kept
 from boast_source.shapes import SEQUENCE_ENROLLMENTS, SHAPES
-from boast_source.warehouse import columns_in, explained, is_forbidden, until_answered
+from boast_source.warehouse import SqlClient, Warehouse, columns_in, explained, is_forbidden, until_answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from boast_source.warehouse import SqlClient, Warehouse
 
 LAST_RUN = ("last_run_id", "last_command", "last_status", "last_exit_code", "last_finished_at", "last_error")
 HEALTH = (

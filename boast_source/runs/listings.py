@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, get_args
 from boast_source.errors import DestinationError
 from boast_source.listing.order import ListState, Order
 from boast_source.runs.record import now
-from boast_source.warehouse import columns_in
+from boast_source.warehouse import Warehouse, columns_in
 from boast_source.warehouse.dialect import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from boast_source.warehouse import Warehouse
 
 TABLE = "listings"
 _TYPES = {

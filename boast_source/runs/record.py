@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from boast_source.runs.lock import traces
-from boast_source.warehouse import columns_in
+from boast_source.warehouse import SqlClient, Warehouse, columns_in
 from boast_source.warehouse.pipeline import PIPELINE, state_folder
 from boast_source.warehouse.working_folder import dataset_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from boast_source.warehouse import SqlClient, Warehouse
 
 log = logging.getLogger("boast_source")
 

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boast_source import models, runs
-from boast_source.warehouse import columns_in
+from boast_source.warehouse import SqlClient, Warehouse, columns_in
 from boast_source.warehouse.dialect import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from boast_source.config import Settings
-    from boast_source.warehouse import SqlClient, Warehouse
 
 log = logging.getLogger("boast_source")
 

@@ -15,7 +15,7 @@ from boast_source.errors import ConfigurationError
 from boast_source.shapes import Kind
 from boast_source.warehouse import dropped, memory, rights
 from boast_source.warehouse.arrow import READ, quote
-from boast_source.warehouse.connection import Connected, columns_in, columns_of_ours, interruptible
+from boast_source.warehouse.connection import Connected, SqlClient, columns_in, columns_of_ours, interruptible
 from boast_source.warehouse.dialect import moment, text_literal, translated
 from boast_source.warehouse.errors import explained
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from boast_source.warehouse.connection import SqlClient
 
 FEW, MANY = 1000, 50_000  # ids in one query, and ids up to which several queries are made
 

@@ -15,7 +15,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity, SqlCli
 from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.pipeline.exceptions import PipelineConfigMissing
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_fixed
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_fixed
 
 from boast_source import signals
 from boast_source.errors import ConfigurationError, DestinationError
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import dlt
-    from tenacity import RetryCallState
     from typing_extensions import Self
 
 SqlClient = SqlClientBase[Any]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb as driver
 import pyarrow as pa
 from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
+from dlt.common.destination.client import FollowupJobRequest, HasFollowupJobs, LoadJob, RunnableLoadJob
 from dlt.common.destination.configuration import ParquetFormatConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
@@ -32,7 +32,7 @@ from boast_source.warehouse import memory, sharing
 from boast_source.warehouse.arrow import READ, literal, quote, streamed
 from boast_source.warehouse.base import Warehouse
 from boast_source.warehouse.capabilities import Remembering
-from boast_source.warehouse.connection import interruptible
+from boast_source.warehouse.connection import SqlClient, interruptible
 from boast_source.warehouse.errors import is_lock
 
 if TYPE_CHECKING:
@@ -40,10 +40,8 @@ if TYPE_CHECKING:
 
     import dlt
     from dlt.common.destination import DestinationCapabilitiesContext
-    from dlt.common.destination.client import FollowupJobRequest, LoadJob
     from dlt.common.destination.typing import PreparedTableSchema
 
-    from boast_source.warehouse.connection import SqlClient
 
 MANY = 50_000  # rows replaced in one run
 _MEMORY = "select current_setting('memory_limit')"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
+from dlt.common.destination.client import FollowupJobRequest, HasFollowupJobs, LoadJob, RunnableLoadJob
 from dlt.destinations.impl.postgres.factory import postgres as dlt_postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dlt.common.destination import DestinationCapabilitiesContext
-    from dlt.common.destination.client import FollowupJobRequest, LoadJob
     from dlt.common.destination.typing import PreparedTableSchema
     from dlt.destinations.sql_client import SqlClientBase
     from typing_extensions import Self

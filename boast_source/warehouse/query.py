@@ -11,13 +11,12 @@ from dlt.destinations.exceptions import DatabaseException
 from sqlglot import exp
 
 from boast_source.errors import ConfigurationError
-from boast_source.warehouse.connection import interruptible
+from boast_source.warehouse.connection import SqlClient, interruptible
 from boast_source.warehouse.errors import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from boast_source.warehouse.connection import SqlClient
 
 ROWS = 5_000  # per batch
 _READING = {"select", "with", "from", "values", "table", "show", "describe", "desc", "summarize", "pivot", "unpivot"}

@@ -18,12 +18,11 @@ from boast_source.errors import DestinationError
 from boast_source.outputs.report import claims
 from boast_source.outputs.report.bins import Bin, binned
 from boast_source.shapes import SEQUENCE_ENROLLMENTS
-from boast_source.warehouse import columns_in, explained
+from boast_source.warehouse import SqlClient, Warehouse, columns_in, explained
 from boast_source.warehouse.sql import filled, queries
 
 if TYPE_CHECKING:
     from boast_source.outputs.report.claims import Claim, Trend
-    from boast_source.warehouse import SqlClient, Warehouse
 
 DRAWN = 15  # largest sequences, in the chart
 TABLE_ROWS = 200  # largest sequences, in the table

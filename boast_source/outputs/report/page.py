@@ -12,13 +12,12 @@ from jinja2 import Environment, StrictUndefined
 
 from boast_source.listing import report
 from boast_source.outputs.report import claims
-from boast_source.outputs.report.figures import DRAWN, MONTHS, TABLE_ROWS, clean
+from boast_source.outputs.report.figures import DRAWN, MONTHS, TABLE_ROWS, Figures, clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from boast_source.outputs.report.figures import Figures
 
 STALE_HOURS = 26.0
 NAMED = 3  # sequences per direction that "In short" names
