@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from boast_source.jobs.load import incremental_from, loaded, outputs_of
 from boast_source.jobs.progress import QUIET, Progress
 from boast_source.jobs.push import options_from
 from boast_source.listing.report import Options
+from boast_source.logs import log
 from boast_source.push.pending import is_there
 from boast_source.push.result import STATES, Pushed, PushOptions
 from boast_source.push.run import push
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from boast_source.api import BoastClient
     from boast_source.load.result import Loaded
     from boast_source.runs.health import Waiting
-
-log = logging.getLogger("boast_source")
 
 
 def _is_pending(stage: Any) -> bool:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import TYPE_CHECKING, Any
+
+from boast_source.logs import log
 
 if TYPE_CHECKING:
     from collections import Counter
 
     from boast_source.api import Page
     from boast_source.listing.report import ListReport
-
-log = logging.getLogger("boast_source")
 
 
 class Progress:

@@ -6,7 +6,6 @@ same version exactly when their hashes are equal.
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import pyarrow as pa
 from boast_source.config import configured
 from boast_source.listing import queries
 from boast_source.listing.column import SQL_TYPES, Column, json_text
+from boast_source.logs import log
 from boast_source.shapes import EXTRA, Kind, Shape, to_json
 from boast_source.warehouse.arrow import literal, quote
 from boast_source.warehouse.dialect import snake_case
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from boast_source.listing.index import Listed
 
-log = logging.getLogger("boast_source")
 
 ACCOUNT, MISSING = "account_id", "missing_since"
 HASH = "content_hash"  # of what was listed; stored in the table only if a dlt user alters rows on their way

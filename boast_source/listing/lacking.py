@@ -4,12 +4,12 @@ history was loaded alone. Those that are not listed count as stored, in their ne
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from boast_source.listing import queries
 from boast_source.listing.columns import ACCOUNT, HASH, MISSING, row_columns
+from boast_source.logs import log
 from boast_source.shapes import HISTORY, Shape
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from boast_source.listing.column import Column
     from boast_source.listing.diff import Compared, Whole
     from boast_source.warehouse import Warehouse
-
-log = logging.getLogger("boast_source")
 
 
 @dataclass

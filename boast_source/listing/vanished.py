@@ -5,13 +5,13 @@ If they outnumber the list's pages, a second pass that agrees with the first pro
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from boast_source.errors import ApiError, AuthenticationError, ConfigurationError
 from boast_source.listing.index import ASKED, Listed, ListIndex
 from boast_source.listing.report import ListReport, Options
+from boast_source.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from boast_source.listing.reader import Swept
     from boast_source.shapes import Shape
 
-log = logging.getLogger("boast_source")
 
 # More vanished rows than this, if also more than this share of the stored rows, are suspicious: none is marked.
 GONE_ROWS, GONE_SHARE = 10, 0.2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from boast_source.listing.report import ListReport, Options
 from boast_source.load.packages import finish_pending
 from boast_source.load.result import Loaded
 from boast_source.load.source import source_of
+from boast_source.logs import log
 from boast_source.runs import listings
 from boast_source.runs.record import ATTENTION, DONE, FAILED, ensure_table
 from boast_source.shapes import HISTORY, SEQUENCE_ENROLLMENTS, SHAPES, Record
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from boast_source.api import BoastClient, Page
     from boast_source.listing.order import ListState
-
-log = logging.getLogger("boast_source")
 
 
 def load(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-
 from boast_source.errors import DestinationError
+from boast_source.logs import log
 from boast_source.warehouse import SqlClient, explained
 
 NAME = "as_of"
@@ -19,8 +18,6 @@ select * from {history} where valid_from <= moment and (valid_to > moment or val
 $$""",
 }
 DROP = {"postgres": "drop function if exists {name}(timestamptz)"}
-
-log = logging.getLogger("boast_source")
 
 
 def create(client: SqlClient) -> None:

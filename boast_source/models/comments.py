@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from boast_source.errors import DestinationError
+from boast_source.logs import log
 from boast_source.models import catalog
 from boast_source.models.schema import relations
 from boast_source.warehouse import SqlClient, explained
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-
-log = logging.getLogger("boast_source")
 
 
 def comment(client: SqlClient, without: Collection[str] = ()) -> None:

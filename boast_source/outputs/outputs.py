@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING
 
 from boast_source import models, runs, signals
 from boast_source.config import Settings, listed, push_settings
 from boast_source.errors import BoastError
+from boast_source.logs import log
 from boast_source.outputs import files
 from boast_source.outputs.copy import publish
 from boast_source.private import PERSONAL
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from boast_source.load.result import Loaded
     from boast_source.warehouse import Warehouse
-
-log = logging.getLogger("boast_source")
 
 
 def outputs(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import uuid
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from boast_source.logs import log
 from boast_source.runs.lock import traces
 from boast_source.warehouse import SqlClient, Warehouse, columns_in
 from boast_source.warehouse.pipeline import PIPELINE, state_folder
@@ -22,8 +22,6 @@ from boast_source.warehouse.working_folder import dataset_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-log = logging.getLogger("boast_source")
 
 DONE, FAILED, USAGE, ATTENTION, LOCKED = 0, 1, 2, 3, 4
 STATUS = {DONE: "ok", FAILED: "failed", USAGE: "failed", ATTENTION: "attention", LOCKED: "locked"}

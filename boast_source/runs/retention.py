@@ -7,13 +7,13 @@ newest notification.
 
 from __future__ import annotations
 
-import logging
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boast_source import models, runs
+from boast_source.logs import log
 from boast_source.warehouse import SqlClient, Warehouse, columns_in
 from boast_source.warehouse.dialect import moment_of
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from boast_source.config import Settings
-
-log = logging.getLogger("boast_source")
 
 
 def tidy(warehouse: Warehouse, found: Settings) -> None:

@@ -19,6 +19,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from boast_source import signals
 from boast_source.driver_text import one_line, strip
 from boast_source.errors import BoastError
+from boast_source.logs import log
 from boast_source.warehouse.errors import explain
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from boast_source.warehouse.base import Warehouse
 
-log = logging.getLogger("boast_source")
 _DAMAGE = (ValueError, KeyError, TypeError, OSError)  # what reading a damaged file raises
 
 

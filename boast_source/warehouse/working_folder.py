@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import re
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,12 +18,13 @@ from dlt.common.schema.typing import SCHEMA_ENGINE_VERSION
 from dlt.common.storages import LoadStorage, NormalizeStorage
 from dlt.pipeline.state_sync import PIPELINE_STATE_ENGINE_VERSION
 
+from boast_source.logs import log
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _WHERE = ("host", "port", "database", "catalog", "account", "project_id", "server_hostname")  # of credentials
 STAMP = "%Y%m%dT%H%M%S.%f"
-log = logging.getLogger("boast_source")
 
 
 def address_of(destination: Any) -> str:
