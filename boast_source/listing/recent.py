@@ -8,8 +8,8 @@ pass holds only if
 - the newest cursor value is not older than that of the last good listing;
 - on the last page every record is stored unchanged, and its newest cursor is older than the last good listing's less an
   overlap, which is for records that become visible late;
-- everything newer in the warehouse was delivered, or is gone (404; in lists without requests by id, the newest page is
-  still the same);
+- everything newer in the warehouse was delivered, or is gone (404);
+- the newest page is still the same at the end, where that is all news or a list has no requests by id;
 - the warehouse holds as many records as the API counts.
 
 Otherwise it raises UnfitError, and the list is read whole.
@@ -196,16 +196,18 @@ def _held(
     undelivered = stored.above(lowest) - read.ids
     if len(undelivered) > MOST_ASKED:
         raise UnfitError("much of what was new before is gone", read.pages)
-    if not marks_gone:  # only an enrollment can be requested by id: another record that moved is on the newest page now
-        moved = bool(undelivered) and fetch(read.pages[0].number) != read.pages[0]
-    else:
-        moved = any(ask(key) is not None for key in sorted(undelivered))
-    if moved:
+    first = read.pages[0]
+    # only enrollments can be requested by id; another record that moved is on the newest page now. And where that page
+    # is all news, a record that left it may have pulled a change from the next page onto it.
+    again = not any(stored.equal(first.records).values()) or (undelivered and not marks_gone)
+    if again and fetch(first.number) != first:
+        raise _MovedError
+    if marks_gone and any(ask(key) is not None for key in sorted(undelivered)):
         raise _MovedError
     gone = sorted(undelivered) if marks_gone else []
     records: list[dict[str, Any]] = [record for page in read.pages for record in page.records]
     new = read.ids - stored.equal(records).keys()
-    expected, count = stored.count() - len(gone) + len(new), read.pages[0].count or 0
+    expected, count = stored.count() - len(gone) + len(new), first.count or 0
     if marks_gone and 0 < expected - count <= MOST_ASKED:
         gone += _gone(read, fetch, ask, stored.rest(read.ids | {*gone}), cursor, expected - count)
     elif expected != count:

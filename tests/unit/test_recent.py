@@ -243,6 +243,26 @@ def test_a_list_that_moves_between_two_pages_is_read_again():
     assert warehouse.rows == {r["id"]: r for r in server.listed()}
 
 
+@pytest.mark.parametrize("order", ["updated_asc", "updated_desc"])
+def test_a_change_that_a_deletion_moves_onto_a_page_already_read_is_found(order):
+    server, warehouse, state = living(order, rows=2000, size=5)
+    for _ in range(6):
+        server.update()
+    newest = sorted(server.rows, key=lambda key: server.rows[key][1], reverse=True)
+
+    def behind():  # before the second page
+        server.between = lambda: None
+        del server.rows[newest[0]]
+        server.put(0, 0)  # the count stays
+
+    def before():
+        server.between = behind
+
+    server.between = before
+    incremental(server, warehouse, state)
+    assert warehouse.rows[newest[5]]["content"] == 1
+
+
 def test_without_an_order_or_a_mark_nothing_is_read():
     server, warehouse, state = living("created_desc", rows=200)
     with pytest.raises(UnfitError, match="order not known"):
