@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections import Counter
 from datetime import datetime, timedelta, timezone
 
 import dlt
@@ -17,6 +18,8 @@ from boast_source.runs import listings
 from boast_source.warehouse import warehouse_of
 
 NIGHTS = int(os.environ.get("BOAST_LIVES", "8"))  # `make soak` asks for many more
+DAYS = int(os.environ.get("BOAST_DAYS", "1"))  # of a quarter of an hour each, or of 96 of them: `make soak`
+QUARTERS = 96 if DAYS > 1 else 2  # runs a day
 ONLY = ["sequence_enrollments"]
 BY_UPDATE = ["updated_asc", "updated_desc"]
 HOW = Incremental(timedelta(hours=20), timedelta(hours=1))
@@ -62,6 +65,10 @@ class Place:
 
     def true(self):
         return {key: (r["status"], r["response_id"], r["updated_at"]) for key, r in self.server.truth().items()}
+
+    def newest(self):
+        newest = max(record["updated_at"] for record in self.server.truth().values())
+        return datetime.fromisoformat(newest.replace("Z", "+00:00"))
 
     def state(self):
         (state,) = [s for (_, name), s in listings.states(warehouse_of(self.pipeline)).items() if name == ONLY[0]]
@@ -180,8 +187,7 @@ def test_the_state_of_dlt_carries_the_newest_cursor_value(place):
     for _ in range(3):
         here.run()
         state = here.pipeline.state["sources"]["boast"]["resources"]["sequence_enrollments"]["incremental"]
-        newest = max(record["updated_at"] for record in here.server.truth().values())
-        assert state["updated_at"]["last_value"] == datetime.fromisoformat(newest.replace("Z", "+00:00"))
+        assert state["updated_at"]["last_value"] == here.newest()
         here.mutate(update=2)
 
 
@@ -195,24 +201,27 @@ def test_what_the_warehouse_lost_is_noticed_by_the_count(place):
     assert here.stored() == here.true()
 
 
-def life(here, rng, runs=4):
-    """Runs under drift, with a full listing now and then. Everything that was to be seen is stored; so is all after a
-    full listing.
+SILENT = {"update": 1, "touch": False}
+KINDS = [{"update": 3}, {"insert": 2}, {"delete": 1}, SILENT, {"late": 1}, {}]
+
+
+def life(here, rng, hows, kinds=KINDS):
+    """A run under drift for each of `hows` (None: a full listing). Everything that was to be seen is stored; so is all
+    after a full listing. Late rows come within the overlap.
     """
-    kinds = [{"update": 3}, {"insert": 2}, {"delete": 1}, {"update": 1, "touch": False}, {"late": 1}, {}]
     unseen, ended = set(), []
-    for _ in range(runs):
+    for how in hows:
         for kind in rng.sample(kinds, rng.randrange(len(kinds))):
             plan = dict(kind)
             if plan.pop("late", 0):
-                plan |= {"insert": 1, "updated_at": 1_780_000_000.0 + rng.randrange(200_000)}
+                plan |= {"insert": 1, "updated_at": here.newest().timestamp() - rng.randrange(3000)}
             done = here.mutate(**plan)
             if not plan.get("touch", True):
                 unseen |= set(done["updated"])
             unseen -= {*done["deleted"], *(done["updated"] if plan.get("touch", True) else ())}
         if rng.random() < 0.3:
             here.server.control("POST", "advance", {"seconds": rng.randrange(20_000), "events": rng.randrange(4)})
-        ended.append(here.run(how=None if rng.random() < 0.2 else HOW))
+        ended.append(here.run(how=how))
         stored, true = here.stored(), here.true()
         if ended[-1] == "recent":
             assert {key for key in true.keys() | stored.keys() if true.get(key) != stored.get(key)} <= unseen
@@ -229,5 +238,19 @@ def test_recent_is_true_by_its_own_definition_in_all_four_orders(place, seed):
     order = ["updated_asc", "updated_desc", "created_asc", "created_desc"][seed % 4]
     here = place(enrollments=rng.randrange(100, 400), page_size=rng.choice([10, 20]), order=order, seed=seed)
     here.run()
-    ended = life(here, rng)
+    ended = life(here, rng, [None if rng.random() < 0.2 else HOW for _ in range(4)])
     assert "failed" not in ended
+
+
+@pytest.mark.timeout(40_000)
+@pytest.mark.parametrize("order", ["updated_asc", "updated_desc", "created_asc", "created_desc"])
+def test_every_morning_of_a_month_equals_the_truth_and_no_run_of_its_days_says_more(place, order):
+    """A run every quarter of an hour, a full one each night; in the last days also changes that no cursor shows."""
+    here = place(enrollments=300, page_size=20, order=order)
+    here.run()
+    rng, ended = random.Random(order), Counter()
+    for day in range(DAYS):
+        kinds = KINDS if day > DAYS * 0.8 else [kind for kind in KINDS if kind is not SILENT]
+        ended.update(life(here, rng, [HOW] * (QUARTERS - 1) + [None], kinds))
+    assert not ended["failed"]
+    assert ended["recent"] > DAYS / 2 or not order.startswith("updated"), ended
