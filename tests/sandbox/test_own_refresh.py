@@ -1,4 +1,4 @@
-"""dlt's refresh modes in a user's pipeline: the tables start anew, and the history goes on as if nothing had been."""
+"""What a user tells dlt of writing: refresh modes start tables anew, the history goes on; dispositions do nothing."""
 
 from __future__ import annotations
 
@@ -113,3 +113,12 @@ def test_what_a_filter_keeps_out_of_the_table_vanishes_in_the_history_alone(worl
         assert {key for (key,) in world.ask(f"select id from {LIST}")} == {key for key in before if key > "8"}
         marked = world.ask(f"select id, version from {HISTORY} where missing_since is not null")
         assert sorted(marked) == [(key, 2) for key in sorted(gone)]
+
+
+@pytest.mark.parametrize("way", ["append", "replace", {"disposition": "merge", "strategy": "scd2"}])
+def test_another_write_disposition_has_no_effect(world, way):
+    world.night(alter=lambda source: source.sequence_enrollments.apply_hints(write_disposition=way))
+    for versions in (23, 26):
+        world.mutate(update=3)
+        assert world.night(write_disposition=way).verified == "covered"
+        assert world.ask(f"select (select count(*) from {LIST}), (select count(*) from {HISTORY})") == [(20, versions)]
