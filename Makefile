@@ -8,8 +8,8 @@ UV := $(BIN)/uv pip install -q
 RESOLVE := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header
 LOCK := $(RESOLVE) pyproject.toml
 TESTS ?= tests/unit tests/sandbox tests/warehouse tests/system
-# half as many again as there are processors: some tests wait for what they started
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() * 3 // 2)')
+# twice as many as there are processors: many tests wait for a process, a server or the disk
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() * 2)')
 PYTEST := -m pytest -q -n $(WORKERS) --dist worksteal
 LOWEST ?= 3.10
 HIGHEST ?= 3.13
