@@ -86,7 +86,7 @@ class Way:
             if hasattr(function, BY_ROW):
                 raise
             raise ConfigurationError(
-                f"A function on {self.table} fails, or returns no table: {type(error).__name__}: {error}",
+                f"A function on {self.table} fails, or returns no table ({type(error).__name__}).",
                 hint="Resources yield Arrow tables, not rows: use add_map(by_row(your_function)), with by_row from"
                 " boast_source.",
             ) from error

@@ -10,6 +10,7 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from boast_source import boast_source, by_row, create_views, verify
+from boast_source.errors import ConfigurationError
 
 LIST, HISTORY = BOTH = ("sequence_enrollments", "sequence_enrollments_history")
 LISTS = (*BOTH, "contacts")
@@ -198,6 +199,20 @@ def test_a_function_over_rows_that_is_not_wrapped_is_refused_with_the_way_to_wra
         with pytest.raises(PipelineStepFailed, match="A function on contacts fails, or returns no"):
             world.night(lambda source, f=function: source.contacts.add_map(f), resources=["contacts"])
     assert world.night(resources=["contacts"]) == {"contacts": 20}
+
+
+@duckdb_only
+def test_what_is_said_of_a_function_that_fails_has_nobody_s_values(world):
+    def failing(table):
+        raise ValueError(table["email"].to_pylist()[0])
+
+    with pytest.raises(PipelineStepFailed) as failed:
+        world.night(lambda source: source.contacts.add_map(failing), resources=["contacts"])
+    said = failed.value.__cause__
+    while not isinstance(said, ConfigurationError):
+        said = said.__cause__
+    assert "A function on contacts fails" in str(said)
+    assert "@" not in str(said)
 
 
 @duckdb_only
