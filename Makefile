@@ -16,7 +16,7 @@ HIGHEST ?= 3.13
 ENGINE_PYTHON ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-warehouses test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-site test-docker test-wheel soak fuzz sbom audit base lint format bench lock docs site picture build clean
+.PHONY: help demo test test-unit test-warehouses test-engines test-lowest test-airflow test-dagster test-dbt test-kubernetes test-site test-install test-docker test-wheel soak fuzz sbom audit base lint format bench lock docs site picture build clean
 
 help: ## print every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,7 +62,7 @@ test-site: ## the documentation as a site, built strictly
 test-airflow test-dagster test-dbt test-kubernetes test-site: test-%: $(STAMP_DEV) .venv-%/.made
 	@BOAST_ENGINE=$* BOAST_ENGINE_PYTHON=$(CURDIR)/.venv-$*/bin/python $(BIN)/pytest -q tests/engines
 
-test-engines: test-airflow test-dagster test-dbt test-kubernetes test-site ## all of these
+test-engines: test-airflow test-dagster test-dbt test-kubernetes test-site test-install ## all of these
 
 test-warehouses: $(STAMP_DEV) .venv-warehouses/.made ## the conformance suite on Iceberg, DuckLake, MariaDB, Postgres 18 and S3, in an environment of its own
 	@BOAST_WAREHOUSES=elsewhere .venv-warehouses/bin/python -m pytest -q -n 2 tests/warehouse/test_conformance.py \
@@ -79,8 +79,10 @@ test-warehouses: $(STAMP_DEV) .venv-warehouses/.made ## the conformance suite on
 	@$(UV) --python .venv-$*/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-test-docker: $(STAMP_DEV) ## the image itself; needs a Docker engine
-	@BOAST_ENGINE=docker $(BIN)/pytest -q tests/engines
+test-docker: ## the image itself; needs a Docker engine
+test-install: ## the README's lines that install, to the letter, from a tag of a repository
+test-docker test-install: test-%: $(STAMP_DEV)
+	@BOAST_ENGINE=$* $(BIN)/pytest -q tests/engines
 
 .venv-%/.made: pipelines/%/requirements.lock | $(STAMP_DEV)
 	@echo "installing $* into .venv-$* ..."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import ROOT
+from boast_source.install import INSTALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,12 +58,11 @@ def main() -> int:
         try:
             assert api.stdout
             env |= json.loads(api.stdout.readline())["env"]
-            step("python3 -m venv", [base, "-m", "venv", home / ".venv"], home, env, began)
+            step("python3 -m venv", [base, "-m", "venv", "--upgrade-deps", home / ".venv"], home, env, began)
             own = home / ".venv" / "bin"
-            locked = ["--require-hashes", "-r", "requirements.lock"]
-            step("pip install of the lock", [own / "pip", "install", "-q", *locked], clone, env, began)
-            alone = ["--no-deps", "--no-build-isolation", "."]
-            step("pip install of the connector", [own / "pip", "install", "-q", *alone], clone, env, began)
+            subprocess.run(["git", "tag", "-f", INSTALL.rpartition("@")[2].strip('"')], cwd=clone, check=True)
+            line = shlex.split(INSTALL.replace("REPOSITORY", f"file://{clone}"))
+            step("pip install, the README's line", [own / line[0], *line[1:], "-q"], home, env, began)
             boast = own / "boast"
             step("boast check", [boast, "check"], home, env, began)
             step("boast load: the first real load", [boast, "load"], home, env, began)

@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boast_source import config, errors
+from boast_source import config, errors, install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +87,8 @@ def _raised(path: Path) -> Iterator[tuple[int, str, str]]:
 
 def _text(node: ast.expr) -> str:
     """Return a text of the code with `…` for what is filled in, as a cell of a table."""
+    if isinstance(node, ast.Name) and node.id == "INSTALL_ALL":
+        return install.INSTALL_ALL
     parts = node.values if isinstance(node, ast.JoinedStr) else [node]
     text = "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts)
     return re.sub("…+", "…", " ".join(text.replace("|", "\\|").split()))

@@ -13,6 +13,7 @@ import click
 
 from boast_source.commands.options import print_json, telling
 from boast_source.errors import ConfigurationError
+from boast_source.install import INSTALL_ALL
 
 QUERY = """select sequence_name, enrolled, completed, responded, round(100 * response_rate, 1) as response_percent,
        round(median_hours_to_respond / 24, 1) as median_days
@@ -66,9 +67,7 @@ def demo(folder: str, enrollments: int, *, as_json: bool) -> None:
     try:
         from boast_source.sandbox.server import running
     except ImportError as error:
-        raise ConfigurationError(
-            "The demo needs the sandbox", hint='Install its extra, in the repository: pip install ".[sandbox]".'
-        ) from error
+        raise ConfigurationError("The demo needs the sandbox", hint=INSTALL_ALL) from error
     place = Path(folder).resolve()
     if (place / "boast.duckdb").exists():
         click.echo(f"An earlier demo is in {place}; to run it anew, remove the folder first.", err=as_json)

@@ -23,6 +23,7 @@ from boast_source.api.reader import TransportFailure
 from boast_source.api.transport import Transport
 from boast_source.config import webhook_url
 from boast_source.errors import BoastError, ConfigurationError
+from boast_source.install import INSTALL_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,7 +152,7 @@ def _apprise(url: str) -> Any:
     except ImportError:
         raise ConfigurationError(
             "sources.boast.webhook_url is no https:// address, and Apprise, which knows others, is not installed",
-            hint='Install the extra, in the repository: pip install ".[notify]".',
+            hint=INSTALL_ALL,
         ) from None
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # its logs may contain the address
     notifier = apprise.Apprise()

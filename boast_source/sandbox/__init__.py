@@ -1,6 +1,7 @@
 """The embedded Boast API: the documented API over real HTTP on loopback, with faults on demand.
 
-It imports nothing from the rest of the package. Serving needs the extra `sandbox` (aiohttp).
+It imports nothing from the rest of the package but the line that installs it. Serving needs the extra `sandbox`
+(aiohttp).
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 import click
 
+from boast_source.install import INSTALL_ALL
 from boast_source.sandbox.options import SandboxOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MISSING = 'boast: the sandbox needs its extra. Install it from the connector\'s repository: pip install ".[sandbox]"'
 PORT = 8800  # default of the command; in Python the default is any free port
 
 
@@ -80,7 +80,7 @@ def sandbox(faults: tuple[str, ...], now: datetime, unknown_status: str, **given
     try:
         from boast_source.sandbox.server import serve
     except ImportError:
-        click.echo(MISSING, err=True)
+        click.echo(f"boast: The sandbox is not installed. {INSTALL_ALL}", err=True)
         raise SystemExit(2) from None
     options = SandboxOptions(now=now.replace(tzinfo=timezone.utc), unknown_status=int(unknown_status), **given)  # type: ignore[arg-type]
     try:

@@ -26,7 +26,6 @@ class Delta(Lake):
     """Delta tables."""
 
     table_format, title, library = "delta", "Delta", "deltalake"
-    how_to_install = 'pip install ".[delta]" in the repository'
 
     def count_present(self, table: str, account: str) -> int:
         """Return how many rows of an account are not marked missing."""

@@ -39,7 +39,6 @@ class Iceberg(Lake):
     """Iceberg tables, found through a catalog."""
 
     table_format, title, library = "iceberg", "Iceberg", "pyiceberg"
-    how_to_install = 'pip install ".[iceberg]" in the repository'
 
     def __init__(self, pipeline: dlt.Pipeline) -> None:
         super().__init__(pipeline)

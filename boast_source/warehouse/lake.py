@@ -21,6 +21,7 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.pipeline.exceptions import PipelineConfigMissing
 
 from boast_source.errors import ConfigurationError
+from boast_source.install import INSTALL_ALL
 from boast_source.warehouse.arrow import READ, quote, streamed
 from boast_source.warehouse.base import Warehouse
 
@@ -38,7 +39,6 @@ class Lake(Warehouse, ABC):
     table_format: str
     title: str  # of its tables
     library: str
-    how_to_install: str
 
     has_sql = False
     how_to_configure = (
@@ -53,8 +53,8 @@ class Lake(Warehouse, ABC):
         except ImportError:
             raise ConfigurationError(
                 "Plain files cannot merge: every change would be one more row. On a filesystem the tables are"
-                f" {self.title} tables",
-                hint=f"Install what they need: {self.how_to_install}; or choose a SQL destination.",
+                f" {self.title} tables, which need the package {self.library}",
+                hint=INSTALL_ALL,
             ) from None
         for table in ("sequence_enrollments", "runs"):
             for other in _FOLDERS.keys() - {self.table_format}:

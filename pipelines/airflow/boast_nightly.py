@@ -18,7 +18,9 @@ from airflow.sdk import Asset, dag, task
 from airflow.sdk.exceptions import AirflowFailException  # before Airflow 3.2: from airflow.exceptions
 
 # What you may want to change:
-BOAST = "boast"  # best in a virtual environment of its own, installed as SECURITY.md says: then give its path here
+# The command, best installed in a virtual environment of its own: then give its path here. The README explains how:
+# pip install "boast-source[all] @ git+REPOSITORY@v0.2.0"
+BOAST = "boast"
 INTO = ["--destination", "postgres", "--dataset", "boast_data"]  # not DuckDB: its file has one writer
 SCHEDULE = "0 2 * * *"
 RETRY_AFTER = timedelta(minutes=5)  # longer with each of three retries

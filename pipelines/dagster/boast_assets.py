@@ -15,7 +15,9 @@ from typing import Any
 import dagster as dg
 
 # What you may want to change:
-BOAST = "boast"  # best in a virtual environment of its own: then give its path here
+# The command, best installed in a virtual environment of its own: then give its path here. The README explains how:
+# pip install "boast-source[all] @ git+REPOSITORY@v0.2.0"
+BOAST = "boast"
 INTO = ["--destination", "postgres", "--dataset", "boast_data"]  # not DuckDB: its file has one writer
 SCHEDULE = "0 2 * * *"
 MAX_AGE = timedelta(hours=26)  # older data is stale

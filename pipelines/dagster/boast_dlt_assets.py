@@ -1,7 +1,12 @@
 """Dagster with dagster-dlt: the source as assets, all accounts in one run, the views, the verification.
 
-Start it with `dagster dev -f boast_dlt_assets.py` where dagster-dlt and the connector are installed. Secrets come from
-the environment, as in boast_assets.py, which has a run and retries per account, a freshness check and the push.
+Start it with `dagster dev -f boast_dlt_assets.py` where dagster-dlt and the connector are installed:
+
+    pip install dagster-dlt
+    pip install "boast-source[all] @ git+REPOSITORY@v0.2.0"
+
+The README explains the second line. Secrets come from the environment, as in boast_assets.py, which has a run and
+retries per account, a freshness check and the push.
 """
 
 from collections.abc import Iterator

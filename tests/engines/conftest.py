@@ -1,8 +1,8 @@
 """Tests of the schedulers' definitions. They need the engines, which live in environments of their own:
 
 `make test-airflow`, `test-dagster`, `test-dbt`, `test-kubernetes` and `test-site` make those and say by `BOAST_ENGINE`
-and `BOAST_ENGINE_PYTHON` which one it is; `make test-docker` needs a Docker engine. The engine runs in a process of its
-own and finds the command `boast` on its PATH, as it does for users.
+and `BOAST_ENGINE_PYTHON` which one it is; `make test-docker` needs a Docker engine, `make test-install` nothing. The
+engine runs in a process of its own and finds the command `boast` on its PATH, as it does for users.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 ENGINE = os.environ.get("BOAST_ENGINE")
 ROOT = Path(__file__).parents[2]
 
-ENGINES = ("airflow", "dagster", "dbt", "docker", "kubernetes", "site")
+ENGINES = ("airflow", "dagster", "dbt", "docker", "install", "kubernetes", "site")
 
 collect_ignore = [f"test_{engine}.py" for engine in ENGINES if engine != ENGINE]
 

@@ -24,7 +24,7 @@ def test_every_room_is_described_and_every_described_room_is_there():
 
 def test_the_ground_is_named():
     modules = {path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__")}
-    assert modules == {"config", "driver_text", "errors", "logs", "private", "shapes", "signals"}
+    assert modules == {"config", "driver_text", "errors", "install", "logs", "private", "shapes", "signals"}
     assert all(f"`{name}`" in PAGE for name in modules)
 
 

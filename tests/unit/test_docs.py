@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ import boast_source
 from boast_source import runs
 from boast_source.commands.main import boast
 from boast_source.config import Settings
+from boast_source.install import INSTALL
 from boast_source.listing.report import MEANING
 from tools import reference
 
@@ -59,7 +61,31 @@ def test_every_link_leads_somewhere(page):
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "dbt/README.md"], ids=lambda page: page.name)
 def test_nobody_is_told_to_install_by_a_name_that_is_not_ours_on_pypi(page):
-    assert not re.search(r"boast-source\[|install [^\n`]*\bboast-source", text(page))
+    assert not re.search(r"boast-source\[|install [^\n`]*\bboast-source", text(page).replace(INSTALL, ""))
+
+
+def test_the_line_that_installs_is_the_same_everywhere_and_names_this_version():
+    assert f"@v{version('boast-source')}" in INSTALL
+    shipped = [
+        *(ROOT / "pipelines").rglob("*"),
+        *(ROOT / "sources").rglob("*.md"),
+        *Path(boast_source.__file__).parent.rglob("*.py"),
+    ]
+    texts = {path: text(path) for path in [*PAGES, *shipped] if path.is_file() and path.suffix not in {".lock", ".pyc"}}
+    for path, words in texts.items():
+        assert len(re.findall(r"boast-source\[|git\+REPOSITORY", words)) == 2 * words.count(INSTALL), path
+        assert not re.search(r"install \S*\.\[", words), path
+    has = {path.name for path, words in texts.items() if INSTALL in words}
+    assert has > {
+        "README.md",
+        "SECURITY.md",
+        "upgrade.md",
+        "dlt.md",
+        "messages.md",
+        "boast_nightly.py",
+        "boast_assets.py",
+    }
+    assert has > {"boast_dlt_assets.py", "boast.yml", "Dockerfile", "boast.crontab", "boast.service", "install.py"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

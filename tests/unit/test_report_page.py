@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import date, datetime, timedelta, timezone
+from html import unescape
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from boast_source.install import INSTALL
 from boast_source.outputs.report import charts, page
 from boast_source.outputs.report.bins import FLOWS, POINTS, Bin, binned
 from boast_source.outputs.report.figures import DRAWN, clean
@@ -159,7 +161,7 @@ def test_what_the_push_did_since_the_last_report_is_counted_by_sequence_and_reas
 def test_a_report_without_charts_says_why():
     rows = [sequence()]
     assert "could not be drawn this time" in page.render(figures(sequences=rows), {}, can_draw=True)
-    assert 'pip install ".[report]"' in page.render(figures(sequences=rows), {}, can_draw=False).replace("&#34;", '"')
+    assert INSTALL in unescape(page.render(figures(sequences=rows), {}, can_draw=False))
 
 
 days = st.dictionaries(st.dates(), st.tuples(*[st.integers(0, 9)] * 4), min_size=1, max_size=40) | st.dictionaries(

@@ -11,6 +11,7 @@ from deltalake import DeltaTable
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from boast_source import boast_source
+from boast_source.install import INSTALL
 from boast_source.warehouse import warehouse_of
 from tests.support.workplace import AS_A_USER, finish
 
@@ -92,7 +93,7 @@ def test_plain_files_are_refused_with_the_reason(sandbox, bucket):
     done = bucket.boast("load", "--destination", "filesystem", "--json", PYTHONPATH=path)
     assert done.code == 2
     assert "Plain files cannot merge" in done.err
-    assert 'pip install ".[delta]"' in done.err
+    assert INSTALL in done.err
     assert not (bucket.folder / "lake").exists()
 
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, StrictUndefined
 
+from boast_source.install import INSTALL_ALL
 from boast_source.listing import report
 from boast_source.outputs.report import claims
 from boast_source.outputs.report.figures import DRAWN, MONTHS, TABLE_ROWS, Figures, clean
@@ -50,6 +51,7 @@ def render(figures: Figures, charts: Mapping[str, Mapping[str, str]], *, can_dra
         enough=claims.ENOUGH,
         charts=charts,
         can_draw=can_draw,
+        install=INSTALL_ALL,
         listed=listed_and_stored(figures),
         proof=report.MEANING,
         meaning=MEANING,
