@@ -147,11 +147,17 @@ class Compared(_Step):
         """Return, by account, how many distinct records were delivered."""
         return dict(self.scratch.rows(queries.of("listed_counts")))
 
-    def changes(self, gone: list[str], whole: Whole, *, everything: bool = False) -> Changes:
-        """Return what to load, given the ids that are gone; with `everything`, all that was listed."""
+    def changes(self, gone: list[str], whole: Whole, newest: Batches = (), *, everything: bool = False) -> Changes:
+        """Return what to load, given the ids that are gone; with `everything`, all that was listed. `newest`: the
+        history's newest version of the gone ids, as id and missing_since.
+        """
         self.scratch.execute(queries.of("gone"))
         if gone:
             self.scratch.append("gone", pa.table({"id": pa.array(gone, pa.string())}))
+        self.scratch.execute(queries.of("marked"))
+        for batch in in_bulk(newest):
+            if MISSING in batch.column_names:
+                self.scratch.append("marked", batch, queries.of("marked_of"))
         for name in ("unkept", "lost"):
             self.scratch.execute(f"create or replace table {name} (id varchar, _hash uuid)")
         which = "true" if everything else "_seq in (select _seq from differing where _seq is not null)"

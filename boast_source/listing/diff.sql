@@ -181,6 +181,13 @@ select account_id, count(*) from latest group by all
 -- Stored ids that the API no longer has.
 create or replace table gone (id varchar)
 
+-- marked --
+-- Gone ids that the history has as missing: since when. A run over a range, or a crash, may have kept that from the table.
+create or replace table marked (id varchar, missing_since timestamptz)
+
+-- marked_of --
+select id, try_cast(missing_since as timestamptz) as missing_since from incoming semi join gone using (id)
+
 -- changed --
 -- Records to load: those that differ, or all.
 create or replace view changed as select _seq, account_id from latest where {within} and {which}
@@ -213,7 +220,10 @@ join (select _seq, _hash from latest where {slice}) l using (_seq)
 -- gone_rows --
 -- Rows that are gone, with `missing_since` set.
 select {columns}
-from (select * replace (coalesce(missing_since, seen_at()) as missing_since) from whole semi join gone using (id))
+from (
+  select w.* replace (coalesce(w.missing_since, m.missing_since, seen_at()) as missing_since)
+  from (from whole semi join gone using (id)) w left join marked m on m.id = w.id
+)
 where {which}
 
 -- newest --

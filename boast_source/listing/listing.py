@@ -127,7 +127,12 @@ class Listing:
             gone += compared.repeated_vanished(self.accounts())
         gone += lacking.known_missing()
         whole = whole_rows(shape, compared.columns, readable, lacking)
-        changes = compared.changes(gone, whole, everything=self.options.everything)
+        newest = (
+            warehouse.read(HISTORY, ["id", MISSING], newest_by=("id", "version"), ids=gone)
+            if warehouse and gone
+            else ()
+        )
+        changes = compared.changes(gone, whole, newest, everything=self.options.everything)
         counts = changes.counts()
         _count(reports, compared.listed_counts(), counts)
         streams, back = 2 if keeps_history(shape) else 1, bool(lacking.ids)

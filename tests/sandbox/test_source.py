@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import dlt
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -161,6 +163,23 @@ def test_many_vanished_rows_take_a_second_pass_not_a_question_each(sandbox, pipe
 
 
 # one list alone in each mode: see the conformance suite
+def test_a_row_that_vanished_in_a_run_over_a_range_has_the_moment_of_its_version(sandbox, pipeline, source_for):
+    server, mine = sandbox(enrollments=20), pipeline()
+    both = ("sequence_enrollments", "sequence_enrollments_history")
+    mine.run(source_for(server).with_resources(*both))
+    server.control("POST", "mutate", {"delete": 1})
+    source = source_for(server).with_resources(*both)
+    initial, end = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (1990, 1991))
+    between = dlt.sources.incremental("updated_at", initial_value=initial, end_value=end)
+    source.sequence_enrollments.apply_hints(incremental=between)
+    mine.run(source)
+    missing = [f"select missing_since from {table} where missing_since is not null" for table in both]
+    assert [len(ask(mine, sql)) for sql in missing] == [0, 1]
+    mine.run(source_for(server).with_resources(*both))
+    in_table, in_history = (ask(mine, sql) for sql in missing)
+    assert in_table == in_history != []
+
+
 @pytest.mark.parametrize(
     ("refresh", "chosen"),
     [("drop_sources", None), ("drop_resources", None), ("drop_data", None), ("drop_sources", "forms")],

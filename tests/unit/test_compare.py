@@ -84,7 +84,7 @@ class Warehouse:
         stored = self.batches(self.table)
         compared = diff.compared(listed, columns, stored)
         gone = [key for _, key in compared.undelivered(["account"])]
-        changes = compared.changes(gone, lambda _: stored)
+        changes = compared.changes(gone, lambda _: stored, self.batches(self.newest(), ["id", "missing_since"]))
         wanted = ["id", "version", "version_key", "content_hash", "missing_since"]
         newest, known = self.batches(self.newest(), wanted), self.batches(self.history, ["id", "content_hash"])
         versions = self.fetch(scratch, changes.versions(newest, lambda: known, lambda _: stored).rows())
@@ -182,6 +182,13 @@ def test_there_missing_there_are_three_versions():
     versions = sorted(warehouse.history.values(), key=lambda version: version["version"])
     assert [version["missing_since"] is None for version in versions] == [True, False, True]
     assert warehouse.table["a"]["missing_since"] is None
+
+
+def test_a_row_whose_disappearance_only_the_history_has_gets_that_moment():
+    warehouse = Warehouse()
+    for listing, outcome in (({"a": {"status": "active"}}, "whole"), ({}, "history only"), ({}, "whole")):
+        warehouse.run(listing, outcome)
+    assert warehouse.table["a"]["missing_since"] == warehouse.newest()["a"]["missing_since"] is not None
 
 
 def test_a_version_that_a_crash_kept_out_of_the_history_enters_it_before_it_is_replaced():
