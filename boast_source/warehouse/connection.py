@@ -86,6 +86,9 @@ class Connected:
     def unconfigured(self, error: BaseException) -> ConfigurationError:
         """Return the error for missing or unreadable destination settings; `error`: dlt's own, which may quote them."""
         why = f"are missing or cannot be read ({type(error).__name__})"
+        traces = getattr(error, "traces", {}).values()  # dlt's, for each field the names of those parts that it lacks
+        if lacking := {part for found in traces for trace in found for part in getattr(trace, "traces", ())}:
+            why = f"lack {', '.join(sorted(lacking))}"
         if isinstance(error, ValueNotSecretException):
             why = "are in .dlt/config.toml, where dlt does not read credentials"
         return ConfigurationError(

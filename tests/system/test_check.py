@@ -48,6 +48,12 @@ def test_an_address_of_postgres_is_the_example_for_postgres_only(workplace, dest
     assert ("postgresql://" in done.out) == shown
 
 
+def test_an_address_without_a_password_is_told_that_it_lacks_one(workplace):
+    address = {"DESTINATION__POSTGRES__CREDENTIALS": "postgresql://me@localhost/shop"}
+    done = workplace.boast("check", "--destination", "postgres", **address)
+    assert "FAIL destination: The settings of the destination postgres lack password. Set " in done.out
+
+
 def test_another_destination_than_before_is_no_warning(workplace):
     workplace.boast("check")
     assert workplace.boast("check", "--destination", "postgres").err == ""
