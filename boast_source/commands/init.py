@@ -107,7 +107,10 @@ def _answers(given: dict[str, Any], there: dict[str, Any]) -> tuple[dict[str, An
         if not asking or not needed:
             return None
         kept = ", empty keeps the one that is there" if key in there else ""
-        return str(click.prompt(f"{question}{kept}", default="", hide_input=True, show_default=False, err=True)) or None
+        return (
+            str(click.prompt(f"{question}{kept} [hidden]", default="", hide_input=True, show_default=False, err=True))
+            or None
+        )
 
     destination = text(
         "destination", "sources.boast.destination", "Destination (duckdb, postgres, ...)", "duckdb", _destination

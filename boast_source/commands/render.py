@@ -65,7 +65,8 @@ def status(found: Status) -> None:
         ago = f"{found.age / 60:.0f} minutes" if abs(found.age) < 7200 else f"{found.age / 3600:.1f} hours"
         console.print(
             f"Last verified load: {ago} ago ({health['verified']})."
-            f" Enrollments: {health['listed']:,} listed, {health['stored']:,} stored, {health['missing']:,} missing."
+            f" It listed {health['listed']:,} enrollments; stored now: {health['stored']:,},"
+            f" missing: {health['missing']:,}."
         )
     if health and health["last_command"]:
         console.print(

@@ -96,7 +96,7 @@ def test_what_waits_for_a_person_makes_the_exit_code_3_and_the_status_tells(nigh
     told = workplace.boast("status")
     assert told.code == 0
     assert "Last verified load: 0 minutes ago (exact)." in told.out
-    assert "60 listed, 62 stored" in told.out
+    assert "It listed 60 enrollments; stored now: 62, missing: 0." in told.out
     assert "attention: 1 unknown" in told.out
     assert "nightly, attention (exit code 3)" in told.out
     assert len(told.out.splitlines()) == 5

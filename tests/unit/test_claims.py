@@ -92,7 +92,7 @@ def test_the_trend_compares_months_that_have_had_their_time(responded, expected)
 def test_a_claim_says_both_counts_and_no_claim_says_so():
     rows = [sequence(sequence_id=name, sequence_name=name) for name in ("good", "poor")]
     apart = figures(sequences=rows, grown=[grown("good", 60, 100), grown("poor", 10, 100)])
-    than = "responses than the other sequences together"
+    than = "responses within 30 days than the others together"
     assert page.calls(apart) == [
         ("more", "good", f"good gets more {than}: 60.0% of 100; the others 10.0% of 100."),
         ("fewer", "bad", f"poor gets fewer {than}: 10.0% of 100; the others 60.0% of 100."),

@@ -100,7 +100,7 @@ def calls(figures: Figures) -> list[tuple[str, str, str]]:
     for sign, word, level in ((1, "more", "good"), (-1, "fewer", "bad")):
         apart = [one for one in compared[::sign] if one[1].direction == sign]
         for key, claim in apart[:NAMED]:
-            sentence = f"{figures.label(rows[key])} gets {word} responses than the other sequences together"
+            sentence = f"{figures.label(rows[key])} gets {word} responses within 30 days than the others together"
             found.append((word, level, f"{sentence}: {_share(claim.share)}; the others {_share(claim.other)}."))
         if len(apart) > NAMED:
             rest = f"So do {len(apart) - NAMED} more sequences, marked {' ▲▼'[sign]} in the table."
