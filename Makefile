@@ -3,7 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP_DEMO := .venv/.demo
 STAMP_DEV := .venv/.dev
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+INSTALL := $(BIN)/pip install --disable-pip-version-check
+# installs what a lock file names, and prints a dot for each package
+LOCKED = { $(INSTALL) --require-hashes -r $(1); echo "code $$?"; } | while read -r word rest; do \
+	  case $$word in Collecting) printf .;; Installing) printf ' unpacking';; code) echo; exit $$rest;; esac; done
 UV := $(BIN)/uv pip install -q
 RESOLVE := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header
 LOCK := $(RESOLVE) pyproject.toml
@@ -26,15 +29,15 @@ $(BIN)/pip:
 	@$(PYTHON) -m venv .venv
 
 $(STAMP_DEMO): requirements.lock pyproject.toml | $(BIN)/pip
-	@echo "installing what the demo needs into .venv ..."
-	@$(INSTALL) --require-hashes -r requirements.lock
-	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@printf "installing what the demo needs into .venv "
+	@$(call LOCKED,requirements.lock)
+	@$(INSTALL) --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(STAMP_DEV): requirements-dev.lock pyproject.toml | $(BIN)/pip
-	@echo "installing what the tests need into .venv ..."
-	@$(INSTALL) --require-hashes -r requirements-dev.lock
-	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@printf "installing what the tests need into .venv "
+	@$(call LOCKED,requirements-dev.lock)
+	@$(INSTALL) --quiet --no-deps --no-build-isolation -e .
 	@touch $@ $(STAMP_DEMO)
 
 demo: $(STAMP_DEMO) ## set everything up, then run the main job on the embedded sandbox and DuckDB

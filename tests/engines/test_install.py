@@ -1,4 +1,7 @@
-"""The README's way to install the connector, to the letter: from a tag of a repository, into an empty home."""
+"""The README's two beginnings, to the letter: from a clone to the first answer, and from a tag to the command.
+
+Both start with an empty home, so everything is fetched from the package index.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +10,68 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from boast_source.install import INSTALL
 from tests.engines.conftest import ROOT
 
 TAG = INSTALL.rpartition("@")[2].strip('"')
+LIMIT = 600  # seconds
 
 
-def test_the_readmes_lines_install_the_command_with_charts_and_sandbox(tmp_path):
-    repository, home = tmp_path / "boast-source.git", tmp_path / "home"
-    git = ["git", "--git-dir", str(repository), "--work-tree", str(ROOT), "-c", "user.name=a", "-c", "user.email=a@b.c"]
-    for command in (
-        ["init", "-q", "--bare", str(repository)],
-        [*git[1:], "add", "-A"],
-        [*git[1:], "commit", "-qm", "a"],
-    ):
-        subprocess.run(["git", *command], cwd=ROOT, check=True)
-    subprocess.run([*git, "tag", TAG], check=True)
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "python3").write_text(f'#!/bin/sh\nexec "{sys._base_executable}" "$@"\n')
-    (tmp_path / "bin" / "python3").chmod(0o755)
-    part = (ROOT / "README.md").read_text().split("## Use it with your account")[1]
-    lines = re.search(r"```console\n(.*?)```", part, re.DOTALL)[1]
-    assert INSTALL in lines.splitlines()
-    script = f"{lines.replace('REPOSITORY', f'file://{repository}')}boast --version\nboast demo --enrollments 60\n"
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A repository with what is here, tagged as this version."""
+    bare = tmp_path_factory.mktemp("server") / "boast-source.git"
+    subprocess.run(["git", "init", "-q", "--bare", bare], check=True)
+    git = ["git", "--git-dir", bare, "--work-tree", ROOT, "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for command in (["add", "-A"], ["commit", "-qm", "all"], ["tag", TAG]):
+        subprocess.run([*git, *command], cwd=ROOT, check=True)
+    return f"file://{bare}"
+
+
+@pytest.fixture
+def newcomer(tmp_path):
+    """`newcomer(script)`: what a shell prints, in an empty home where `python3` is this Python without its packages."""
+    home, found = tmp_path / "home", tmp_path / "bin"
     home.mkdir()
-    env = {"HOME": str(home), "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    found.mkdir()
+    (found / "python3").write_text(f'#!/bin/sh\nexec "{sys._base_executable}" "$@"\n')
+    (found / "python3").chmod(0o755)
+    env = {"HOME": str(home), "PATH": f"{found}{os.pathsep}{os.environ['PATH']}"}
     env |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-    done = subprocess.run(
-        ["sh", "-ec", script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600, check=False
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert f"boast, version {TAG[1:]}\n" in done.stdout
-    assert "<svg" in (home / "boast" / "boast-demo" / "boast_report.html").read_text()
+
+    def run(script):
+        command = ["sh", "-ec", script]
+        done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, timeout=LIMIT, check=False)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    run.home = home
+    return run
+
+
+def section(title):
+    return (ROOT / "README.md").read_text().split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def lines(title):
+    """The first block of commands below a heading of the README."""
+    return re.search(r"```console\n(.*?)```", section(title), re.DOTALL)[1]
+
+
+def test_from_a_clone_to_the_first_answer_in_less_than_ten_minutes(repository, newcomer):
+    script = f"git clone -q {repository} clone\ncd clone\n{lines('Try it without an account')}"
+    said = newcomer(script)
+    assert re.search(r"^installing what the demo needs into \.venv \.{30,} unpacking$", said, re.MULTILINE)
+    assert re.search(r"│ response_percent │[^$]*│ +\d+\.\d │", said)
+    assert f"The report: {newcomer.home}/clone/boast-demo/boast_report.html\n" in said
+    assert f"An earlier demo is in {newcomer.home}/clone/boast-demo;" in newcomer("cd clone\nmake demo")
+
+
+def test_the_readmes_lines_install_the_command_with_charts_and_sandbox(repository, newcomer):
+    install = lines("Use it with your account")
+    assert INSTALL in install.splitlines()
+    script = f"{install.replace('REPOSITORY', repository)}boast --version\nboast demo --enrollments 60\n"
+    assert f"boast, version {TAG[1:]}\n" in newcomer(script)
+    assert "<svg" in (newcomer.home / "boast" / "boast-demo" / "boast_report.html").read_text()

@@ -1,7 +1,7 @@
 """Five strangers, each with one task, from the commands of the pages alone, by the stop-watch: ten minutes at most.
 
-`pytest -s tests/system/test_strangers.py` prints the seconds. What a clone installs first is `make demo`'s and depends
-on the network; the tests begin where it is installed.
+`pytest -s tests/system/test_strangers.py` prints the seconds. What is installed first depends on the network:
+`make test-install` does that, from a clone and from a tag; these tests begin where it is installed.
 """
 
 from __future__ import annotations
