@@ -23,7 +23,7 @@ PAGES = {
     "SECURITY.md": "security.md",
     "dbt/README.md": "dbt.md",
 }
-_ROW = re.compile(r'<h[23] id="(?P<heading>[^"]+)|<tr>\s*<td><code>(?P<name>[^<]+)</code>')
+_ROW = re.compile(r'<h[23] id="(?P<heading>[^"]+)|<tr>\s*<td(?P<how>[^>]*)><code>(?P<name>[^<]+)</code>')
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -58,10 +58,10 @@ def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:  # no
             heading = match["heading"]
             return match[0]
         anchor = f"{heading}-{re.sub(r'[^a-z0-9_]+', '-', match['name'].lower()).strip('-')}"
-        if anchor in taken:
-            return match[0]
+        while anchor in taken:
+            anchor += "-"
         taken.add(anchor)
-        return f'<tr id="{anchor}">\n<td><a href="#{anchor}"><code>{match["name"]}</code></a>'
+        return f'<tr id="{anchor}">\n<td{match["how"]}><a href="#{anchor}"><code>{match["name"]}</code></a>'
 
     return _ROW.sub(anchored, html)
 

@@ -59,16 +59,18 @@ def test_it_can_be_searched_without_a_network(site):
     assert "boast nightly" in text
 
 
-def test_each_setting_column_and_message_has_an_anchor(site):
-    rows = {
-        "reference": r"^\| `(sources\.boast\.\w+)` \|",
-        "push": r"^\| `(sources\.boast\.push\.\w+)` \|",
-        "model": r"^\| `(had_30_days|valid_from|completed_at)` \|",
-        "troubleshoot": r"^\| `([^`]+)`[ ,]",
-    }
-    for page, row in rows.items():
+def test_each_setting_exit_code_column_and_message_has_an_anchor(site):
+    rows = (
+        ("reference", r"^\| `(sources\.boast\.\w+)` \|"),
+        ("reference", r"^\| `(\d)` \|"),
+        ("push", r"^\| `(sources\.boast\.push\.\w+)` \|"),
+        ("model", r"^\| `(had_30_days|valid_from|completed_at)` \|"),
+        ("troubleshoot", r"^\| `([^`]+)`[ ,]"),
+        ("messages", r"^\| `([^`]+)` \|"),
+    )
+    for page, row in rows:
         html = (site / f"{page}.html").read_text()
-        anchors = re.findall(r'<tr id="([^"]+)">\s*<td><a href="#\1"><code>([^<]+)', html)
+        anchors = re.findall(r'<tr id="([^"]+)">\s*<td[^>]*><a href="#\1"><code>([^<]+)', html)
         assert len({anchor for anchor, _ in anchors}) == len(anchors)
         named = set(re.findall(row, (ROOT / "docs" / f"{page}.md").read_text(), re.MULTILINE))
         assert len(named) > 2
