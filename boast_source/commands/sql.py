@@ -69,6 +69,7 @@ def sql(given: Common, query: str | None, *, as_csv: bool, write: bool) -> None:
     if query is not None or not sys.stdin.isatty():
         run(sys.stdin.read() if query in {None, "-"} else str(query))
         return
+    note("End each statement with a semicolon; leave with exit or Ctrl-D.")
     while text := _typed():
         _attempt(run, text)
 
@@ -139,9 +140,11 @@ def _cell(value: object) -> str:
 
 
 def _typed() -> str:
-    """Read a statement from the prompt, up to its semicolon; empty at the end of input."""
+    """Read a statement from the prompt, up to its semicolon; empty at the end of input or when told to leave."""
     lines: list[str] = []
     while not "".join(lines).rstrip().endswith(";") and (line := _line("   ... " if lines else "boast> ")) is not None:
+        if not lines and line.strip(" ;").lower() in {"exit", "quit", r"\q"}:
+            return ""
         lines.append(line)
     return "\n".join(lines).strip()
 

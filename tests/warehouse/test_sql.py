@@ -136,14 +136,16 @@ def test_a_value_can_not_steer_the_terminal(job):
     assert "\x1b" not in lines[1]
 
 
-def test_the_prompt_answers_each_statement_and_goes_on_after_an_error(job):
+@pytest.mark.parametrize("leave", ["\x04", "exit\n"])
+def test_the_prompt_says_how_to_leave_answers_each_statement_and_goes_on_after_an_error(job, leave):
     env = STANDARD | {"HOME": str(job.folder), "DLT_DATA_DIR": str(job.folder / "state")} | job.env
     leader, follower = pty.openpty()
-    os.write(leader, b"select nothing_like_it;\nselect count(*) as n\nfrom sequence_enrollments;\n\x04")
+    os.write(leader, b"select nothing_like_it;\nselect count(*) as n\nfrom sequence_enrollments;\n" + leave.encode())
     command = [sys.executable, "-m", "boast_source", "sql", *job.into]
     done = subprocess.run(command, cwd=job.folder, env=env, stdin=follower, capture_output=True, text=True, check=True)
     os.close(follower)
     os.close(leader)
+    assert done.stderr.startswith("End each statement with a semicolon; leave with exit or Ctrl-D.\n")
     assert "nothing_like_it" in done.stderr
     assert re.search(r"n$\s+40$", done.stdout, re.MULTILINE), done.stdout
 
