@@ -11,14 +11,18 @@ import csv
 import json
 import re
 import shlex
+import subprocess
 import time
 
 import pytest
 
+from tests.support.postgres import found_package
+from tests.support.postgres import program as postgres_program
 from tests.support.sandbox_client import POST
 from tests.support.wheel import ROOT
 
 LIMIT = 600.0  # seconds
+EXAMPLE = "postgresql://user:password@host:5432/database"
 
 
 def page(name: str) -> str:
@@ -97,6 +101,26 @@ def test_from_a_spreadsheet_to_an_approved_push(sandbox, workplace, stop_watch):
         done = workplace.boast(*arguments(approve.replace("HASH", found)), "--json")
     assert (done.code, done.json["enrolled"]) == (0, 3), done.err
     assert server.control("GET", "counters")["writes"] == {POST: 3}
+
+
+def test_a_spreadsheet_becomes_a_table_on_postgres_too(sandbox, workplace, postgres):
+    workplace.use(sandbox(enrollments=60), SOURCES__BOAST__DESTINATION="postgres", **postgres.env)
+    assert workplace.boast("load").code == 0
+    ((email, name),) = postgres.sql(
+        "select c.email, s.name from boast_data.contacts c, boast_data.sequences s where (c.id, s.id) not in (select"
+        " contact_id, sequence_id from boast_data.sequence_enrollments) and email is not null order by 1, 2 limit 1"
+    )
+    (workplace.folder / "enroll.csv").write_text(f"request_id,email,sequence_name\n4711,{email},{name}\n")
+    create, copy = commands(page("docs/push.md"), "On Postgres, two lines")
+    assert workplace.boast(*arguments(create)).code == 0
+    program, address, *rest = shlex.split(copy)
+    psql = [postgres_program(found_package(), program), postgres.url(), *rest]
+    assert (address, subprocess.check_output(psql, cwd=workplace.folder)) == (EXAMPLE, b"COPY 1\n")
+    planned = workplace.boast("push", "--dry-run", "--json")
+    assert planned.code == 0, planned.err
+    assert [(row["request_key"], row["reason"] or row["would"]) for row in planned.json["requests"]] == [
+        ("4711", "enroll")
+    ]
 
 
 def test_from_a_question_to_its_answer_in_sql(sandbox, workplace, stop_watch):
