@@ -115,8 +115,9 @@ def _missing() -> ConfigurationError:
     if not given:
         return ConfigurationError(
             "No credentials for Boast: sources.boast.credentials is empty",
-            hint=f"Put access_token, or client_id and client_secret, into {where}"
-            " SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN and so on; then `boast login`",
+            hint="Run `boast init`, which asks for them; or set SOURCES__BOAST__CREDENTIALS__ACCESS_TOKEN, or"
+            " access_token under [sources.boast.credentials] in .dlt/secrets.toml (with OAuth client_id and"
+            " client_secret, then run `boast login`).",
         )
     absent = [key for key in ("client_id", "client_secret") if key not in given]
     return ConfigurationError(

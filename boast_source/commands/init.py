@@ -46,7 +46,7 @@ def init(*, as_json: bool, **given: Any) -> None:
     Examples:
       boast init
       boast init --token - < token.txt
-      boast init --destination postgres --credentials postgresql://boast@db/analytics --token - < token.txt
+      boast init --destination postgres --credentials postgresql://boast:pass@db/analytics --token - < token.txt
     """
     from boast_source.jobs import init as job
 
