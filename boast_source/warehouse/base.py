@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 FEW, MANY = 1000, 50_000  # ids in one query, and ids up to which several queries are made
+SORTED = 2_000_000  # rows that DuckDB sorts at once; more would take as much disk as the table
 
 
 class Warehouse(Connected):
@@ -64,7 +65,7 @@ class Warehouse(Connected):
             names = ", ".join(client.escape_column_name(column) for column in wanted)
             other = client.make_qualified_table_name(without) if without else ""
             other = other if other and columns_in(client, other) else ""
-            for source in _parts(client, name, wanted, ids, above, other):
+            for source in _parts(client, name, wanted, newest_by, ids, above, other):
                 sql = f"select {names} from {source}"
                 if newest_by:
                     key, order = (client.escape_column_name(column) for column in newest_by)
@@ -262,6 +263,7 @@ def _parts(
     client: SqlClient,
     name: str,
     columns: Sequence[str],
+    newest_by: tuple[str, str] | None,
     ids: Collection[str] | None,
     above: tuple[str, datetime] | None,
     without: str,
@@ -283,5 +285,10 @@ def _parts(
         both = f"select {key}, 1 as there from {without} union all select {key}, 0 as there from {name}"
         lacking = f"select {key} from ({both}) as ids group by {key} having max(there) = 0"
         yield f"(select * from {name} where {key} in ({lacking})) as part"
+    elif newest_by and dialect == "duckdb":
+        parts = int((client.execute_sql(f"select count(*) from {name}") or [(0,)])[0][0]) // SORTED + 1
+        key = client.escape_column_name(newest_by[0])
+        for part in range(parts):
+            yield f"(select * from {name} where hash({key}) % {parts} = {part}) as part" if parts > 1 else name
     else:
         yield name

@@ -9,6 +9,7 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from boast_source import boast_source
+from boast_source.warehouse import base
 
 
 @pytest.fixture
@@ -178,6 +179,16 @@ def test_a_row_that_vanished_in_a_run_over_a_range_has_the_moment_of_its_version
     mine.run(source_for(server).with_resources(*both))
     in_table, in_history = (ask(mine, sql) for sql in missing)
     assert in_table == in_history != []
+
+
+def test_a_history_that_is_read_in_parts_gets_each_version_once(sandbox, pipeline, source_for, monkeypatch):
+    monkeypatch.setattr(base, "SORTED", 7)
+    server, mine = sandbox(enrollments=20), pipeline()
+    for changes in (0, 3, 0):
+        server.control("POST", "mutate", {"update": changes})
+        mine.run(source_for(server).with_resources("sequence_enrollments", "sequence_enrollments_history"))
+    versions = ask(mine, "select version, count(*) from sequence_enrollments_history group by 1 order by 1")
+    assert versions == [(1, 20), (2, 3)]
 
 
 @pytest.mark.parametrize(
