@@ -29,11 +29,12 @@ PER_PAGE = 100
 NIGHTS = 30.4  # a month
 CHANGED = 100
 RUNS = ("first", "again", "one changed", "full refresh")
+MOST_MEMORY, MOST_SCRATCH = 1000, 2  # MB, times the JSON of what is listed
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Each of RUNS; the DuckDB file after the first, and the most that the scratch index took on disk, in MB."""
+    """Each of RUNS; the DuckDB file after the last, and the most that a comparison took on disk, in MB."""
 
     rows: int
     runs: dict[str, Run] = field(default_factory=dict)
@@ -69,7 +70,10 @@ def main() -> None:
 
 
 def cost(rows: int, latency: int, workers: int, *, every: bool = False) -> Cost:
-    """Each of RUNS in one folder. `every`: all lists, with a third as many contacts and responses."""
+    """Each of RUNS in one folder. `every`: all lists, with a third as many contacts and responses.
+
+    Raises RuntimeError if rows are missing, or if a run takes more memory or disk than the bars above.
+    """
     command = [BOAST, "load", "--json"] if every else OURS
     others = {"contacts": rows // 3, "responses": rows * 3 // 10} if every else {}
     found = Cost(rows)
@@ -83,7 +87,18 @@ def cost(rows: int, latency: int, workers: int, *, every: bool = False) -> Cost:
         if folder.stored() != (rows, rows):
             raise RuntimeError(f"stored {folder.stored()} rows and distinct ids instead of {rows}")
         file = (folder.path / "boast.duckdb").stat().st_size / 1e6
-    return Cost(rows, found.runs, file, max(most))
+        listed = sum(size_of(base_url, name, many) for name, many in {"sequence_enrollments": rows, **others}.items())
+    found = Cost(rows, found.runs, file, max(most))
+    if found.peak > MOST_MEMORY or found.scratch > MOST_SCRATCH * listed:
+        raise RuntimeError(f"{found.peak:.0f} MB of memory, {found.scratch:.0f} MB of disk for {listed:.0f} MB of JSON")
+    return found
+
+
+def size_of(base_url: str, name: str, rows: int) -> float:
+    """MB of JSON in a list, judged by its first page."""
+    with urllib.request.urlopen(f"{base_url}/accounts/1/{name}?page=1") as answer:
+        page = len(answer.read())
+    return page * rows / min(rows, PER_PAGE) / 1e6
 
 
 def print_requests(sizes: list[int]) -> None:
@@ -112,15 +127,15 @@ def requests(rows: int) -> tuple[int, int, int]:
 
 @contextlib.contextmanager
 def scratch_of(folder: Path) -> Iterator[list[float]]:
-    """Sizes in MB of what scratch indexes keep in this folder, taken until the block ends."""
+    """Sizes in MB of what scratch indexes, and DuckDB beside its file, keep in this folder, until the block ends."""
     sizes = [0.0]
     ended = threading.Event()
 
     def watch() -> None:
         while not ended.wait(0.1):
             total = 0
-            for index in folder.glob("boast-*"):
-                for place, _, names in os.walk(index):
+            for kept in [*folder.glob("boast-*"), folder / "boast.duckdb.tmp"]:
+                for place, _, names in os.walk(kept):
                     for name in names:
                         with contextlib.suppress(OSError):
                             total += Path(place, name).stat().st_size

@@ -158,6 +158,8 @@ class Compared(_Step):
         for batch in in_bulk(newest):
             if MISSING in batch.column_names:
                 self.scratch.append("marked", batch, queries.of("marked_of"))
+        if self.scratch.value("select exists (from stored)"):
+            self.scratch.execute(queries.of("concerned"))
         for name in ("unkept", "lost"):
             self.scratch.execute(f"create or replace table {name} (id varchar, _hash uuid)")
         which = "true" if everything else "_seq in (select _seq from differing where _seq is not null)"
@@ -203,6 +205,7 @@ class Changes(_Step):
         for batch in in_bulk(newest):
             scratch.append("newest", batch, queries.of("newest_of"))
         scratch.execute(queries.of("unwritten", within=self.within))
+        scratch.execute(queries.of("linked"))
         scratch.execute(queries.of("unkept", within="false" if mended else self.within))
         if scratch.value("select exists (from unkept)"):
             scratch.execute(queries.of("kept"))

@@ -1,7 +1,8 @@
 -- Compares a listing with the warehouse. Every statement runs in the scratch index, in the schema of one list. Statements are
 -- listed in execution order. Each placeholder in braces is filled once, with a column list, an expression or file names.
+-- The right side of a join is held in memory, or on disk beyond its bound, so the smaller one stands there.
 --
--- `_hash` is the hash of a row's content (columns.py), stored as UUID: half the size of its text.
+-- `_hash` is the hash of a row's content (columns.py), stored as UUID: half the size of its text. It covers the id.
 
 -- listed --
 -- Every record delivered by any pass, as text, with `_account`, `_pass` and `_seq`.
@@ -87,7 +88,7 @@ insert into differing select null, id from lacking
 select id, min(_account), max(_account) from listed where {twice} group by id having min(_account) <> max(_account)
 union
 select l.id, l.account_id, s.account_id
-from differing d join latest l on l._seq = d._seq join stored s on s.id = l.id
+from stored s join (from latest semi join differing using (_seq)) l on l.id = s.id
 where s.missing_since is null and s.account_id <> l.account_id
 order by all
 
@@ -153,13 +154,13 @@ select id from rest where coalesce(moment > $low, true) and coalesce(moment <= $
 -- silent --
 -- Number of the account's rows whose content changed although their cursor did not.
 select count(*)
-from latest l join held h using (id) join stored s using (id)
-where l.account_id = $account and l.moment = h.moment and l._hash <> s._hash and s.missing_since is null
+from stored s join (select l.* from latest l join held h using (id) where l.moment = h.moment) l using (id)
+where l.account_id = $account and l._hash <> s._hash and s.missing_since is null
 
 -- changed_before --
 -- Up to 10,000 changed records whose cursor is not later than a moment (null: any cursor).
 select l.id
-from latest l join differing d using (_seq) join stored s on s.id = l.id
+from stored s join (from latest semi join differing using (_seq)) l on l.id = s.id
 where l.account_id = $account and l._hash <> s._hash and coalesce(l.moment <= $moment::timestamptz, true)
 limit 10000
 
@@ -187,6 +188,19 @@ create or replace table marked (id varchar, missing_since timestamptz)
 
 -- marked_of --
 select id, try_cast(missing_since as timestamptz) as missing_since from incoming semi join gone using (id)
+
+-- concerned --
+-- Of the stored rows, from here on only those that differ or are gone are needed.
+create or replace table stored as
+with
+ids as (
+  from gone
+  union all
+  select id from differing where id is not null
+  union all
+  select id from latest semi join differing using (_seq)
+)
+from stored semi join ids using (id)
 
 -- changed --
 -- Records to load: those that differ, or all.
@@ -236,11 +250,17 @@ select id, version, version_key, try_cast(content_hash as uuid) as content_hash,
 from incoming
 
 -- unwritten --
--- Records whose version is not the newest one in the history, with that newest version.
+-- Records whose version is not the newest one in the history.
 create or replace table unwritten as
+select _seq from latest l anti join newest n on n.content_hash = l._hash
+where {within}
+
+-- linked --
+-- The newest version in the history of each of these records, if there is one.
+create or replace table linked as
 select l._seq, n.version as before, n.version_key as before_key
-from latest l left join newest n on n.id = l.id
-where {within} and n.content_hash is distinct from l._hash
+from newest n
+join (from latest semi join (from unwritten where (select exists (from newest))) using (_seq)) l on l.id = n.id
 
 -- unkept --
 -- Stored versions that this run replaces and that are not the newest in the history because a crash kept them out.
@@ -304,7 +324,8 @@ select
   seen_at() as observed_at
 from (
   from (from typed where {slice}) t
-  join (from unwritten where {slice}) u using (_seq)
+  semi join (from unwritten where {slice}) using (_seq)
+  left join (from linked where {slice}) using (_seq)
   join (select _seq, _hash from latest where {slice}) l using (_seq)
 )
 anti join unkept using (id)

@@ -59,10 +59,10 @@ def handed_on(one: ComparedList, queries: Iterator[str], keys: set[str], *, some
         yield _with_keys(scratch.empty(first), keys)
     one.streams -= 1
     if not one.streams:
+        one.listed.forget()
         if one.written:
             diff.keep_to_verify(one.changes, str(scratch.folder / SEEN))
         scratch.clear()
-        one.listed.forget()
 
 
 def _with_keys(rows: pa.Table, keys: set[str]) -> pa.Table:
