@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 FEW, MANY = 1000, 50_000  # ids in one query, and ids up to which several queries are made
-SORTED = 2_000_000  # rows that DuckDB sorts at once; more would take as much disk as the table
+SORTED = 1_000_000  # rows that DuckDB sorts or joins at once; more would take as much disk as the table
 
 
 class Warehouse(Connected):
@@ -279,16 +279,20 @@ def _parts(
     elif above and above[0] in columns and dialect in {"duckdb", "postgres"}:
         column, since = client.escape_column_name(above[0]), text_literal(above[1].isoformat(), dialect)
         yield f"(select * from {name} where {column} > cast({since} as timestamptz)) as part"
+    elif newest_by and dialect == "duckdb":
+        key = client.escape_column_name(newest_by[0])
+        parts = int((client.execute_sql(f"select count(*) from {name}") or [(0,)])[0][0]) // SORTED + 1
+        for part in range(parts):
+            inside = f"hash({key}) % {parts} = {part}" if parts > 1 else "true"
+            lacking = (
+                f"anti join (select {key} from {without} where {inside}) as other using ({key})" if without else ""
+            )
+            yield f"(select * from {name} {lacking} where {inside}) as part"
     elif without:
         key = client.escape_column_name("id")
         # a join would be slow in MariaDB, `not exists` in SQLite, and `not in` in Postgres
         both = f"select {key}, 1 as there from {without} union all select {key}, 0 as there from {name}"
         lacking = f"select {key} from ({both}) as ids group by {key} having max(there) = 0"
         yield f"(select * from {name} where {key} in ({lacking})) as part"
-    elif newest_by and dialect == "duckdb":
-        parts = int((client.execute_sql(f"select count(*) from {name}") or [(0,)])[0][0]) // SORTED + 1
-        key = client.escape_column_name(newest_by[0])
-        for part in range(parts):
-            yield f"(select * from {name} where hash({key}) % {parts} = {part}) as part" if parts > 1 else name
     else:
         yield name
