@@ -6,6 +6,7 @@ none can run too early: `compared` → Compared → Changes → Versions, and af
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,9 +34,12 @@ if TYPE_CHECKING:
 
     Batches = Iterable[pa.Table]
     Whole = Callable[[list[str]], Batches]  # reads the warehouse's rows with these ids, maybe more
+    Sum = tuple[int, ...]
 
 
 SLICE = 500_000  # records
+FEW = 1000  # ids whose versions are read alone
+_DIFFERS = "_seq in (select _seq from differing where _seq is not null)"
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,16 @@ def compared(
 def make_stored(scratch: Scratch, columns: list[Column], batches: Batches) -> None:
     """Fill the table `stored` from the warehouse's rows, or from the `digest` made of them there."""
     scratch.execute(queries.of("stored"))
+    rows = iter(batches)
+    if (first := next(rows, None)) is None:
+        return
+    batches = itertools.chain([first], rows)
+    if "_hash" in first.column_names:  # they come from a DuckDB, and fast
+        scratch.stream("stored", batches)
+        return
     for batch in in_bulk(batches):
-        if "_hash" in batch.column_names:
-            scratch.append("stored", batch)
-        else:
-            scratch.append(
-                "stored", canonical(batch, kinds_of(columns)), _digest(columns, batch.column_names, "incoming")
-            )
+        digested = _digest(columns, batch.column_names, "incoming")
+        scratch.append("stored", canonical(batch, kinds_of(columns)), digested)
 
 
 def digest(columns: list[Column], table: str, there: Collection[str]) -> str | None:
@@ -117,7 +124,13 @@ class Compared(_Step):
     def shared_ids(self) -> list[tuple[str, str, str]]:
         """Return (id, account, another account) for ids that may be two records."""
         twice = "true" if self.listed.may_repeat() else "false"
+        if twice == "false" and not self.differs():
+            return []
         return self.scratch.rows(queries.of("shared_ids", twice=twice))
+
+    def differs(self) -> bool:
+        """Whether anything differs at all."""
+        return bool(self.scratch.value("select exists (from differing)"))
 
     def repeated_ids(self) -> int:
         """Return how many rows the warehouse holds beyond one per id."""
@@ -158,18 +171,23 @@ class Compared(_Step):
         for batch in in_bulk(newest):
             if MISSING in batch.column_names:
                 self.scratch.append("marked", batch, queries.of("marked_of"))
-        if self.scratch.value("select exists (from stored)"):
+        stored = self.scratch.rows(queries.of("sum", rows="stored"))[0]
+        if any(stored):
             self.scratch.execute(queries.of("concerned"))
         for name in ("unkept", "lost"):
             self.scratch.execute(f"create or replace table {name} (id varchar, _hash uuid)")
-        which = "true" if everything else "_seq in (select _seq from differing where _seq is not null)"
+        which = "true" if everything else _DIFFERS
         self.scratch.execute(queries.of("changed", within=self.within, which=which))
         _make_whole(self, whole)
-        return Changes(self.listed, self.columns, self.kept, self.within)
+        return Changes(self.listed, self.columns, self.kept, self.within, stored, everything)
 
 
+@dataclass(frozen=True)
 class Changes(_Step):
-    """What is to be loaded."""
+    """What is to be loaded. `stored`: the sum of all rows in the warehouse."""
+
+    stored: Sum
+    everything: bool
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Return, by account, how many records to load and how many rows are gone."""
@@ -187,6 +205,20 @@ class Changes(_Step):
             which = "id not in (select id from lacking)" if hashed else "true"
             yield queries.of("gone_rows", columns=self._names() + kept, which=which)
 
+    def few(self, newest_sum: Callable[[], Sum | None]) -> list[str] | None:
+        """Return the ids that differ if they are few and the history's newest versions are all rows as they are
+        stored, which `newest_sum` shows; None: unknown.
+        """
+        ids = [key for (key,) in self.scratch.rows(queries.of("differing_ids", most=str(FEW)))]
+        return ids if len(ids) <= FEW and newest_sum() == self.stored else None
+
+    def expected(self) -> Sum | None:
+        """Return what the sum of the warehouse's rows should be after the load; None if it cannot be told."""
+        if self.everything or self.scratch.value("select exists (from gone)"):
+            return None
+        added = self.scratch.rows(queries.of("loaded_sum"))[0]
+        return tuple(map(sum, zip(self.stored, added, strict=True)))
+
     def versions(
         self,
         newest: Batches,
@@ -194,17 +226,19 @@ class Changes(_Step):
         whole: Whole,
         *,
         mended: bool = False,
+        few: bool = False,
         last: Whole | None = None,
     ) -> Versions:
-        """Return the versions to load. `newest`: the history's newest version of each id; `known`: all versions, as id
-        and content_hash; `mended`: the stored rows were never versions; `last`: reads the newest whole version of some
-        ids from the history, for rows that are gone and that the table may hold in another form.
+        """Return the versions to load. `newest`: the history's newest version of each id, or with `few` only of those
+        that differ; `known`: all versions, as id and content_hash; `mended`: the stored rows were never
+        versions; `last`: reads the newest whole version of some ids from the history, for rows that are gone and that
+        the table may hold in another form.
         """
         scratch = self.scratch
         scratch.execute(queries.of("newest"))
         for batch in in_bulk(newest):
             scratch.append("newest", batch, queries.of("newest_of"))
-        scratch.execute(queries.of("unwritten", within=self.within))
+        scratch.execute(queries.of("unwritten", within=self.within, which=_DIFFERS if few else "true"))
         scratch.execute(queries.of("linked"))
         scratch.execute(queries.of("unkept", within="false" if mended else self.within))
         if scratch.value("select exists (from unkept)"):

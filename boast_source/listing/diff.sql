@@ -249,11 +249,43 @@ create or replace table newest (id varchar, version bigint, version_key varchar,
 select id, version, version_key, try_cast(content_hash as uuid) as content_hash, missing_since is not null as missing
 from incoming
 
+-- sum --
+-- The number of rows and the sum of their hashes: equal for equal rows in any order.
+select count(*), coalesce(sum(hash(id, _hash::uuid, missing_since is not null)::hugeint), 0) from {rows}
+
+-- newest_rows --
+-- The history's newest versions, for `sum`.
+(
+  select id, try_cast(content_hash as uuid) as _hash, missing_since
+  from (select *, row_number() over (partition by id order by version desc) as place from {table})
+  where place = 1
+)
+
+-- loaded_sum --
+-- What the load adds to the `sum` of the stored rows, if no row is gone.
+with
+loaded as (select id, _hash from latest semi join changed using (_seq)),
+rows as (
+  select -1 as times, id, _hash, missing_since is not null as missing from stored semi join loaded using (id)
+  union all
+  select 1, id, _hash, false from loaded
+)
+select coalesce(sum(times), 0), coalesce(sum(times * hash(id, _hash, missing)::hugeint), 0) from rows
+
+-- differing_ids --
+-- Ids that differ, if they are few: one too many tells that they are not.
+select id from differing where id is not null
+union
+select id from latest semi join differing using (_seq)
+union
+from gone
+limit {most} + 1
+
 -- unwritten --
 -- Records whose version is not the newest one in the history.
 create or replace table unwritten as
 select _seq from latest l anti join newest n on n.content_hash = l._hash
-where {within}
+where {within} and {which}
 
 -- linked --
 -- The newest version in the history of each of these records, if there is one.

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from boast_source.listing import diff
+from boast_source.listing.stored import stored_sum, written_rows
 from boast_source.shapes import HISTORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from boast_source.listing.column import Column
-    from boast_source.listing.diff import Changes, Whole
+    from boast_source.listing.diff import Changes, Sum, Whole
     from boast_source.listing.index import Listed
     from boast_source.listing.report import ListReport
+    from boast_source.warehouse import Warehouse
 
 SEEN = "seen.parquet"
 STORED = {b"boast": b"stored"}  # metadata of a batch: its rows were stored before and are not altered again
@@ -27,7 +29,8 @@ class ComparedList:
     """One list after its comparison. `streams`: how many tables still need its rows; `whole`: reads rows as they are
     stored; `written`: something was handed on; `ids`: the ids concerned, None: the whole list; `repeated`: stored rows
     beyond one per id; `back`: rows may come back from the history; `table`: the one to verify; `hashed`: the list's
-    table keeps the hash of what was listed; `anew`: it did not before; `versions`: how many were handed on unaltered.
+    table keeps the hash of what was listed; `anew`: it did not before; `versions`: how many were handed on unaltered;
+    `expected`: the sum of the table's rows after the load, if it can be told.
     """
 
     listed: Listed
@@ -45,6 +48,24 @@ class ComparedList:
     hashed: bool = False
     anew: bool = False
     versions: int = 0
+    expected: Sum | None = None
+
+    def read_back(self, warehouse: Warehouse) -> tuple[int, dict[str, int]]:
+        """Return how many rows the table holds beyond one per id, and by account how many are not as they were listed.
+        Its rows are read only if their sum is not as expected.
+        """
+        scratch, found = self.listed.scratch, (0, dict[str, int]())
+        if self.streams:  # the history was left out
+            keep_to_verify(self)
+            self.streams = 0
+        told = self.expected is not None and self.table != HISTORY
+        if not told or stored_sum(warehouse, self.table, self.columns) != self.expected:
+            rows = written_rows(warehouse, self.table, self.listed.shape, self.columns, self.ids)
+            diff.make_stored(scratch, self.columns, rows)
+            repeated = int(scratch.value("select count(*) - count(distinct id) from stored"))
+            found = repeated, diff.unequal(scratch, str(scratch.folder / SEEN), self.table)
+        scratch.clear()
+        return found
 
 
 def handed_on(one: ComparedList, queries: Iterator[str], keys: set[str], *, some: bool) -> Iterator[pa.Table]:
@@ -61,8 +82,14 @@ def handed_on(one: ComparedList, queries: Iterator[str], keys: set[str], *, some
     if not one.streams:
         one.listed.forget()
         if one.written:
-            diff.keep_to_verify(one.changes, str(scratch.folder / SEEN))
+            keep_to_verify(one)
         scratch.clear()
+
+
+def keep_to_verify(one: ComparedList) -> None:
+    """Keep what the check after the load needs, so that the rest can be dropped."""
+    diff.keep_to_verify(one.changes, str(one.listed.scratch.folder / SEEN))
+    one.expected = one.changes.expected() if one.ids is None else None
 
 
 def _with_keys(rows: pa.Table, keys: set[str]) -> pa.Table:

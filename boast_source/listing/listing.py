@@ -6,6 +6,7 @@ The resources of the source share one listing; a list is read when its first res
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,13 +14,20 @@ import pyarrow as pa
 from boast_source.errors import DestinationError
 from boast_source.listing import diff, queries
 from boast_source.listing.columns import HASH, HISTORY_KEYS, MISSING, as_stored, columns_of, keeps_history, row_columns
-from boast_source.listing.handing import SEEN, ComparedList, handed_on
+from boast_source.listing.handing import ComparedList, handed_on
 from boast_source.listing.index import Listed
 from boast_source.listing.lacking import Lacking, whole_rows
 from boast_source.listing.reader import Given, Swept
 from boast_source.listing.scratch import Scratch
 from boast_source.listing.shared import note_shared
-from boast_source.listing.stored import StoredList, ids_of_recent, note_silent, note_unlisted, stored_rows, written_rows
+from boast_source.listing.stored import (
+    StoredList,
+    ids_of_recent,
+    newest_sum,
+    note_silent,
+    note_unlisted,
+    stored_rows,
+)
 from boast_source.listing.vanished import ask_for_undelivered, lost_accounts, none_seen
 from boast_source.shapes import ACCOUNTS, HISTORY, SHAPES, Kind, Shape
 from boast_source.warehouse.capabilities import keeps_json
@@ -192,11 +200,16 @@ class Listing:
             assert warehouse
             return warehouse.read(history, whole, newest_by=("id", "version"), ids=ids)
 
+        few = None
+        if warehouse and one.ids is None:
+            few = one.changes.few(partial(newest_sum, warehouse, history))
+        ids = one.ids if few is None else few
         versions = one.changes.versions(
-            warehouse.read(history, names, newest_by=("id", "version"), ids=one.ids) if warehouse else (),
+            warehouse.read(history, names, newest_by=("id", "version"), ids=ids) if warehouse else (),
             lambda: warehouse.read(history, ["id", HASH]) if warehouse else (),
             one.whole,
             mended=self.options.mended or one.anew,
+            few=few is not None,
             last=last if warehouse and (altered or one.hashed) else None,
         )
         for batch in handed_on(one, versions.rows(), {"id", *HISTORY_KEYS}, some=versions.any()):
@@ -211,15 +224,8 @@ class Listing:
     def _verify(self, one: ComparedList, shape: Shape, warehouse: Warehouse) -> None:
         repeated, unequal = one.repeated, dict[str, int]()
         if one.written:  # otherwise the first comparison is still valid: nothing was written
-            scratch = one.listed.scratch
-            if one.streams:  # the history was left out
-                diff.keep_to_verify(one.changes, str(scratch.folder / SEEN))
-                one.streams = 0
             with warehouse.only_read(self._memory):
-                diff.make_stored(scratch, one.columns, written_rows(warehouse, one.table, shape, one.columns, one.ids))
-            repeated = int(scratch.value("select count(*) - count(distinct id) from stored"))
-            unequal = diff.unequal(scratch, str(scratch.folder / SEEN), one.table)
-            scratch.clear()
+                repeated, unequal = one.read_back(warehouse)
         twice, kept = 0, None
         if keeps_history(shape) and one.ids is None:
             twice = warehouse.count_repeated(HISTORY, "version_key")

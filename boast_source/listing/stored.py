@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from boast_source.listing import diff, queries
-from boast_source.listing.columns import ACCOUNT, HASH, MISSING, keeps_history, row_columns
+from boast_source.listing.columns import ACCOUNT, HASH, MISSING, keeps_history, kinds_of, row_columns
 from boast_source.listing.index import Listed, ListIndex
 from boast_source.listing.scratch import Scratch
 from boast_source.shapes import HISTORY, Record, Shape
@@ -38,6 +38,26 @@ def stored_rows(
 
     names = [*row_columns(shape, columns), HASH]
     return warehouse.read(shape.name, names, in_duckdb=digest, ids=ids) if warehouse else ()
+
+
+def stored_sum(warehouse: Warehouse, table: str, columns: list[Column]) -> diff.Sum | None:
+    """Return the sum of the table's rows; None if DuckDB alone cannot make it."""
+
+    def sql(name: str, there: Collection[str]) -> str | None:
+        rows = diff.digest(columns, name, {*kinds_of(columns), HASH} & set(there))
+        return rows and queries.of("sum", rows=f"({rows})")
+
+    return warehouse.sum_in_duckdb(table, sql)
+
+
+def newest_sum(warehouse: Warehouse, history: str) -> diff.Sum | None:
+    """Return the sum of the history's newest versions; None if DuckDB alone cannot make it."""
+
+    def sql(name: str, there: Collection[str]) -> str | None:
+        whole = {"id", "version", HASH, MISSING} <= set(map(str.lower, there))
+        return queries.of("sum", rows=queries.of("newest_rows", table=name)) if whole else None
+
+    return warehouse.sum_in_duckdb(history, sql, newest_by=("id", "version"))
 
 
 def written_rows(
@@ -72,7 +92,7 @@ def note_silent(
 ) -> None:
     """Count in the reports the records whose content changed but whose cursor did not, as far as a full pass shows."""
     shape, scratch = compared.listed.shape, compared.scratch
-    for report in reports:
+    for report in reports if compared.differs() else ():
         state = states.get((str(report.account_id), shape.name))
         if warehouse is None or state is None or report.steadiness in {None, "recent"} or not shape.cursor:
             continue

@@ -18,16 +18,13 @@ from boast_source.warehouse.arrow import READ, quote
 from boast_source.warehouse.connection import Connected, SqlClient, columns_in, columns_of_ours, interruptible
 from boast_source.warehouse.dialect import moment, text_literal, translated
 from boast_source.warehouse.errors import explained
+from boast_source.warehouse.parts import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     import pyarrow as pa
-
-
-FEW, MANY = 1000, 50_000  # ids in one query, and ids up to which several queries are made
-SORTED = 1_000_000  # rows that DuckDB sorts or joins at once; more would take as much disk as the table
 
 
 class Warehouse(Connected):
@@ -65,7 +62,7 @@ class Warehouse(Connected):
             names = ", ".join(client.escape_column_name(column) for column in wanted)
             other = client.make_qualified_table_name(without) if without else ""
             other = other if other and columns_in(client, other) else ""
-            for source in _parts(client, name, wanted, newest_by, ids, above, other):
+            for source in parts_of(client, name, wanted, newest_by, ids, above, other):
                 sql = f"select {names} from {source}"
                 if newest_by:
                     key, order = (client.escape_column_name(column) for column in newest_by)
@@ -103,6 +100,26 @@ class Warehouse(Connected):
             repeated = f"select {key} from {name} group by {key} having count(*) > 1"
             rows = client.execute_sql(f"select count(*) from ({repeated}) as repeated")
             return int(rows[0][0]) if rows else 0
+
+    def sum_in_duckdb(
+        self,
+        table: str,
+        sql: Callable[[str, list[str]], str | None],
+        newest_by: tuple[str, str] | None = None,
+    ) -> tuple[int, ...] | None:
+        """Return the sums of a query's row over the parts of a table (see `read`), made from a part and the columns.
+        None without a query or a table, or where DuckDB does not read the warehouse. Raises DestinationError.
+        """
+        with explained(table), self.session() as client:
+            if client is None or client.capabilities.sqlglot_dialect != "duckdb":
+                return None
+            name = client.make_qualified_table_name(table)
+            there = columns_in(client, name)
+            if not there or sql(name, there) is None:
+                return None
+            parts = parts_of(client, name, there, newest_by, None, None, "")
+            rows = [(client.execute_sql(sql(part, there) or "") or [()])[0] for part in parts]
+            return tuple(map(sum, zip(*rows, strict=True)))
 
     def count_since(self, table: str, column: str, moment: datetime) -> int | None:
         """Return how many rows have a time at or after a moment; None if it cannot be told. Raises DestinationError."""
@@ -257,42 +274,3 @@ def kinds_of(columns: dict[str, Any]) -> dict[str, Kind]:
     """Return the kinds of a table's columns in dlt's schema, without those of a type that we never write."""
     types = {name: column.get("data_type") for name, column in columns.items()}
     return {name: kind for name, kind in types.items() if kind in get_args(Kind)}
-
-
-def _parts(
-    client: SqlClient,
-    name: str,
-    columns: Sequence[str],
-    newest_by: tuple[str, str] | None,
-    ids: Collection[str] | None,
-    above: tuple[str, datetime] | None,
-    without: str,
-) -> Iterator[str]:
-    """Yield the table, or parts of it that together hold the needed rows."""
-    dialect = client.capabilities.sqlglot_dialect
-    if ids is not None and len(ids) <= MANY:
-        texts = [text_literal(key, dialect) for key in ids]
-        key = client.escape_column_name("id")
-        for first in range(0, len(texts), FEW):
-            listed = ", ".join(texts[first : first + FEW])
-            yield f"(select * from {name} where {key} in ({listed})) as part"
-    elif above and above[0] in columns and dialect in {"duckdb", "postgres"}:
-        column, since = client.escape_column_name(above[0]), text_literal(above[1].isoformat(), dialect)
-        yield f"(select * from {name} where {column} > cast({since} as timestamptz)) as part"
-    elif newest_by and dialect == "duckdb":
-        key = client.escape_column_name(newest_by[0])
-        parts = int((client.execute_sql(f"select count(*) from {name}") or [(0,)])[0][0]) // SORTED + 1
-        for part in range(parts):
-            inside = f"hash({key}) % {parts} = {part}" if parts > 1 else "true"
-            lacking = (
-                f"anti join (select {key} from {without} where {inside}) as other using ({key})" if without else ""
-            )
-            yield f"(select * from {name} {lacking} where {inside}) as part"
-    elif without:
-        key = client.escape_column_name("id")
-        # a join would be slow in MariaDB, `not exists` in SQLite, and `not in` in Postgres
-        both = f"select {key}, 1 as there from {without} union all select {key}, 0 as there from {name}"
-        lacking = f"select {key} from ({both}) as ids group by {key} having max(there) = 0"
-        yield f"(select * from {name} where {key} in ({lacking})) as part"
-    else:
-        yield name

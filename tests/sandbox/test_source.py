@@ -8,8 +8,9 @@ import dlt
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from boast_source import boast_source
-from boast_source.warehouse import base
+from boast_source import boast_source, verify
+from boast_source.shapes import HISTORY
+from boast_source.warehouse import Warehouse, parts
 
 
 @pytest.fixture
@@ -182,13 +183,35 @@ def test_a_row_that_vanished_in_a_run_over_a_range_has_the_moment_of_its_version
 
 
 def test_a_history_that_is_read_in_parts_gets_each_version_once(sandbox, pipeline, source_for, monkeypatch):
-    monkeypatch.setattr(base, "SORTED", 7)
+    monkeypatch.setattr(parts, "SORTED", 7)
     server, mine = sandbox(enrollments=20), pipeline()
     for changes in (0, 3, 0):
         server.control("POST", "mutate", {"update": changes})
         mine.run(source_for(server).with_resources("sequence_enrollments", "sequence_enrollments_history"))
     versions = ask(mine, "select version, count(*) from sequence_enrollments_history group by 1 order by 1")
     assert versions == [(1, 20), (2, 3)]
+
+
+@pytest.mark.parametrize("rows_in_a_part", [7, 1000])
+def test_of_rows_and_versions_only_those_that_differ_are_read(
+    sandbox, pipeline, source_for, monkeypatch, rows_in_a_part
+):
+    monkeypatch.setattr(parts, "SORTED", rows_in_a_part)
+    server, mine, read = sandbox(enrollments=20), pipeline(), []
+    names = ("sequence_enrollments", "sequence_enrollments_history")
+    mine.run(source_for(server).with_resources(*names))
+    whole = Warehouse.read
+
+    def noted(self, table, columns, **how):
+        read.append((table, how.get("ids")))
+        return whole(self, table, columns, **how)
+
+    monkeypatch.setattr(Warehouse, "read", noted)
+    server.control("POST", "mutate", {"update": 3})
+    mine.run(source_for(server).with_resources(*names))
+    assert verify(mine).verified == "covered"
+    assert [len(ids) for table, ids in read if table == names[1] and ids is not None] == [3]
+    assert [table for table, ids in read if ids is None] == ["sequence_enrollments", HISTORY]  # the second: lost rows
 
 
 @pytest.mark.parametrize(

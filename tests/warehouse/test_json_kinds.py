@@ -29,6 +29,7 @@ def test_dlt_accepts_every_table_for_every_destination(sandbox, name, tmp_path, 
     monkeypatch.setattr(Warehouse, "kinds", lambda *_: {})  # there is no server to ask
     monkeypatch.setattr(Warehouse, "stored_schema", lambda *_: {})
     monkeypatch.setattr(Warehouse, "read", lambda *_, **__: iter(()))
+    monkeypatch.setattr(Warehouse, "sum_in_duckdb", lambda *_, **__: None)
     monkeypatch.setattr(Warehouse, "may_replace", lambda *_: False)
     server = sandbox(enrollments=5)
     server.control("POST", "mutate", {"edits": [{"id": min(server.truth()), "set": DEEP}]})
