@@ -228,6 +228,16 @@ def test_a_late_row_below_the_overlap_is_noticed_by_the_count(order):
         incremental(server, warehouse, state)
 
 
+@pytest.mark.parametrize("order", ["updated_asc", "updated_desc"])
+def test_it_reads_on_while_a_page_has_records_that_are_not_stored_so(order):
+    server, warehouse, state = living(order, rows=2000, size=5)
+    for key in sorted(server.rows, key=lambda key: server.rows[key][1], reverse=True)[:22]:
+        created, updated, content = server.rows[key]
+        server.rows[key] = (created, updated, content + 1)
+    incremental(server, warehouse, state)
+    assert warehouse.rows == {r["id"]: r for r in server.listed()}
+
+
 def test_a_list_that_moves_between_two_pages_is_read_again():
     server, warehouse, state = living("updated_desc", rows=2000, size=5)
     for _ in range(12):
