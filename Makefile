@@ -132,6 +132,7 @@ bench: .venv-bench/.made ## measure against what a user would pick instead, and 
 	@.venv-bench/bin/python -m benchmarks.transport
 	@.venv-bench/bin/python -m benchmarks.sizes --latency 0
 	@.venv-bench/bin/python -m benchmarks.sizes --latency 0 --all-lists --rows 600000
+	@.venv-bench/bin/python -m benchmarks.sizes --requests
 
 .venv-bench/.made: requirements-dev.lock pyproject.toml | $(STAMP_DEV)
 	@echo "installing what a user has, and a Postgres, into .venv-bench ..."

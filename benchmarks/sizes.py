@@ -30,6 +30,7 @@ NIGHTS = 30.4  # a month
 CHANGED = 100
 RUNS = ("first", "again", "one changed", "full refresh")
 MOST_MEMORY, MOST_SCRATCH = 1000, 2  # MB, times the JSON of what is listed
+MOST_CHANGED, MOST_NOTHING = 10, 3  # requests of an incremental listing
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,18 @@ def size_of(base_url: str, name: str, rows: int) -> float:
 
 
 def print_requests(sizes: list[int]) -> None:
-    """Print a table of what a full listing asks, and an incremental one after CHANGED changes and after none."""
+    """Print a table of what a full listing asks, and an incremental one after CHANGED changes and after none.
+
+    Raises RuntimeError if an incremental listing makes more requests than the bars above.
+    """
     print(f"| enrollments | full | {CHANGED} changed | nothing changed | full at 60 a minute | full at 10 a second |")
     print(f"|{'--:|' * 6}")
     for rows in sizes:
         full, changed, nothing = requests(rows)
         limits = " | ".join(duration(full / a_second) for a_second in (1, 10))
         print(f"| {rows:,} | {full:,} | {changed} | {nothing} | {limits} |", flush=True)
+        if changed > MOST_CHANGED or nothing > MOST_NOTHING:
+            raise RuntimeError(f"{changed} and {nothing} requests for {rows} enrollments")
 
 
 def requests(rows: int) -> tuple[int, int, int]:
