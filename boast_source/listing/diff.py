@@ -25,6 +25,7 @@ from boast_source.listing.columns import (
     typed_rows,
 )
 from boast_source.warehouse.arrow import in_bulk, literal, quote
+from boast_source.warehouse.parts import FEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 
 SLICE = 500_000  # records
-FEW = 1000  # ids whose versions are read alone
 _DIFFERS = "_seq in (select _seq from differing where _seq is not null)"
 
 
