@@ -6,6 +6,7 @@ need when they run (see pyproject.toml), so `boast --help` is fast and needs no 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -83,7 +84,19 @@ for _command in (init, check, load, prepare, push, nightly, status, sql, report,
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Every error becomes one line and a documented exit code."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    ended: list[int] = []
+    atexit.register(_leave, ended)  # registered first, it runs last
+    ended.append(_run(list(sys.argv[1:] if arguments is None else arguments)))
+    sys.exit(ended[0])
+
+
+def _leave(ended: list[int]) -> None:
+    """Exit without freeing every module and object one by one, which takes 0.3 s. All that cleans up has run."""
+    if ended:
+        signals.leave(ended[0])
+
+
+def _run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     streams.settle()
     signals.install()
@@ -92,14 +105,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             boast.main(arguments, prog_name="boast", standalone_mode=False)
         finally:
             sys.stdout.flush()
+    except SystemExit as end:
+        return int(end.code or 0)
     except click.ClickException as error:
         error.show()
         if "--json" in arguments:
             print_json({"status": "failed", "error": error.format_message()})
-        sys.exit(error.exit_code)
+        return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return 1
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the last word of every command
         signals.ignore()  # a second signal must not cause a traceback
         failure = _known(error)
@@ -116,8 +131,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             with contextlib.suppress(OSError):
                 print_json(getattr(failure, "summary", None) or {"status": status, "error": text})
         signals.leave(code)
+    else:
+        return 0
     finally:
-        signals.ignore()  # only the interpreter's exit follows
+        signals.ignore()  # only the exit follows
 
 
 def _known(error: BaseException) -> BaseException:
