@@ -96,6 +96,7 @@ def load_job(
             keep_going=True,
             incremental=None if reads_whole else incremental_from(job.settings, forced=incremental),
         )
+        job.keep_open()
         job.result = loaded(job, client, options, resources)
         job.result.place = job.warehouse.place
         if not job.accounts and job.warehouse.has_sql:

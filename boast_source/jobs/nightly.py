@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from boast_source import runs, signals
 from boast_source.config import PushSettings, account_ids_from, names_a_pending_table, push_settings
 from boast_source.errors import BoastError, LockedError, PendingError
-from boast_source.jobs.job import Job, running, tell
+from boast_source.jobs.job import Job, kept_open, running, tell
 from boast_source.jobs.load import incremental_from, loaded, outputs_of
 from boast_source.jobs.progress import QUIET, Progress
 from boast_source.jobs.push import options_from
@@ -121,10 +121,11 @@ def nightly_job(
         if job.died:
             notify.tell_death(job.warehouse, job.died, progress.note)
         _night(job, client, found_push, how_to_push)
-        if job.result.loaded:
-            job.result.unmade = outputs_of(job, job.result.loaded, reporting=True)
-        if not (job.result.pushed or job.result.error):
-            _look_who_waits(job)
+        with kept_open(job.warehouse):
+            if job.result.loaded:
+                job.result.unmade = outputs_of(job, job.result.loaded, reporting=True)
+            if not (job.result.pushed or job.result.error):
+                _look_who_waits(job)
     return job.result
 
 
