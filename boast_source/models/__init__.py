@@ -75,6 +75,12 @@ def create(
     return [name for name, reason in refusals.items() if reason is None]
 
 
+def standing(client: SqlClient) -> list[str]:
+    """Return the views that stand with all their columns: a reader who may create none can still use these."""
+    there = catalog.columns(client, VIEWS)
+    return [name for name in VIEWS if relations()[name].columns.keys() <= set(there.get(name, ()))]
+
+
 def are_possible(warehouse: Warehouse) -> bool:
     """Return whether views can be created. Not on SQLite: dlt attaches a file per dataset, and no view can name it."""
     return warehouse.has_sql and warehouse.client.capabilities.sqlglot_dialect != "sqlite"

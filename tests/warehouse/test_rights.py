@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from tests.support.postgres import found_package, replica
 from tests.support.workplace import finish
 
 TO = ("--destination", "postgres")
@@ -58,6 +59,32 @@ def test_a_role_that_may_only_read_is_told_so(sandbox, workplace, postgres):
     load = workplace.boast("load", *TO)
     assert (load.code, "The warehouse is read-only" in load.err) == (1, True), load.err
     postgres.sql("drop role reader")
+
+
+def test_on_a_replica_what_reads_works_and_what_writes_is_refused(sandbox, workplace):
+    package = found_package()
+    if package is None:
+        pytest.skip("no Postgres is installed")
+    workplace.use(sandbox(enrollments=5))
+
+    def fill(database):
+        assert workplace.boast("load", *TO, **database.env).code == 0
+        database.sql("create view boast_data.pending_enrollments as select 'c' contact_id, 's' sequence_id where false")
+        assert workplace.boast("push", "--new-ledger", *TO, **database.env).code == 0
+        database.sql("create role analyst login password 'secret1'; grant usage on schema boast_data to analyst")
+        database.sql("grant select on all tables in schema boast_data to analyst")
+
+    with replica(package, fill) as database:
+        workplace.env |= database.env
+        check = workplace.boast("check", *TO)
+        assert (check.code, "The server is a read-only replica" in check.out) == (1, True), check.out
+        for command in ("load", "push", "nightly", "prepare"):
+            done = workplace.boast(command, *TO)
+            assert (done.code, "The warehouse is read-only" in done.err) == (1, True), done.err
+        for reading in (("status",), ("report",), ("requests", "list"), ("sql", "select count(*) from runs")):
+            for who in (database.url(), database.url().replace("boast:correct-horse", "analyst:secret1")):
+                done = workplace.boast(*reading, *TO, DESTINATION__POSTGRES__CREDENTIALS=who)
+                assert done.code == 0, done.err
 
 
 @pytest.mark.parametrize("file", ["boast_data.duckdb", "BOAST_DATA.duckdb", "boast_data.2.duckdb"])
