@@ -95,6 +95,8 @@ def pages_of(fetch: Callable[[int], Page], pool: ThreadPoolExecutor, facts: Pass
         page = _arrived(at, future, facts, beyond=at > claimed)
         if page is None or (at > claimed and _digest(page) in seen):  # past the end, or the last page again
             facts.barren += 1
+            if page and page.records != last.records:
+                yield page  # what it shows anew is the last that was seen
             continue
         widest = max(widest, page.size)
         facts.moved = facts.moved or page.count != facts.count

@@ -82,9 +82,12 @@ def sweep(
             for page in read_ends(read, facts.at_each_end(counts.ever)):
                 index.add(page.records, number, page.size)
                 on_page(page)
-            # one more read for the count: a requested record may have come back only now
-            if ask(number, facts.pages) and read(1).count is not None and index.total(number) == counts.ever:
-                return replace(result, steadiness="covered", completed=True)
+            if ask(number, facts.pages):
+                page = read(1)  # a requested record may have come back only now: the count tells
+                index.add(page.records, number, page.size)
+                on_page(page)
+                if page.count is not None and index.total(number) == counts.ever:
+                    return replace(result, steadiness="covered", completed=True)
         before = facts
     return result
 

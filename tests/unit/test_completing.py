@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from boast_source.api import Page
 from boast_source.listing.completing import Counts
 from boast_source.listing.sweep import sweep
-from tests.support.moving_list import KINDS, ORDERS, Memory, Moving
+from tests.support.moving_list import KINDS, ORDERS, Memory, Moving, paged, record
 
 EXAMPLES = int(os.environ.get("BOAST_EXAMPLES", "150"))  # `make soak` asks for many more
 
@@ -84,6 +84,21 @@ def test_a_record_that_left_before_its_page_was_read_costs_another_pass():
     index = Memory()
     result = sweep(fetch, index, workers=1, ask=lambda number, most: True)
     assert (result.steadiness, result.passes, result.completed) == ("covered", 2, False)
+
+
+def test_what_the_last_look_at_the_count_shows_is_stored_as_well():
+    rows, asked = [record(str(i)) for i in range(9)], []
+
+    def fetch(number):
+        asked.append(number)
+        if len(asked) == 2:
+            rows.append(record("new"))
+        return paged([record("0", version=len(asked)), *rows[1:]], number)
+
+    index = Memory()
+    result = sweep(fetch, index, workers=1, ask=lambda number, most: True)
+    assert (result.steadiness, result.passes, result.completed) == ("covered", 1, True)
+    assert [r for r in index.delivered[1] if r["id"] == "0"][-1] == record("0", version=len(asked))
 
 
 @pytest.mark.parametrize("count", [8, 12])

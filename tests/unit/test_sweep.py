@@ -113,6 +113,13 @@ def test_the_last_page_again_past_the_end_is_no_loop():
     assert (result.steadiness, result.passes, result.short) == ("moving", 2, 1)
 
 
+def test_the_last_page_again_past_the_end_is_stored_as_it_was_seen_last():
+    rows = [record(str(i)) for i in range(6)]
+    result, index = run(lambda n: paged([*rows[:5], record("5", version=n)], min(n, 2)))
+    assert (result.steadiness, result.passes, len(index.everything())) == ("covered", 1, 6)
+    assert index.delivered[1][-1] == record("5", version=3)
+
+
 @pytest.mark.parametrize(("count", "says", "short"), [(9, "moving", 1), (100, "moving", 92), (5, "covered", 0)])
 def test_passes_that_agree_with_each_other_and_not_with_the_count_are_not_exact(count, says, short):
     rows = [record(str(i)) for i in range(8)]
