@@ -97,13 +97,14 @@ test-wheel: build ## the tests without the sources: the built wheel on LOWEST, t
 	@$(BIN)/python -m tests.support.installed $(LOWEST) dist/*.whl dist/*.tar.gz $(TESTS)
 	@$(BIN)/python -m tests.support.installed $(HIGHEST) dist/*.tar.gz dist/*.tar.gz $(TESTS)
 
-soak: $(STAMP_DEV) ## 200 loads and 300 pushes killed at random moments, 2000 random schedules of changes, 10,000 of pushes, a month of 15-minute runs, 1000 nights, each kind of rule over each column; takes hours
+soak: $(STAMP_DEV) ## 200 loads and 300 pushes killed at random moments, 2000 random schedules of changes, 10,000 of pushes, a month of 15-minute runs, 1000 nights, each kind of rule over each column, 20,000 random worlds; takes days
 	@BOAST_KILLS=200 BOAST_SCHEDULES=2000 $(BIN)/pytest -q --timeout 14400 -n auto tests/system/test_kill.py tests/unit/test_model.py tests/unit/test_recent.py
 	@BOAST_NIGHTS=1000 BOAST_EMPTY_FOLDERS=10 BOAST_AT_ONCE=100 $(BIN)/pytest -q --timeout 14400 tests/system/test_at_once.py tests/system/test_housekeeping.py tests/system/test_nightly_forgets.py
 	@BOAST_KILLS=300 BOAST_REQUESTS=2000 BOAST_EXAMPLES=500 $(BIN)/pytest -q --timeout 14400 -n auto tests/system/test_push_kill.py tests/unit/test_compare.py tests/unit/test_sweep_moving.py tests/unit/test_completing.py
 	@BOAST_LIVES=100 BOAST_DAYS=30 $(BIN)/pytest -q --timeout 40000 -n auto tests/sandbox/test_incremental.py
 	@BOAST_EXAMPLES=10000 $(BIN)/pytest -q -n auto tests/unit/test_push_model.py
 	@BOAST_CANARY=all BOAST_ROWS=100000 $(BIN)/pytest -q --timeout 14400 tests/warehouse/test_canary.py tests/system/test_many_fields.py
+	@BOAST_WORLDS=20000 $(BIN)/pytest -q -n auto tests/system/test_worlds.py
 
 fuzz: $(STAMP_DEV) ## 100,000 exchanges with a server that lies, 10,000 broken answers; minutes
 	@BOAST_EXCHANGES=100000 BOAST_EXAMPLES=10000 $(BIN)/pytest -q --timeout 7200 tests/sandbox/test_fuzz.py
