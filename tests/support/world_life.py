@@ -19,7 +19,7 @@ from tests.support.world_push import Office, check_push
 from tests.support.world_records import Nature
 from tests.support.world_server import LISTS, TOKEN, Living, serving
 from tests.support.world_store import Rows, Store
-from tests.support.world_views import VIEWS, Model, Version, check_as_of, check_views
+from tests.support.world_views import VIEWS, Model, Version, check_as_of, check_runs, check_views
 
 # the machine's zone is set inside the forked child: see python.py on what a new interpreter costs
 CODE = (
@@ -148,6 +148,7 @@ class Life:
             self.living, ran, tables[ENROLLMENTS], self.tables.get(HISTORY, []), tables[HISTORY], self.versions
         )
         if has_views:
+            check_runs(ran.record, views, tables[ENROLLMENTS], listed=ENROLLMENTS in ran.lists)
             check_views(Model(self.versions, tables, self.world.views_zone), views, days)
         self.tables, self.since = tables, None
         self.snapshots.append((ended.isoformat(), tables[ENROLLMENTS]))

@@ -38,6 +38,21 @@ def spelled(moment: int) -> str:
     ) + f"{moment % 1000:03d}Z"
 
 
+def oddly_spelled(moment: int, chance: random.Random) -> str:
+    """Return the same time in one of the ways in which a server might spell it."""
+    plain = spelled(moment)
+    there = spelled(moment + 3_600_000)[:-1]
+    return chance.choice(
+        (
+            plain.lower(),
+            plain.replace(".", ","),
+            f"{there}+01:00",
+            f"{there.replace('T', ' ')} +0100",
+            plain[:-1] + "+00:00",
+        )
+    )
+
+
 class Nature:
     """Draws records and changes, at the server's own clock."""
 
@@ -153,6 +168,8 @@ class Nature:
             row.content[field] = chance.choice(
                 (1, 2, -7, 10**15, 2.5, True, False, None, "", "text", "12", {"a": [1, None]}, [1, "b"], "2025-02-03")
             )
+        if chance.random() < self.odd / 2 and name in ("sequence_enrollments", "contacts"):
+            row.content["created_at"] = oddly_spelled(row.created, chance)
         if chance.random() < self.odd / 2 and name == "sequence_enrollments":
             field = chance.choice(("response_id", "status", "created_at", "contact_id", "sequence_id"))
             if chance.random() < 0.5:

@@ -85,7 +85,8 @@ def moment(value: Any) -> Any:
     if value is None or value == "":
         return None
     if isinstance(value, str):
-        value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        plain = value.upper().replace(",", ".").replace(" +", "+").replace("Z", "+00:00")
+        value = datetime.fromisoformat(re.sub(r"(\+\d\d)(\d\d)$", r"\1:\2", plain))
     if value.tzinfo is None:
         value = value.replace(tzinfo=timezone.utc)
     delta = value - datetime(1970, 1, 1, tzinfo=timezone.utc)

@@ -58,7 +58,8 @@ class Model:
 
 
 def enrolled_at(chain: list[Version]) -> int | None:
-    return moment(chain[-1].content.get("created_at")) or moment(chain[0].content.get("updated_at"))
+    first = chain[0].content
+    return moment(chain[-1].content.get("created_at") or first.get("created_at") or first.get("updated_at"))
 
 
 def milestones(model: Model) -> dict[str, dict[str, Any]]:
@@ -67,17 +68,20 @@ def milestones(model: Model) -> dict[str, dict[str, Any]]:
     for key, chain in model.versions.items():
         now, begin = chain[-1].content, moment(chain[-1].content.get("created_at"))
 
-        def first(field: str, value: Any, chain: list[Version] = chain) -> Any:
-            wanted = [v for v in chain if v.content.get(field) == value and v.content.get("updated_at")]
-            return min((moment(v.content["updated_at"]) for v in wanted), default=None)
+        def first(field: str, values: Any, chain: list[Version] = chain) -> Any:
+            """Return the cursor of the first version that has one of the values; () is any value."""
+            seen = (
+                v.content for v in chain if v.content.get(field) in values or (values == () and v.content.get(field))
+            )
+            return next((moment(content.get("updated_at")) for content in seen), None)
 
         def hours(end: int | None, begin: int | None = begin) -> float | None:
             return None if end is None or begin is None or end < begin else (end - begin) / HOUR
 
-        done = first("status", "completed") if now.get("status") == "completed" else None
-        removed = first("status", "removed") if now.get("status") == "removed" else None
+        done = first("status", ("completed",)) if now.get("status") == "completed" else None
+        removed = first("status", ("removed",)) if now.get("status") == "removed" else None
         response = now.get("response_id")
-        responded = (created.get(response) or first("response_id", response)) if response else None
+        responded = (created.get(response) or first("response_id", ())) if response else None
         found[key] = {
             "account_id": chain[-1].account,
             "contact_id": now.get("contact_id"),
@@ -234,6 +238,20 @@ def check_as_of(query: Any, schema: str, snapshots: list[tuple[str, Rows]]) -> N
                 k: (v, then[row["id"]].get(k)) for k, v in row.items() if then[row["id"]].get(k) != v and k[0] != "_"
             }
             assert not wrong, f"as_of({at}) of {row['id']}, then and now: {wrong}"
+
+
+def check_runs(record: dict[str, Any], views: dict[str, Rows], table: Rows, listed: bool) -> None:
+    """Compare what the views say of the last run; `listed`: it listed the enrollments. `record`: its row in `runs`."""
+    good = {row["run_id"]: row for row in views["good_runs"]}
+    fine = listed and record["verified"] in ("exact", "covered", "recent", "moving")
+    assert (record["run_id"] in good) == fine, f"good_runs and {record}"
+    health = views["pipeline_health"][0]
+    there = sum(row["missing_since"] is None for row in table)
+    assert (health["stored"], health["missing"]) == (there, len(table) - there), health
+    assert health["waiting"] == sum(row["attention"] for row in views["push_requests"]), health
+    if record["command"] in ("push", "nightly"):
+        last = (health["last_run_id"], health["last_command"], health["last_exit_code"], health["last_status"])
+        assert last == tuple(record[name] for name in ("run_id", "command", "exit_code", "status")), health
 
 
 def check_views(model: Model, views: dict[str, Rows], today: set[date]) -> None:
