@@ -132,7 +132,9 @@ class Life:
             pushed = ran.summary if ran.arguments[0] == "push" else ran.summary.get("push") or {}
             check_push(self.office, ledger, views["push_requests"], ran.code, pushed, self.world.calm)
         if not (has_views and any(row["attention"] for row in views["push_requests"])):
-            doubtful = any(ran.report(account)["verified"] == "failed" for account in ran.accounts)
+            doubtful = (ran.summary.get("push") or ran.summary).get("stopped") or any(
+                ran.report(account)["verified"] == "failed" for account in ran.accounts
+            )
             assert ran.code == (3 if doubtful else 0), f"exit code {ran.code}\n{ran.summary}\n{ran.err}"
         for account in self.world.accounts:
             for name in LISTS:
