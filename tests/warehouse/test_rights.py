@@ -73,6 +73,7 @@ def test_on_a_replica_what_reads_works_and_what_writes_is_refused(sandbox, workp
         assert workplace.boast("push", "--new-ledger", *TO, **database.env).code == 0
         database.sql("create role analyst login password 'secret1'; grant usage on schema boast_data to analyst")
         database.sql("grant select on all tables in schema boast_data to analyst")
+        database.sql("revoke select on boast_data.contacts, boast_data.responses from analyst")
 
     with replica(package, fill) as database:
         workplace.env |= database.env
