@@ -134,6 +134,8 @@ class Compared(_Step):
 
     def repeated_ids(self) -> int:
         """Return how many rows the warehouse holds beyond one per id."""
+        if self.scratch.value(queries.of("one_for_one")):
+            return 0
         return int(self.scratch.value(queries.of("repeated_ids")))
 
     def take_repeated(self) -> None:

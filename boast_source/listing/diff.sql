@@ -92,6 +92,10 @@ from stored s join (from latest semi join differing using (_seq)) l on l.id = s.
 where s.missing_since is null and s.account_id <> l.account_id
 order by all
 
+-- one_for_one --
+-- Is each stored row the only one of its id because it equals one listed record, and each record one row? Quickly told.
+select not exists (from differing) and (select count(*) from stored) = (select count(*) from latest)
+
 -- repeated_ids --
 -- Surplus rows in the warehouse: those beyond one per id.
 select count(*) - count(distinct id) from stored

@@ -127,7 +127,7 @@ def _arrived(at: int, future: Future[Page], facts: Pass, *, beyond: bool) -> Pag
 
 
 def _digest(page: Page) -> int:
-    return hash(tuple(str(record.get("id")) for record in page.records))
+    return hash(tuple([str(record.get("id")) for record in page.records]))
 
 
 def _note(page: Page, facts: Pass, seen: set[int]) -> None:
