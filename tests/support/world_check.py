@@ -82,7 +82,9 @@ def check_list(living: Living, ran: Ran, where: tuple[str, str], before: Rows, a
             )
             continue
         if any(same(name, account, state, row) for state in states):
-            if not (incremental and row and _is_silent(name, account, states, states, row)):
+            # a record that returns with its old cursor is seen by the next full listing, if another vanished meanwhile
+            returned = None in states and _untouched(living, ran, where, row, old.get(key))
+            if not (incremental and row and (returned or _is_silent(name, account, states, states, row))):
                 _last_seen(living, ran, where, key, row, states)
             continue
         why = f"{name} {key}, verified {verified}\nthe API had: {_shown(states)}\nthe warehouse has: {row}"
